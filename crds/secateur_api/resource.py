@@ -1,0 +1,166 @@
+"""The PruningJob resource, and reading one from untrusted input with errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from secateur_api.base import API_VERSION, KIND, Contract
+from secateur_api.spec import PruningJobSpec
+from secateur_api.status import PruningJobStatus
+
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
+
+
+class ObjectMeta(BaseModel):
+    """The part of Kubernetes' metadata that Secateur reads; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: ObjectName
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 1
+
+
+class PruningJob(Contract):
+    """Make a PaddlePaddle model smaller and prove it."""
+
+    api_version: Literal["secateur.dev/v1alpha1"]
+    kind: Literal["PruningJob"]
+    metadata: ObjectMeta
+    spec: PruningJobSpec
+    status: Annotated[PruningJobStatus, Field(default_factory=PruningJobStatus)]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a document."""
+
+    path: str
+    """Where: ``spec.pruning.layers[0].ratio``."""
+    message: str
+    """What, and what would be right."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class InvalidResource(ValueError):
+    """A document is no valid PruningJob; ``problems`` says why, all at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(p) for p in problems))
+
+
+def parse_job(document: object) -> PruningJob:
+    """Read a PruningJob from parsed YAML or JSON.
+
+    Raises InvalidResource with every problem found: its field path, what is wrong, what would be right.
+    """
+    if not isinstance(document, dict):
+        raise InvalidResource([Problem("", f"expected a {KIND} (a mapping), found {_name(document)}")])
+    if document.get("kind") != KIND:
+        raise InvalidResource([Problem("kind", f"expected {KIND!r}, found {document.get('kind')!r}")])
+    if document.get("apiVersion") != API_VERSION:
+        raise InvalidResource(
+            [Problem("apiVersion", f"expected {API_VERSION!r}, found {document.get('apiVersion')!r}")]
+        )
+    try:
+        return PruningJob.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            _problem(detail, document)
+            for detail in error.errors(include_url=False)  # type: ignore[arg-type]
+        ]
+        raise InvalidResource(problems) from None
+
+
+def _problem(detail: dict[str, Any], document: dict[str, Any]) -> Problem:
+    location = detail["loc"]
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    kind = detail["type"]
+    context = detail.get("ctx", {})
+    value = detail.get("input")
+    if kind == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(sorted(known))}"
+        return Problem(path, f"unknown field; {hint}")
+    if kind == "missing":
+        return Problem(path, "this field is required")
+    if kind == "rule":
+        return Problem(path, context["rule"])
+    if kind == "enum" or kind == "literal_error":
+        near = difflib.get_close_matches(
+            str(value), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "), n=1
+        )
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return Problem(path, f"{value!r} is not one of {context['expected']}{hint}")
+    if kind == "string_pattern_mismatch":
+        return Problem(path, _pattern_words(path, value, context["pattern"]))
+    if kind == "string_type":
+        return Problem(path, f"expected text, found {value!r}; put it in quotes, with its unit if it has one")
+    return Problem(path, f"{detail['msg'][0].lower()}{detail['msg'][1:]}, found {_name(value)}")
+
+
+_EXAMPLES: dict[str, str] = {
+    "factory": "module:callable, such as 'paddle.vision.models:mobilenet_v1'",
+    "criterion": "l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or module:callable",
+    "metric": "accuracy, top5_accuracy, or module:callable",
+    "loss": "cross_entropy, mse, or module:callable",
+    "macs": "a percentage such as '50%'",
+    "params": "a percentage such as '50%'",
+    "floor": "a percentage such as '2%'",
+    "max": "a quantity such as '1%', '500ms', '50Mi' or '300M'",
+    "min": "a factor such as '1.3x'",
+    "wallClock": "a duration such as '6h' or '90m'",
+    "sha256": "64 hexadecimal digits in lower case",
+    "name": "letters, digits, '-' (metadata.name: lower case, at most 52)",
+    "device": "local-x86",
+}
+
+
+def _pattern_words(path: str, value: object, pattern: str) -> str:
+    field = path.rsplit(".", 1)[-1]
+    return f"{value!r} is not valid here; expected {_EXAMPLES.get(field, f'text matching {pattern}')}"
+
+
+def _name(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return repr(value)
+
+
+def _fields_at(location: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields of the model that a location leads to."""
+    model: type[BaseModel] = PruningJob
+    for part in location:
+        if isinstance(part, int):
+            continue
+        for name, field in model.model_fields.items():
+            if (field.alias or name) == part:
+                found = _model_in(field.annotation)
+                if found is not None:
+                    model = found
+                break
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,243 @@
+"""The numbers that each stage reports; every one is measured, or it is absent (None)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from secateur_api.base import Contract
+from secateur_api.spec import Backend, Format
+
+
+class ModelNumbers(Contract):
+    """What was measured on one Paddle model."""
+
+    metric: float
+    """The evaluation metric on the whole evaluation set."""
+    macs: int
+    """Multiply-accumulate operations of one forward pass at the declared input shapes."""
+    params: int
+    """Trainable parameters."""
+
+
+class PretrainOutcome(Contract):
+    """Stage pretrain."""
+
+    metric: float
+    epochs: int
+
+
+class PreflightOutcome(Contract):
+    """Stage preflight; the groups are in the file ``groups`` (:class:`GroupTable`)."""
+
+    baseline: ModelNumbers
+    groups: int
+    """Groups that can be cut, each one proven."""
+    layers: int
+    """Convolution and linear layers in all."""
+    refused: int
+    """Layers that cannot be cut, each with its reason."""
+    reachable: float | None = None
+    """Largest share of the target quantity that protect, rules and align allow to cut."""
+    needs_sensitivity: bool
+    """Whether any group's ratio is open (a target, and no rule that fixes it)."""
+    engine: str
+    """The engine that was chosen."""
+    notes: list[str] = []
+
+
+class SensitivityOutcome(Contract):
+    """Stage sensitivity, one shard; the curves are in the file ``curves`` (:class:`CurveTable`)."""
+
+    points: int
+    """Points of this shard, those found in the store included."""
+    measured: int
+    """Points that this process measured itself."""
+
+
+class RoundOutcome(Contract):
+    """Stage round; the pruned model is the file ``checkpoint``, the widths are in ``plan`` (:class:`RoundPlan`)."""
+
+    number: int
+    share: float
+    target: float | None = None
+    """Share of the target quantity that should be cut after this round."""
+    cut_macs: float
+    """Share of the unpruned model's MACs that is cut."""
+    cut_params: float
+    numbers: ModelNumbers
+    """After recovery."""
+    metric_cut: float
+    """The metric after cutting, before any recovery."""
+    metric_repaired: float
+    """The metric after BN recalibration, before fine-tuning."""
+    drop: float
+    """Relative drop of the metric from the baseline's, after recovery; negative is better."""
+    checkpoint_bytes: int
+
+
+class Parity(Contract):
+    """How far the converted model's outputs are from Paddle's on the same inputs."""
+
+    max_abs: float
+    max_rel: float
+    """Largest absolute difference over the largest absolute output."""
+    tolerance: float
+    """The allowed ``max_rel``."""
+    samples: int
+
+
+class Artifact(Contract):
+    """One converted model in the store."""
+
+    role: Literal["baseline", "pruned"]
+    format: Format
+    backend: Backend | None = None
+    path: str
+    """Relative to the store."""
+    sha256: str
+    bytes: int
+    parity: Parity | None = None
+    """None where it cannot be run here (arm)."""
+
+
+class ConvertOutcome(Contract):
+    """Stage convert; the manifest is the file ``manifest``."""
+
+    artifacts: list[Artifact]
+
+
+class RunNumbers(Contract):
+    """One converted model, run."""
+
+    p50_seconds: float
+    p90_seconds: float
+    peak_memory_bytes: int
+    """Largest resident set of a process that loads and runs only this model."""
+    metric: float
+    """The evaluation metric of the converted model on the whole evaluation set."""
+    bytes: int
+    """Size of the model file."""
+
+
+class BenchmarkOutcome(Contract):
+    """One device and format; the latency samples are in the file ``samples`` (:class:`LatencySamples`)."""
+
+    device: str
+    format: Format
+    backend: Backend | None = None
+    runs: int
+    baseline: RunNumbers
+    pruned: RunNumbers
+    speedup: float
+    """Median over the interleaved runs: baseline p50 / pruned p50."""
+    drop: float
+    """Relative drop of the converted pruned model's metric from the converted baseline's."""
+
+
+class BenchmarksOutcome(Contract):
+    """Stage benchmark."""
+
+    benchmarks: list[BenchmarkOutcome]
+
+
+class ReportOutcome(Contract):
+    """Stage report; files ``html`` and ``card``."""
+
+    html: str
+    """Path of the HTML page, relative to the store."""
+    card: str
+    """Path of the Markdown model card, relative to the store."""
+
+
+class StageOutcome(Contract):
+    """The numbers of whichever stage it was; exactly one field is set when the stage is done."""
+
+    pretrain: PretrainOutcome | None = None
+    preflight: PreflightOutcome | None = None
+    sensitivity: SensitivityOutcome | None = None
+    round: RoundOutcome | None = None
+    convert: ConvertOutcome | None = None
+    benchmark: BenchmarksOutcome | None = None
+    report: ReportOutcome | None = None
+
+
+# ---- files that stages leave in the store for later stages (JSON, camelCase) ----
+
+
+class Group(Contract):
+    """Channels that must be cut together."""
+
+    name: str
+    """Structured name of the layer whose output channels lead the group."""
+    channels: int
+    """Width, in units of what one cut removes."""
+    producers: list[str]
+    """Layers whose output channels belong to the group (the leader first)."""
+    consumers: list[str]
+    """Layers whose input channels follow."""
+    others: list[str] = []
+    """Normalisations, depthwise convolutions and the like that follow too."""
+    cap: float
+    """Largest ratio that protect allows."""
+    rule: float | None = None
+    """Ratio that a rule in ``layers`` fixes."""
+
+
+class Refused(Contract):
+    """A layer that cannot be cut."""
+
+    layer: str
+    reason: str
+
+
+class GroupTable(Contract):
+    """File ``groups`` of preflight."""
+
+    engine: str
+    groups: list[Group]
+    refused: list[Refused]
+
+
+class Point(Contract):
+    """One sensitivity point."""
+
+    group: str
+    ratio: float
+    metric: float
+    loss: float
+    """Relative drop of the metric from the baseline's (negative is better)."""
+    seconds: float
+
+
+class CurveTable(Contract):
+    """File ``curves`` of sensitivity: the points of one shard."""
+
+    baseline: float
+    points: list[Point]
+
+
+class Width(Contract):
+    """One layer's output width."""
+
+    layer: str
+    before: int
+    after: int
+
+
+class RoundPlan(Contract):
+    """File ``plan`` of round."""
+
+    ratios: dict[str, float]
+    """Group to the share of the unpruned channels that is cut after this round."""
+    widths: list[Width]
+    losses: list[float]
+    """Mean training loss of each fine-tuning epoch."""
+    metrics: list[float]
+    """Metric after each fine-tuning epoch."""
+
+
+class LatencySamples(Contract):
+    """File ``samples-<n>`` of benchmark: every timed run, in the order run."""
+
+    baseline_seconds: list[float]
+    pruned_seconds: list[float]

@@ -1,0 +1,209 @@
+"""The stage contract: what a stage process is given, what it says while it works, what it leaves behind.
+
+A stage is one process, ``python -m secateur_jobs STAGE``.
+
+* Input: one JSON document, :class:`StageInput`, in the environment variable ``SECATEUR_INPUT``.
+* Progress: lines on stdout that start with ``secateur-progress: `` followed by :class:`Progress` as JSON.
+* Output: :class:`StageResult`, written last and atomically to ``units/<unit>/result.json`` in the store.
+* Termination message: :class:`StageSummary`, at most 2 KiB, in the file named by ``SECATEUR_TERMINATION_LOG``.
+* Exit code: :class:`ExitCode`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import Enum, IntEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from secateur_api.base import Contract
+from secateur_api.results import StageOutcome
+from secateur_api.spec import PruningJobSpec
+
+INPUT_VARIABLE = "SECATEUR_INPUT"
+TERMINATION_VARIABLE = "SECATEUR_TERMINATION_LOG"
+TERMINATION_DEFAULT = "/dev/termination-log"
+TERMINATION_LIMIT = 2048
+SHARD_VARIABLE = "JOB_COMPLETION_INDEX"
+LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
+PROGRESS_PREFIX = "secateur-progress: "
+RESULT_SCHEMA = 1
+
+
+class Stage(str, Enum):
+    """The stages, in the order in which a job runs them."""
+
+    PRETRAIN = "pretrain"
+    PREFLIGHT = "preflight"
+    SENSITIVITY = "sensitivity"
+    ROUND = "round"
+    CONVERT = "convert"
+    BENCHMARK = "benchmark"
+    REPORT = "report"
+
+
+class ExitCode(IntEnum):
+    """What the exit code of a stage means; the numbers follow sysexits.h."""
+
+    DONE = 0
+    """The result is committed."""
+    INVALID_INPUT = 64
+    """The user must change the spec, the code or the model; trying again cannot help."""
+    MISSING_DATA = 66
+    """Weights, a data set or an upstream artifact is missing or corrupt."""
+    UNREACHABLE = 69
+    """The target or a constraint cannot be reached with this model."""
+    INTERNAL = 70
+    """A defect in Secateur; the log has the traceback."""
+    RETRYABLE = 75
+    """A passing fault: full disk, lost store, killed child. Worth another try."""
+
+    @property
+    def is_user_error(self) -> bool:
+        """Whether another attempt with the same input cannot help."""
+        return self in (ExitCode.INVALID_INPUT, ExitCode.MISSING_DATA, ExitCode.UNREACHABLE)
+
+
+class RoundRequest(Contract):
+    """What one pruning round shall do."""
+
+    number: Annotated[int, Field(ge=1)]
+    """1, 2, ...; rolled-back rounds count."""
+    share: Annotated[float, Field(gt=0, le=1)]
+    """How much of the whole plan (target and layer rules) shall be reached after this round."""
+    base: str | None = None
+    """Unit of the accepted round to go on from; None starts from the unpruned model."""
+
+
+class Upstream(Contract):
+    """Units of finished stages that this stage reads."""
+
+    pretrain: str | None = None
+    preflight: str | None = None
+    sensitivity: list[str] = []
+    """One unit per shard."""
+    rounds: list[str] = []
+    """All finished rounds in order (for the report)."""
+    model: str | None = None
+    """The round whose model is converted, measured and reported."""
+    convert: str | None = None
+    benchmark: list[str] = []
+
+
+class StageInput(Contract):
+    """Everything that a stage process is told."""
+
+    schema_version: int = RESULT_SCHEMA
+    job: str
+    """Name of the PruningJob, for logs and the report."""
+    stage: Stage
+    spec: PruningJobSpec
+    """The resolved spec: every default written out."""
+    store: str
+    """fsspec URI of the artifact store."""
+    upstream: Upstream = Upstream()
+    shard: int = 0
+    """Index of this process, 0..shards-1 (overridden by ``JOB_COMPLETION_INDEX``)."""
+    shards: int = 1
+    round: RoundRequest | None = None
+    verdict: dict[str, Any] | None = None
+    """For the report: the verdict that the control plane reached (constraints and their measurements)."""
+
+
+class Progress(Contract):
+    """One progress line."""
+
+    percent: Annotated[float, Field(ge=0, le=100)]
+    """Of this process's own work."""
+    step: str
+    """What is being done: ``fine-tune epoch 2/3``."""
+    metric: float | None = None
+    """Current value of the job's metric, where there is one."""
+    eta_seconds: float | None = None
+    """Estimated time to the end of this process."""
+    at: float
+    """Seconds since the epoch."""
+
+
+class FileRef(Contract):
+    """A file in the store."""
+
+    path: str
+    """Relative to the store."""
+    sha256: str
+    bytes: int
+
+
+class StageSummary(Contract):
+    """The termination message: enough for the status, at most 2 KiB."""
+
+    schema_version: int = RESULT_SCHEMA
+    stage: Stage
+    unit: str | None = None
+    """Name of the unit in the store; None if it failed before it was known."""
+    ok: bool
+    reason: str = "Done"
+    """CamelCase, one of :class:`secateur_api.conditions.Reason`."""
+    message: str = ""
+    """For a failure: what, where, and what would be right."""
+    reused: bool = False
+    """The result was already in the store; nothing was done again."""
+    seconds: float = 0.0
+    """Wall time of the work that made the result (also when it was reused)."""
+    outcome: StageOutcome = StageOutcome()
+    """The stage's numbers."""
+
+
+class StageResult(Contract):
+    """The committed result: the summary, the files, and what made them."""
+
+    summary: StageSummary
+    files: dict[str, FileRef] = {}
+    """Name (such as ``checkpoint``) to file."""
+    toolchain: dict[str, str] = {}
+    """Package to version."""
+
+
+_PARTS: dict[Stage, tuple[str, ...]] = {
+    Stage.PRETRAIN: ("model", "data", "evaluation", "seed", "code"),
+    Stage.PREFLIGHT: ("model", "data", "evaluation", "pruning", "convert", "seed", "code"),
+    Stage.SENSITIVITY: ("model", "data", "evaluation", "pruning", "sensitivity", "seed", "code"),
+    Stage.ROUND: ("model", "data", "evaluation", "pruning", "fineTune", "seed", "code"),
+    Stage.CONVERT: ("model", "data", "evaluation", "convert", "code"),
+    Stage.BENCHMARK: ("model", "data", "evaluation", "convert", "benchmark", "code"),
+    Stage.REPORT: (),
+}
+
+
+def unit_name(request: StageInput) -> str:
+    """Name the unit of work: equal inputs give an equal name, so that finished work is found again.
+
+    The schedule is left out (it decides which rounds are asked for, not what one round does), and so
+    is everything in the spec that the stage does not read. The report reads the whole request.
+    """
+    parts: dict[str, Any]
+    if request.stage is Stage.REPORT:
+        parts = request.to_wire()
+        parts.pop("store")
+    else:
+        spec = request.spec.to_wire()
+        parts = {key: spec.get(key) for key in _PARTS[request.stage]}
+        if "pruning" in parts:
+            parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}
+        upstream = request.upstream
+        parts["upstream"] = {
+            Stage.PRETRAIN: [],
+            Stage.PREFLIGHT: [upstream.pretrain],
+            Stage.SENSITIVITY: [upstream.preflight],
+            Stage.ROUND: [upstream.preflight, sorted(upstream.sensitivity)],
+            Stage.CONVERT: [upstream.preflight, upstream.model],
+            Stage.BENCHMARK: [upstream.convert],
+        }[request.stage]
+        if request.round is not None:
+            parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}
+        parts["shard"] = [request.shard, request.shards]
+        parts["schema"] = request.schema_version
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return f"{request.stage.value}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"

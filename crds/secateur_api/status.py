@@ -1,0 +1,141 @@
+"""The status of a PruningJob: written by the control plane only, every number measured."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from secateur_api.base import Contract
+from secateur_api.conditions import ConditionType, Phase
+from secateur_api.results import Artifact, BenchmarkOutcome, PreflightOutcome, RoundOutcome
+from secateur_api.spec import Backend, Format
+from secateur_api.stage import RoundRequest, Stage
+
+
+class Condition(Contract):
+    """A Kubernetes condition."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_transition_time: str
+    """RFC 3339."""
+    observed_generation: int = 0
+
+
+class CurrentStage(Contract):
+    """The stage that is under way; written before its Job is created."""
+
+    name: Stage
+    round: RoundRequest | None = None
+    attempt: int = 1
+    """1, 2, ...; counts retries of this stage (of this round)."""
+    job: str
+    """Name of its Job."""
+    started_at: str
+    not_before: str | None = None
+    """A retry waits until then."""
+
+
+class JobProgress(Contract):
+    """Live progress of the current stage; best effort."""
+
+    percent: float
+    """Of the current stage."""
+    step: str = ""
+    metric: float | None = None
+    eta_seconds: float | None = None
+    heartbeat: str
+    """When the stage last said something."""
+
+
+class FinishedStage(Contract):
+    """One finished stage."""
+
+    name: Stage
+    round: int | None = None
+    attempt: int
+    job: str
+    units: list[str]
+    """Its units in the store, one per shard."""
+    seconds: float
+    """Wall time of the work (of the longest shard)."""
+    reused: bool = False
+    """All of it was already in the store."""
+    started_at: str
+    finished_at: str
+
+
+class RoundStatus(Contract):
+    """One round and the gate's answer."""
+
+    outcome: RoundOutcome
+    accepted: bool
+    """False: rolled back, the next round goes on from the last accepted one."""
+    floor: float
+    """The largest relative drop that was allowed."""
+    seconds: float
+    job: str
+    unit: str
+
+
+class Judged(Contract):
+    """One constraint, or the target, with its measurement."""
+
+    name: str
+    """The constraint in words: ``latencyP50 <= 500ms on local-x86 (paddle-lite/x86)``."""
+    metric: str
+    """A constraint's metric, or ``targetMacs`` / ``targetParams`` for the target."""
+    bound: str
+    measured: str
+    """As a person reads it, in the unit of the bound."""
+    value: float
+    """The measurement: fraction, seconds, bytes, count or factor."""
+    limit: float
+    """The bound in the same unit."""
+    device: str | None = None
+    format: Format | None = None
+    backend: Backend | None = None
+    holds: bool
+
+
+class ArtifactStatus(Contract):
+    """One file that the user can take away."""
+
+    kind: Literal["model", "checkpoint", "report", "card", "manifest"]
+    uri: str
+    sha256: str | None = None
+    bytes: int | None = None
+    format: Format | None = None
+    backend: Backend | None = None
+
+
+class PruningJobStatus(Contract):
+    """What was observed and measured."""
+
+    phase: Phase = Phase.PENDING
+    observed_generation: int = 0
+    message: str = ""
+    """One line for a person."""
+    conditions: list[Condition] = []
+    started_at: str | None = None
+    finished_at: str | None = None
+    percent: float = 0.0
+    """Of the whole job, estimated from finished stages."""
+    resolved_spec: dict[str, Any] | None = None
+    """The spec with every default; the job runs by it."""
+    stage: CurrentStage | None = None
+    progress: JobProgress | None = None
+    step: float | None = None
+    """What the next round may add to the plan's share, 0..1."""
+    preflight: PreflightOutcome | None = None
+    stages: list[FinishedStage] = []
+    rounds: list[RoundStatus] = []
+    model: str | None = None
+    """Unit of the round that is converted: the last accepted one, or the nearest."""
+    converted: list[Artifact] = []
+    benchmarks: list[BenchmarkOutcome] = []
+    constraints: list[Judged] = []
+    artifacts: list[ArtifactStatus] = []
+    run: int = 1
+    """Counts how often a Failed job was started again by its user."""

@@ -1,0 +1,22 @@
+"""``python -m secateur_jobs STAGE``: run one stage."""
+
+from __future__ import annotations
+
+import sys
+
+from secateur_api.stage import Stage
+
+from secateur_jobs.runtime.process import run_stage
+
+
+def main() -> int:
+    """Run the stage named by the one argument; return its exit code."""
+    names = [stage.value for stage in Stage]
+    if len(sys.argv) != 2 or sys.argv[1] not in names:
+        print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201
+        return 64
+    return int(run_stage(Stage(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

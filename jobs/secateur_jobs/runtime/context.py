@@ -1,0 +1,62 @@
+"""What a running stage works with: its request, the store, progress, and a scratch folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from secateur_api.base import Contract
+from secateur_api.conditions import Reason
+from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
+
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.runtime.store import Store
+
+C = TypeVar("C", bound=Contract)
+_EVERY_SECONDS = 1.0
+
+
+@dataclass
+class StageContext:
+    """One stage at work. ``files`` are committed with the result."""
+
+    request: StageInput
+    store: Store
+    unit: str
+    scratch: Path
+    started: float = field(default_factory=time.monotonic)
+    files: dict[str, FileRef] = field(default_factory=dict)
+    _last_step: str = ""
+    _last_time: float = 0.0
+
+    def progress(self, percent: float, step: str, metric: float | None = None) -> None:
+        """Say how far this process is (0..100); at most one line a second for the same step."""
+        now = time.monotonic()
+        phase = step.rsplit(" ", 1)[0]
+        if phase == self._last_step and now - self._last_time < _EVERY_SECONDS and percent < 100:
+            return
+        self._last_step, self._last_time = phase, now
+        percent = min(max(percent, 0.0), 100.0)
+        spent = now - self.started
+        eta = spent * (100 - percent) / percent if percent >= 2 else None
+        line = Progress(percent=round(percent, 1), step=step, metric=metric, eta_seconds=eta, at=time.time())
+        print(PROGRESS_PREFIX + line.model_dump_json(by_alias=True, exclude_none=True), flush=True)  # noqa: T201
+
+    def put(self, name: str, filename: str, content: bytes) -> FileRef:
+        """Store a file of this unit under a name; it counts once the result is committed."""
+        ref = self.store.put(f"units/{self.unit}/{filename}", content)
+        self.files[name] = ref
+        return ref
+
+    def put_json(self, name: str, value: Contract) -> FileRef:
+        """Store a contract model as ``<name>.json`` of this unit."""
+        return self.put(name, f"{name}.json", value.model_dump_json(by_alias=True, indent=1).encode())
+
+    def upstream(self, name: str) -> str:
+        """Return the unit of an upstream stage that this stage cannot do without."""
+        unit: str | None = getattr(self.request.upstream, name)
+        if unit is None:
+            raise InvalidInput(Reason.INVALID_SPEC, f"stage {self.request.stage.value} needs upstream.{name}")
+        return unit

@@ -1,0 +1,129 @@
+"""Run one stage as the contract says: input from the environment, result to the store, exit code to the parent."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from pydantic import ValidationError
+from secateur_api.conditions import Reason
+from secateur_api.results import StageOutcome
+from secateur_api.stage import (
+    INPUT_VARIABLE,
+    SHARD_VARIABLE,
+    TERMINATION_DEFAULT,
+    TERMINATION_LIMIT,
+    TERMINATION_VARIABLE,
+    ExitCode,
+    Stage,
+    StageInput,
+    StageResult,
+    StageSummary,
+    unit_name,
+)
+
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
+from secateur_jobs.runtime.store import Store
+
+_PACKAGES = ("secateur", "paddlepaddle", "paddleslim", "numpy", "onnx", "onnxruntime", "paddle2onnx")
+
+
+def run_stage(stage: Stage) -> ExitCode:
+    """Do one unit of work, or find it done; always leaves a termination message."""
+    unit: str | None = None
+    try:
+        request = _read_request(stage)
+        unit = unit_name(request)
+        summary = _do(request, unit)
+        code = ExitCode.DONE
+    except StageError as error:
+        code, summary = error.exit_code, _failure(stage, unit, error.reason, error.message)
+    except OSError as error:
+        traceback.print_exc()
+        known = from_os_error(error)
+        code, summary = known.exit_code, _failure(stage, unit, known.reason, known.message)
+    except Exception as error:  # noqa: BLE001  (the process border: nothing may leave without a message)
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}; this is a defect in Secateur, the log has the traceback"
+        code, summary = ExitCode.INTERNAL, _failure(stage, unit, Reason.INTERNAL_ERROR, text)
+    _terminate(summary)
+    return code
+
+
+def _read_request(stage: Stage) -> StageInput:
+    text = os.environ.get(INPUT_VARIABLE)
+    if not text:
+        raise InvalidInput(Reason.INVALID_SPEC, f"the environment variable {INPUT_VARIABLE} is not set")
+    try:
+        request = StageInput.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(Reason.INVALID_SPEC, f"{INPUT_VARIABLE}: {where}: {first['msg']}") from None
+    if request.stage is not stage:
+        raise InvalidInput(
+            Reason.INVALID_SPEC, f"asked to run {stage.value}, but the input is for {request.stage.value}"
+        )
+    index = os.environ.get(SHARD_VARIABLE)
+    return request.model_copy(update={"shard": int(index)}) if index else request
+
+
+def _do(request: StageInput, unit: str) -> StageSummary:
+    store = Store(request.store)
+    done = store.result(unit)
+    if done is not None:
+        return done.summary.model_copy(update={"reused": True})
+    scratch = Path(tempfile.mkdtemp(prefix=f"secateur-{request.stage.value}-"))
+    try:
+        context = StageContext(request=request, store=store, unit=unit, scratch=scratch)
+        context.progress(0, "starting")
+        begin = time.monotonic()
+        module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
+        outcome: StageOutcome = module.run(context)
+        summary = StageSummary(
+            stage=request.stage, unit=unit, ok=True, seconds=time.monotonic() - begin, outcome=outcome
+        )
+        result = StageResult(summary=summary, files=context.files, toolchain=toolchain())
+        store.write(f"units/{unit}/result.json", result.model_dump_json(by_alias=True, indent=1).encode())
+        context.progress(100, "done")
+        return summary
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def toolchain() -> dict[str, str]:
+    """Return the installed version of every package that decides the result."""
+    found = {"python": sys.version.split()[0]}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _failure(stage: Stage, unit: str | None, reason: Reason, message: str) -> StageSummary:
+    return StageSummary(stage=stage, unit=unit, ok=False, reason=reason.value, message=message[:1200])
+
+
+def _terminate(summary: StageSummary) -> None:
+    text = summary.model_dump_json(by_alias=True, exclude_none=True)
+    if len(text.encode()) > TERMINATION_LIMIT:
+        raise RuntimeError(f"the termination message has {len(text.encode())} bytes")
+    path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_DEFAULT))
+    if path.parent.is_dir() and os.access(path.parent, os.W_OK):
+        partial = path.with_name(path.name + ".partial")
+        if path.exists() and not path.parent.stat().st_dev == path.stat().st_dev:
+            path.write_text(text)  # a bind mount, as the kubelet makes it: it cannot be replaced
+        else:
+            partial.write_text(text)
+            os.replace(partial, path)
+    print(f"{summary.stage.value}: {summary.message or 'done'}", file=sys.stderr)  # noqa: T201
