@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from secateur_api.stage import Stage
-
 from secateur_jobs.runtime.process import run_stage
 
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
-
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.store import Store
 

@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from pydantic import ValidationError
+
 from secateur_api.conditions import Reason
 from secateur_api.results import StageOutcome
 from secateur_api.stage import (
@@ -28,7 +29,6 @@ from secateur_api.stage import (
     StageSummary,
     unit_name,
 )
-
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
 from secateur_jobs.runtime.store import Store

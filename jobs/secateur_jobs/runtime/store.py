@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import fsspec
+
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import FileRef, StageResult
-
 from secateur_jobs.runtime.errors import MissingData
 
 C = TypeVar("C", bound=Contract)
@@ -89,7 +89,7 @@ class Store:
             raise MissingData(
                 Reason.ARTIFACT_CORRUPT,
                 f"{self.url_of(ref.path)} has {len(content)} bytes with sha256 {digest[:12]}..., expected "
-                f"{ref.bytes} bytes with {ref.sha256[:12]}...; delete its folder and run again to make it anew",
+                f"{ref.bytes} bytes with {ref.sha256[:12]}...; delete its folder and run again to mend it",
             )
         return content
 
