@@ -76,69 +76,76 @@ def schema_of(model: type[Contract], with_defaults: bool = True) -> dict[str, An
     _, top = models_json_schema([(model, "validation")], by_alias=True)
     definitions = top["$defs"]
     rules = {m.__name__: m.rules for m in _models_in(model)}
-    return _structural({"$ref": f"#/$defs/{model.__name__}"}, definitions, rules, with_defaults, doc=None)
+    return _structural({"$ref": f"#/$defs/{model.__name__}"}, definitions, rules, with_defaults)
 
 
 def _models_in(annotation: Any, seen: set[type] | None = None) -> set[type[Contract]]:
     seen = set() if seen is None else seen
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation not in seen:
-            seen.add(annotation)
-            for field in annotation.model_fields.values():
-                _models_in(field.annotation, seen)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
+        seen.add(annotation)
+        for field in annotation.model_fields.values():
+            _models_in(field.annotation, seen)
     for inner in get_args(annotation):
         _models_in(inner, seen)
     return {m for m in seen if issubclass(m, Contract)}
 
 
-def _structural(
-    node: dict[str, Any],
-    definitions: dict[str, Any],
-    rules: dict[str, Any],
-    with_defaults: bool,
-    doc: str | None,
-) -> dict[str, Any]:
-    attached: list[dict[str, str]] = []
-    node = dict(node)
+def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Inline references and optional unions; return the plain node and the names that it went through."""
+    node, names = dict(node), []
     while "$ref" in node or "anyOf" in node or "allOf" in node:
         if "$ref" in node:
-            name = node.pop("$ref").rsplit("/", 1)[-1]
-            attached += [{"rule": r.cel, "message": r.message} for r in rules.get(name, ())]
-            node = {**definitions[name], **node}
+            names.append(node.pop("$ref").rsplit("/", 1)[-1])
+            node = {**definitions[names[-1]], **node}
             continue
         options = node.pop("anyOf", None) or node.pop("allOf")
         real = [option for option in options if option.get("type") != "null"]
         if len(real) != 1:
             raise TypeError(f"a union has no structural schema: {options}")
         node = {**real[0], **node}
-    if "const" in node:
-        node["enum"] = [node["const"]]
+    return node, names
+
+
+def _plain(node: dict[str, Any], with_defaults: bool) -> dict[str, Any]:
+    """Return type, bounds, enum, description and default in OpenAPI v3.0 words."""
     out: dict[str, Any] = {}
-    if doc or node.get("description"):
-        out["description"] = doc or node["description"]
+    if node.get("description"):
+        out["description"] = node["description"]
+    if "const" in node:
+        out["enum"] = [node["const"]]
     for key, value in node.items():
         if key in _DROP or key in ("description", "default", "properties", "items"):
             continue
-        if key == "exclusiveMinimum" or key == "exclusiveMaximum":
+        if key in ("exclusiveMinimum", "exclusiveMaximum"):
             out[key.replace("exclusiveM", "m")] = value
             out[key] = True
         else:
             out[key] = value
     if with_defaults and node.get("default") is not None:
         out["default"] = node["default"]
+    return out
+
+
+def _structural(
+    node: dict[str, Any], definitions: dict[str, Any], rules: dict[str, Any], with_defaults: bool
+) -> dict[str, Any]:
+    node, names = _resolve(node, definitions)
+    out = _plain(node, with_defaults)
+
+    def child(inner: dict[str, Any]) -> dict[str, Any]:
+        return _structural(inner, definitions, rules, with_defaults)
+
     if node.get("type") == "object" and "properties" not in node:
         extra = node.get("additionalProperties")
         if isinstance(extra, dict) and extra:
-            out["additionalProperties"] = _structural(extra, definitions, rules, with_defaults, None)
+            out["additionalProperties"] = child(extra)
         else:
             out["x-kubernetes-preserve-unknown-fields"] = True
     if "properties" in node:
-        out["properties"] = {
-            name: _structural(child, definitions, rules, with_defaults, child.get("description"))
-            for name, child in node["properties"].items()
-        }
+        out["properties"] = {name: child(inner) for name, inner in node["properties"].items()}
     if "items" in node:
-        out["items"] = _structural(node["items"], definitions, rules, with_defaults, None)
+        out["items"] = child(node["items"])
+    attached = [{"rule": r.cel, "message": r.message} for name in names for r in rules.get(name, ())]
     if attached and with_defaults:
         out["x-kubernetes-validations"] = attached
     return out

@@ -72,14 +72,11 @@ def parse_job(document: object) -> PruningJob:
     try:
         return PruningJob.model_validate(document)
     except ValidationError as error:
-        problems = [
-            _problem(detail, document)
-            for detail in error.errors(include_url=False)  # type: ignore[arg-type]
-        ]
+        problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
         raise InvalidResource(problems) from None
 
 
-def _problem(detail: dict[str, Any], document: dict[str, Any]) -> Problem:
+def _problem(detail: dict[str, Any]) -> Problem:
     location = detail["loc"]
     path = ""
     for part in location:

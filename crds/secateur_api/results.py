@@ -55,7 +55,7 @@ class SensitivityOutcome(Contract):
 
 
 class RoundOutcome(Contract):
-    """Stage round; the pruned model is the file ``checkpoint``, the widths are in ``plan`` (:class:`RoundPlan`)."""
+    """Stage round; files ``checkpoint`` (the pruned model) and ``plan`` (:class:`RoundPlan`)."""
 
     number: int
     share: float

@@ -207,7 +207,7 @@ class Constraint(Contract):
     """
 
     metric: Metric
-    """What is bounded. ``accuracyDrop`` is relative to the baseline's metric: (baseline - pruned) / baseline."""
+    """What is bounded. ``accuracyDrop`` is relative: (baseline - pruned) / baseline."""
     max: Annotated[str, StringConstraints(pattern=f"^{_BOUND}$", max_length=32)] | None = None
     """Largest allowed value. For ``macs`` and ``params`` a percentage is of the unpruned model's."""
     min: Annotated[str, StringConstraints(pattern=f"^{_BOUND}$", max_length=32)] | None = None
@@ -308,11 +308,11 @@ class Schedule(Contract):
     rounds: Annotated[int, Field(ge=1, le=100)] = 6
     """Most rounds to run, those that are rolled back included."""
     step: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Most that one round may cut (share of the unpruned model's target quantity; without a target, of channels)."""
+    """Most that one round may cut: a share of the unpruned MACs or params (without a target, of channels)."""
     min_step: Annotated[float, Field(gt=0, le=1)] = 0.02
     """A step halved below this ends the rounds; the nearest model is kept."""
     floor: Percent | None = None
-    """Largest accuracy drop (relative) after a round's recovery; default: the ``accuracyDrop`` constraint, or 5%."""
+    """Largest relative drop after a round's recovery; default: the ``accuracyDrop`` constraint, or 5%."""
 
 
 class Engine(str, Enum):
@@ -330,7 +330,7 @@ class Pruning(Contract):
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "l1_norm"
-    """Which channels go first: l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or ``module:callable``."""
+    """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or ``module:callable``."""
     layers: Annotated[list[LayerRule], Field(default_factory=list, max_length=256)]
     """Ordered rules; the first match wins."""
     protect: Protect = Protect()
@@ -348,8 +348,9 @@ class Pruning(Contract):
         ),
         Rule(
             "!has(self.target) || !has(self.schedule) || "
-            "double((has(self.target.macs) ? self.target.macs : has(self.target.params) ? self.target.params : '0%')"
-            ".replace('%', '')) <= 100.0 * double(self.schedule.rounds) * self.schedule.step + 0.000001",
+            "double((has(self.target.macs) ? self.target.macs : "
+            "has(self.target.params) ? self.target.params : '0%').replace('%', '')) "
+            "<= 100.0 * double(self.schedule.rounds) * self.schedule.step + 0.000001",
             "schedule.rounds x schedule.step cannot reach the target; raise one of them",
             lambda s: s.target is None or s.target.fraction <= s.schedule.rounds * s.schedule.step + 1e-8,
         ),

@@ -5,7 +5,8 @@ A stage is one process, ``python -m secateur_jobs STAGE``.
 * Input: one JSON document, :class:`StageInput`, in the environment variable ``SECATEUR_INPUT``.
 * Progress: lines on stdout that start with ``secateur-progress: `` followed by :class:`Progress` as JSON.
 * Output: :class:`StageResult`, written last and atomically to ``units/<unit>/result.json`` in the store.
-* Termination message: :class:`StageSummary`, at most 2 KiB, in the file named by ``SECATEUR_TERMINATION_LOG``.
+* Termination message: :class:`StageSummary`, at most 2 KiB, in the file that
+  ``SECATEUR_TERMINATION_LOG`` names.
 * Exit code: :class:`ExitCode`.
 """
 

@@ -2,7 +2,7 @@
 
 Every module says ``from secateur_jobs.paddle_env import paddle``. Why each line is here:
 
-* ``zlib`` first: importing Paddle before zlib crashes in ``inflateReset2`` when matplotlib follows (Paddle 2.6).
+* ``zlib`` first: Paddle before zlib crashes in ``inflateReset2`` when matplotlib follows (Paddle 2.6).
 * ``FLAGS_enable_pir_api=0``: Paddle Lite and PaddleSlim read the old program format only.
 * ``MKL_DEBUG_CPU_TYPE=5``: the bundled MKL takes a slow path on AMD (2x); the value changes results in the
   last bits, so it is pinned for repeatability.

@@ -1,4 +1,4 @@
-"""Run one stage as the contract says: input from the environment, result to the store, exit code to the parent."""
+"""Run one stage as the contract says: input from the environment, result to the store, exit code up."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _terminate(summary: StageSummary) -> None:
     path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_DEFAULT))
     if path.parent.is_dir() and os.access(path.parent, os.W_OK):
         partial = path.with_name(path.name + ".partial")
-        if path.exists() and not path.parent.stat().st_dev == path.stat().st_dev:
+        if path.exists() and path.parent.stat().st_dev != path.stat().st_dev:
             path.write_text(text)  # a bind mount, as the kubelet makes it: it cannot be replaced
         else:
             partial.write_text(text)

@@ -89,7 +89,7 @@ class Store:
             raise MissingData(
                 Reason.ARTIFACT_CORRUPT,
                 f"{self.url_of(ref.path)} has {len(content)} bytes with sha256 {digest[:12]}..., expected "
-                f"{ref.bytes} bytes with {ref.sha256[:12]}...; delete its folder and run again to mend it",
+                f"{ref.bytes} bytes with {ref.sha256[:12]}...; delete its folder and run again",
             )
         return content
 
