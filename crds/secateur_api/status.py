@@ -99,6 +99,19 @@ class Judged(Contract):
     holds: bool
 
 
+class Verdict(Contract):
+    """What the control plane concluded; the report is given it as ``StageInput.verdict``."""
+
+    holds: bool
+    """The target was reached and every constraint was measured and holds."""
+    reason: str
+    """One of :class:`secateur_api.conditions.Reason`."""
+    message: str = ""
+    """One line for a person."""
+    judged: list[Judged] = []
+    rounds: list[RoundStatus] = []
+
+
 class ArtifactStatus(Contract):
     """One file that the user can take away."""
 
