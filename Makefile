@@ -1,0 +1,56 @@
+# The two commands of the README, and what they are made of. `make help` lists the targets.
+SHELL := /bin/bash
+BIN := .venv/bin
+JOBS ?= 2
+MNIST ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+setup: ## make .venv and .venv-lite
+	@environments/setup.sh main
+	@environments/setup.sh lite
+
+demo: setup ## prune, convert, measure and report a digits recogniser (about 5 minutes)
+	$(BIN)/secateur run examples/digits.yaml --home .secateur/demo
+
+test: setup ## all tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+check: setup lint types imports generated fast-tests ## what must pass before each commit (under 2 minutes)
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+generate: setup ## write the generated files (CRD, field reference) anew
+	$(BIN)/secateur crd > crds/secateur.dev_pruningjobs.yaml
+	$(BIN)/python -m secateur_api.reference > docs/reference.md
+
+generated:
+	@diff -u crds/secateur.dev_pruningjobs.yaml <($(BIN)/secateur crd) || { echo "run: make generate"; exit 1; }
+	@diff -u docs/reference.md <($(BIN)/python -m secateur_api.reference) || { echo "run: make generate"; exit 1; }
+
+fast-tests:
+	$(BIN)/python -m pytest -q tests/unit
+
+bench-demo: setup ## time, memory and overhead of the demo
+	$(BIN)/python -m tests.bench.demo
+
+bench-recovery: setup ## accuracy kept and speed-up, 3 seeds; MNIST=FILE.npz adds MobileNetV1 and ResNet50
+	$(BIN)/python -m tests.bench.recovery $(if $(MNIST),--mnist $(MNIST))
+
+bench-exactness: setup ## cut and restore of every group of the zoo
+	$(BIN)/python -m tests.bench.exactness
+
+clean: ## remove environments and results
+	rm -rf .venv .venv-lite .secateur
