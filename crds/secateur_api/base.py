@@ -14,6 +14,8 @@ GROUP = "secateur.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "PruningJob"
+RUN_ANNOTATION = f"{GROUP}/run"
+"""Set to a number above ``status.run`` to start a job again."""
 
 
 @dataclass(frozen=True)

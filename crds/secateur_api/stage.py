@@ -31,6 +31,8 @@ SHARD_VARIABLE = "JOB_COMPLETION_INDEX"
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1
+CHECKPOINT_FILE = "checkpoint.safetensors"
+"""File name of a unit's ``checkpoint``."""
 
 
 class Stage(str, Enum):
@@ -165,6 +167,11 @@ class StageResult(Contract):
     """Name (such as ``checkpoint``) to file."""
     toolchain: dict[str, str] = {}
     """Package to version."""
+
+
+def unit_path(unit: str, filename: str) -> str:
+    """Return the path of a unit's file, relative to the store."""
+    return f"units/{unit}/{filename}"
 
 
 _PARTS: dict[Stage, tuple[str, ...]] = {

@@ -85,12 +85,13 @@ class Judged(Contract):
     name: str
     """The constraint in words: ``latencyP50 <= 500ms on local-x86 (paddle-lite/x86)``."""
     metric: str
-    """A constraint's metric, or ``targetMacs`` / ``targetParams`` for the target."""
+    """A constraint's metric; ``targetMacs`` / ``targetParams`` for the target; ``layerRules`` for the share of
+    the layer rules that is reached where there is no target; ``floor`` for a missed accuracy floor."""
     bound: str
     measured: str
-    """As a person reads it, in the unit of the bound."""
-    value: float
-    """The measurement: fraction, seconds, bytes, count or factor."""
+    """As a person reads it, in the unit of the bound; ``not measured`` where there is no measurement."""
+    value: float | None = None
+    """The measurement: fraction, seconds, bytes, count or factor; None where there is none."""
     limit: float
     """The bound in the same unit."""
     device: str | None = None
@@ -151,4 +152,6 @@ class PruningJobStatus(Contract):
     constraints: list[Judged] = []
     artifacts: list[ArtifactStatus] = []
     run: int = 1
-    """Counts how often a Failed job was started again by its user."""
+    """Counts starts: 1, and one more for each changed spec and each time its user started it again."""
+    paused_seconds: float = 0.0
+    """Time spent suspended; not counted against ``budget.wallClock``."""
