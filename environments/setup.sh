@@ -45,11 +45,18 @@ make_venv() {
 fresh() { [ -f "$1/.stamp" ] && [ "$(cat "$1/.stamp")" = "$(sum "$2")" ]; }
 sum() { cat pyproject.toml "$1" environments/setup.sh | sha256sum; }
 
+# uv can bring an interpreter where the machine may download one.
+bring_python() {
+    command -v uv >/dev/null || return 1
+    say "fetching Python $1 with uv"
+    uv python install -q "$1" 2>/dev/null && find_python "$1"
+}
+
 main() {
     if fresh .venv environments/main.txt; then return 0; fi
     local python
-    python=$(find_python 3.11 3.12 3.13) || {
-        say "Python 3.11, 3.12 or 3.13 is needed and was not found; remedy: apt-get install python3 python3-venv"
+    python=$(find_python 3.11 3.12) || python=$(bring_python 3.12) || {
+        say "Python 3.11 or 3.12 is needed (paddle2onnx has no wheel for later ones); remedy: install one by your distribution, pyenv or uv"
         exit 1
     }
     say "making .venv with $("$python" --version) (about 1 GB on disk)"
@@ -76,15 +83,10 @@ libgomp() {
 lite() {
     if fresh .venv-lite environments/lite.txt; then return 0; fi
     local python
-    if ! python=$(find_python 3.10); then
-        # uv can bring an interpreter where the machine may download one.
-        { command -v uv >/dev/null || .venv/bin/python -m pip install -q uv; } 2>/dev/null || true
-        PATH="$PWD/.venv/bin:$PATH" uv python install -q 3.10 2>/dev/null || true
-        python=$(PATH="$PWD/.venv/bin:$PATH" find_python 3.10) || {
-            say "no Python 3.10 for Paddle Lite (ONNX still works); remedy: install python3.10 by pyenv, uv or your distribution, then run this again"
-            return 0
-        }
-    fi
+    python=$(find_python 3.10) || python=$(bring_python 3.10) || {
+        say "no Python 3.10 for Paddle Lite (ONNX still works); remedy: install python3.10 by your distribution, pyenv or uv, then run this again"
+        return 0
+    }
     say "making .venv-lite with $("$python" --version)"
     make_venv "$python" .venv-lite
     .venv-lite/bin/python -m pip install -q -c environments/lite.txt numpy paddlelite
