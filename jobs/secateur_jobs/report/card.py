@@ -1,0 +1,147 @@
+"""The model card: Markdown with a YAML head in the manner of the Hugging Face Hub, from the same facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from secateur_api.quantity import show_bytes
+from secateur_jobs.report import numerals
+from secateur_jobs.report.comparison import compare, target_name
+from secateur_jobs.report.evidence import Evidence
+from secateur_jobs.report.judgement import headline, margin
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
+
+
+def render(evidence: Evidence) -> bytes:
+    """Return the card; names from the job are escaped, so that they read as text wherever they stand."""
+    parts = [
+        _head(evidence),
+        *_verdict(evidence),
+        *_before_after(evidence),
+        *_how(evidence),
+        *_use(evidence),
+        *_files(evidence),
+    ]
+    return ("\n\n".join(parts) + "\n").encode()
+
+
+def plain(text: str) -> str:
+    """Escape text so that Markdown and HTML show it as it is, on one line."""
+    one_line = " ".join(text.split())
+    entities = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", entities)
+
+
+def code(text: str) -> str:
+    """Set text as inline code, on one line."""
+    inside = " ".join(text.split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", inside)), default=0))
+    pad = " " if inside.startswith("`") or inside.endswith("`") else ""
+    return f"{fence}{pad}{inside}{pad}{fence}"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Lay out cells that are Markdown already."""
+    head = list(header)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _head(evidence: Evidence) -> str:
+    """Write the YAML head; a ``model-index`` names the measured metric of the pruned model."""
+    tags = ["secateur", "pruning", *dict.fromkeys(c.format.value for c in evidence.spec.convert)]
+    head: dict[str, Any] = {"library_name": "paddlepaddle", "tags": tags}
+    if evidence.model is not None:
+        evaluation = evidence.spec.evaluation
+        metrics = [
+            {
+                "type": numerals.metric_name(evaluation),
+                "name": f"{numerals.metric_name(evaluation)}, in Paddle",
+                "value": evidence.model.outcome.numbers.metric,
+            }
+        ]
+        for measured in evidence.measured:
+            run = measured.outcome
+            where = f"{target_name(run.format, run.backend)} on {run.device}"
+            metrics.append(
+                {
+                    "type": numerals.metric_name(evaluation),
+                    "name": f"{numerals.metric_name(evaluation)}, {where}",
+                    "value": run.pruned.metric,
+                }
+            )
+        dataset = {"type": evidence.spec.data.factory, "name": evidence.spec.data.factory}
+        result = {"task": {"type": "other"}, "dataset": dataset, "metrics": metrics}
+        head["model-index"] = [{"name": " ".join(evidence.job.split()), "results": [result]}]
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
+
+
+def _verdict(evidence: Evidence) -> list[str]:
+    said = headline(evidence)
+    sentence = said.sentence[:1].upper() + said.sentence[1:].removesuffix(".")
+    parts = [f"# {plain(evidence.job)}", f"**{said.state}.** {plain(sentence)}."]
+    if said.misses:
+        parts.append("\n".join(f"- Missed: {plain(line)}" for line in said.misses))
+    if said.note:
+        parts.append(plain(said.note))
+    if evidence.verdict and evidence.verdict.judged:
+        rows = [
+            [plain(j.name), plain(j.measured), plain(margin(j)), "holds" if j.holds else "**missed**"]
+            for j in evidence.verdict.judged
+        ]
+        parts.append(_table(["Constraint", "Measured", "Margin", "Answer"], rows))
+    return parts
+
+
+def _before_after(evidence: Evidence) -> list[str]:
+    rows: list[list[str]] = []
+    for section in compare(evidence):
+        rows.append([f"**{plain(section.title)}**", "", "", ""])
+        rows += [[plain(r.label), r.before, r.after, r.change] for r in section.rows]
+    return ["## Before and after", _table(["Quantity", "Before", "After", "Change"], rows)]
+
+
+def _how(evidence: Evidence) -> list[str]:
+    spec = evidence.spec
+    facts = [
+        f"Network: {code(spec.model.factory)}, inputs "
+        + ", ".join(f"{code(i.name)} {plain(str(i.shape))} {i.dtype.value}" for i in spec.model.inputs),
+        f"Data: {code(spec.data.factory)}",
+        f"Channels chosen by {code(spec.pruning.criterion)}, engine {plain(evidence.groups.engine)}; "
+        f"{len(evidence.groups.groups)} groups, {len(evidence.groups.refused)} layers refused",
+    ]
+    if evidence.rounds:
+        accepted = sum(r.gate is not None and r.gate.accepted for r in evidence.rounds)
+        facts.append(
+            f"Rounds: {len(evidence.rounds)}, accepted: {accepted}; each fine-tuned {spec.fine_tune.epochs} "
+            f"epochs on {numerals.share(spec.fine_tune.data_fraction, 0)} of the data, seed {spec.seed}"
+        )
+    versions = {p: v for s in evidence.stages for p, v in s.toolchain.items()}
+    facts.append("Toolchain: " + ", ".join(f"{plain(p)} {plain(v)}" for p, v in sorted(versions.items())))
+    return ["## How it was made", "\n".join(f"- {fact}" for fact in facts)]
+
+
+def _use(evidence: Evidence) -> list[str]:
+    if evidence.model is None:
+        return []
+    filename = evidence.model.checkpoint.path.rsplit("/", 1)[-1]
+    snippet = f"```python\nimport secateur_jobs\n\nnet = secateur_jobs.load({filename!r})\nnet.eval()\n```"
+    return ["## Use", "The checkpoint describes its own widths:", snippet]
+
+
+def _files(evidence: Evidence) -> list[str]:
+    rows: list[list[str]] = []
+    if evidence.model is not None:
+        ref = evidence.model.checkpoint
+        rows.append(["checkpoint", code(ref.path), show_bytes(ref.bytes), code(ref.sha256)])
+    for artifact in evidence.pruned_artifacts:
+        name = target_name(artifact.format, artifact.backend)
+        rows.append([name, code(artifact.path), show_bytes(artifact.bytes), code(artifact.sha256)])
+    if not rows:
+        return []
+    return ["## Files", _table(["What", "Path in the store", "Size", "SHA-256"], rows)]

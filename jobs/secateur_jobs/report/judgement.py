@@ -1,0 +1,109 @@
+"""The verdict in words: what the control plane concluded, and by how much each bound holds or is missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from secateur_api.quantity import show_bytes, show_count, show_seconds
+from secateur_api.status import Judged
+from secateur_jobs.report import numerals
+from secateur_jobs.report.evidence import Evidence
+
+State = Literal["Succeeded", "Failed", "Not judged"]
+_AT_LEAST = ("speedup", "targetMacs", "targetParams", "layerRules")
+_SECONDS = ("latencyP50", "latencyP90")
+_BYTES = ("modelSize", "peakMemory")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What a reader sees first."""
+
+    state: State
+    sentence: str
+    """The result in one sentence, from measured numbers only."""
+    misses: list[str]
+    """One line for each bound that does not hold."""
+    note: str | None
+    """Which model the page shows, where that is not plain."""
+
+
+def headline(evidence: Evidence) -> Headline:
+    """Put the verdict and its numbers into words."""
+    verdict = evidence.verdict
+    gains = ", ".join(_gains(evidence))
+    if verdict is None:
+        return Headline("Not judged", gains or "No round was finished.", [], _which(evidence))
+    if verdict.holds:
+        return Headline("Succeeded", gains or verdict.message, [], None)
+    misses = [miss(judged) for judged in verdict.judged if not judged.holds]
+    if verdict.message and not misses:
+        misses = [verdict.message]
+    return Headline("Failed", gains or "No model could be measured.", misses, _which(evidence))
+
+
+def miss(judged: Judged) -> str:
+    """Say which bound is missed, what was measured, and by how much."""
+    if judged.value is None:
+        return f"{judged.name}: not measured"
+    return f"{judged.name}: measured {judged.measured}, {margin(judged)}"
+
+
+def margin(judged: Judged) -> str:
+    """Say how far a measurement is from its bound, in the bound's unit: ``1.3 points over``."""
+    if judged.value is None:
+        return ""
+    over = judged.value - judged.limit
+    at_least = judged.metric in _AT_LEAST
+    size = _amount(judged, abs(over))
+    if over == 0:
+        return "exactly on the bound"
+    if (over > 0) == at_least:
+        return f"{size} to spare"
+    words = f"{size} short" if at_least else f"{size} over"
+    return f"{words}, within the tolerance" if judged.holds else words
+
+
+def _amount(judged: Judged, size: float) -> str:
+    if judged.bound.strip().endswith("%"):
+        return numerals.points(size)
+    if judged.metric in _SECONDS:
+        return show_seconds(size)
+    if judged.metric in _BYTES:
+        return show_bytes(size)
+    if judged.metric == "speedup":
+        return numerals.factor(size)
+    return show_count(size)
+
+
+def _gains(evidence: Evidence) -> list[str]:
+    if evidence.model is None:
+        return []
+    outcome, evaluation = evidence.model.outcome, evidence.spec.evaluation
+    said = [_less(outcome.cut_macs, "MACs"), _less(outcome.cut_params, "parameters")]
+    for measured in evidence.measured[:1]:
+        run = measured.outcome
+        said.append(f"{numerals.factor(run.speedup)} as fast on {run.device}")
+        said.append(_drop(run.drop, f"{numerals.metric_name(evaluation)} of the converted model"))
+    if not evidence.measured:
+        said.append(_drop(outcome.drop, numerals.metric_name(evaluation)))
+    return said
+
+
+def _less(cut: float, what: str) -> str:
+    return f"{numerals.share(abs(cut))} {'fewer' if cut >= 0 else 'more'} {what}"
+
+
+def _drop(drop: float, what: str) -> str:
+    size = numerals.share(abs(drop), 2)
+    if not size.strip("0.%"):
+        return f"{what} unchanged"
+    return f"{what} {size} {'worse' if drop > 0 else 'better'}"
+
+
+def _which(evidence: Evidence) -> str | None:
+    if evidence.model is None:
+        return None
+    number = evidence.model.outcome.number
+    return f"The numbers are those of the nearest model, from round {number}; it was kept."

@@ -1,0 +1,231 @@
+"""The HTML page: facts laid out as rows and charts, then set by the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from secateur_api.quantity import show_bytes, show_seconds
+from secateur_api.results import Artifact, Group, Width
+from secateur_jobs.report import numerals
+from secateur_jobs.report.charts.curves import curve, shared_cap
+from secateur_jobs.report.charts.latency import beyond, distribution
+from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
+from secateur_jobs.report.charts.widths import bar
+from secateur_jobs.report.comparison import NOT_MEASURED, compare, target_name
+from secateur_jobs.report.evidence import Evidence, Measured, Round
+from secateur_jobs.report.judgement import headline, margin
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """A number that is shown large."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+
+
+def render(evidence: Evidence) -> bytes:
+    """Return the page: one file without scripts or outside references."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(_view(evidence)).encode()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("secateur_jobs.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _view(evidence: Evidence) -> dict[str, Any]:
+    style = (resources.files("secateur_jobs.report") / "templates" / "report.css").read_text()
+    return {
+        "style": Markup(style),
+        "job": evidence.job,
+        "headline": headline(evidence),
+        "verdict": evidence.verdict,
+        "judged": [(j, margin(j)) for j in evidence.verdict.judged] if evidence.verdict else [],
+        "figures": _figures(evidence),
+        "sections": compare(evidence),
+        "rounds": _rounds(evidence),
+        "widths": _widths(evidence),
+        "curves": _curves(evidence),
+        "latencies": [_latency(m) for m in evidence.measured],
+        "groups": [_group(g, evidence) for g in evidence.groups.groups],
+        "refused": evidence.groups.refused,
+        "engine": evidence.groups.engine,
+        "notes": evidence.preflight.notes,
+        "artifacts": _artifacts(evidence),
+        "checkpoint": evidence.model.checkpoint if evidence.model else None,
+        "manifest": evidence.manifest,
+        "stages": [(s.stage, s.unit, show_seconds(s.seconds)) for s in evidence.stages],
+        "toolchain": _toolchain(evidence),
+        "spec": yaml.safe_dump(evidence.spec.to_wire(), sort_keys=False, allow_unicode=True),
+        "show_bytes": show_bytes,
+    }
+
+
+def _figures(evidence: Evidence) -> list[KeyFigure]:
+    """Pick the numbers to show large: metric, MACs, and p50 and size of the first benchmark."""
+    if evidence.model is None:
+        return []
+    rows = {row.label: row for section in compare(evidence)[:1] for row in section.rows}
+    picked = [rows[numerals.metric_name(evidence.spec.evaluation)], rows["MACs"], rows["parameters"]]
+    figures = [KeyFigure(r.label, r.before, r.after, r.change) for r in picked]
+    if evidence.measured:
+        run = evidence.measured[0].outcome
+        before, after = run.baseline.p50_seconds, run.pruned.p50_seconds
+        label = f"latency p50, {target_name(run.format, run.backend)}"
+        figures.append(
+            KeyFigure(label, show_seconds(before), show_seconds(after), numerals.factor(run.speedup))
+        )
+    return figures
+
+
+def _rounds(evidence: Evidence) -> dict[str, Any] | None:
+    if not evidence.rounds:
+        return None
+    target = evidence.spec.pruning.target
+    base = evidence.preflight.baseline
+    return {
+        "rows": [_round(r, evidence) for r in evidence.rounds],
+        "cut": cut_chart(
+            evidence.rounds,
+            target.quantity if target else "macs",
+            target.fraction if target else None,
+        ),
+        "recovery": recovery_chart(evidence.rounds, base.metric, evidence.spec.evaluation),
+        "metric": numerals.metric_name(evidence.spec.evaluation),
+        "epochs": [_epochs(r, evidence) for r in evidence.rounds if r.plan.losses],
+    }
+
+
+def _round(found: Round, evidence: Evidence) -> dict[str, str]:
+    outcome, gate = found.outcome, found.gate
+
+    def metric(value: float) -> str:
+        return numerals.metric_value(value, evidence.spec.evaluation)
+
+    answer = "not judged" if gate is None else "accepted" if gate.accepted else "rolled back"
+    return {
+        "number": str(outcome.number),
+        "answer": answer,
+        "chosen": "chosen" if found is evidence.model else "",
+        "target": "" if outcome.target is None else numerals.share(outcome.target),
+        "macs": numerals.share(outcome.cut_macs),
+        "params": numerals.share(outcome.cut_params),
+        "cut": metric(outcome.metric_cut),
+        "repaired": metric(outcome.metric_repaired),
+        "recovered": metric(outcome.numbers.metric),
+        "drop": numerals.signed_share(outcome.drop, 2),
+        "floor": "" if gate is None else numerals.share(gate.floor, 2),
+        "seconds": "" if gate is None else show_seconds(gate.seconds),
+    }
+
+
+def _epochs(found: Round, evidence: Evidence) -> tuple[int, list[tuple[int, str, str]]]:
+    metrics: list[float | None] = [*found.plan.metrics]
+    metrics += [None] * (len(found.plan.losses) - len(metrics))
+    return found.outcome.number, [
+        (
+            epoch,
+            f"{loss:.4g}",
+            NOT_MEASURED if value is None else numerals.metric_value(value, evidence.spec.evaluation),
+        )
+        for epoch, (loss, value) in enumerate(zip(found.plan.losses, metrics, strict=False), start=1)
+    ]
+
+
+def _widths(evidence: Evidence) -> list[tuple[Width, str, Markup]]:
+    if evidence.model is None or not evidence.model.plan.widths:
+        return []
+    widths = evidence.model.plan.widths
+    widest = max(w.before for w in widths)
+    return [(w, numerals.signed_share((w.after - w.before) / w.before, 0), bar(w, widest)) for w in widths]
+
+
+def _curves(evidence: Evidence) -> dict[str, Any] | None:
+    if not evidence.points:
+        return None
+    cap = shared_cap(evidence.points)
+    chosen = evidence.model.plan.ratios if evidence.model else {}
+    known = [g.name for g in evidence.groups.groups if g.name in evidence.points]
+    order = [*known, *(name for name in evidence.points if name not in known)]
+    ratios = sorted({p.ratio for points in evidence.points.values() for p in points})
+    table = []
+    for name in order:
+        losses = {p.ratio: numerals.signed_share(p.loss, 2) for p in evidence.points[name]}
+        table.append((name, [losses.get(ratio, "") for ratio in ratios]))
+    return {
+        "charts": [(n, chosen.get(n), curve(n, evidence.points[n], cap, chosen.get(n))) for n in order],
+        "cap": numerals.share(cap, 0),
+        "ratios": ratios,
+        "table": table,
+        "metric": numerals.metric_name(evidence.spec.evaluation),
+    }
+
+
+def _latency(measured: Measured) -> dict[str, Any]:
+    run = measured.outcome
+    count, end = beyond(measured)
+    return {
+        "title": f"{target_name(run.format, run.backend)} on {run.device}",
+        "runs": run.runs,
+        "chart": distribution(measured),
+        "beyond": count,
+        "end": show_seconds(end),
+    }
+
+
+def _group(group: Group, evidence: Evidence) -> dict[str, Any]:
+    ratio = evidence.model.plan.ratios.get(group.name) if evidence.model else None
+    return {
+        "name": group.name,
+        "channels": group.channels,
+        "ratio": "" if ratio is None else numerals.share(ratio, 0),
+        "cap": numerals.share(group.cap, 0),
+        "rule": "" if group.rule is None else numerals.share(group.rule, 0),
+        "producers": group.producers,
+        "consumers": group.consumers,
+        "others": group.others,
+    }
+
+
+def _artifacts(evidence: Evidence) -> list[dict[str, str]]:
+    def entry(artifact: Artifact) -> dict[str, str]:
+        parity = artifact.parity
+        return {
+            "what": f"{artifact.role}, {target_name(artifact.format, artifact.backend)}",
+            "path": artifact.path,
+            "bytes": show_bytes(artifact.bytes),
+            "sha256": artifact.sha256,
+            "parity": "not run here"
+            if parity is None
+            else f"{parity.max_rel:.1e} of {parity.tolerance:.0e} allowed, {parity.samples} samples",
+        }
+
+    return [entry(a) for a in [*evidence.pruned_artifacts, *evidence.baseline_artifacts]]
+
+
+def _toolchain(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return each package with its version; with all of them where stages differ."""
+    seen: dict[str, list[str]] = {}
+    for stage in evidence.stages:
+        for package, version in stage.toolchain.items():
+            versions = seen.setdefault(package, [])
+            if version not in versions:
+                versions.append(version)
+    return [(package, ", ".join(seen[package])) for package in sorted(seen)]
