@@ -1,0 +1,196 @@
+"""A network in one self-describing ``.safetensors`` file, which rebuilds it in a fresh process.
+
+Tensors by structured name. One metadata entry, ``secateur``, holds :class:`Metadata` as JSON. Widths are those
+of the tensors. Equal networks give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from pydantic import ValidationError
+
+from secateur_api.base import Contract
+from secateur_api.conditions import Reason
+from secateur_api.spec import Factory, InputSpec, Model, Pretrain
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import MissingData
+from secateur_jobs.runtime.process import toolchain
+from secateur_jobs.user_code import RAISED, build_model, near, raised
+
+SCHEMA = 1
+_KEY = "secateur"
+
+
+class _Architecture(Contract):
+    """How to build the uncut network."""
+
+    factory: Factory
+    args: dict[str, Any]
+    inputs: list[InputSpec]
+
+
+class Metadata(Contract):
+    """What a checkpoint says about itself."""
+
+    schema_version: int
+    model: _Architecture
+    groups: dict[str, int]
+    """Layer to its number of groups, where it is not 1."""
+    toolchain: dict[str, str]
+    extra: dict[str, str]
+
+
+def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = None) -> bytes:
+    """Write ``net``, which ``model``'s factory built and which may have been cut since."""
+    metadata = Metadata(
+        schema_version=SCHEMA,
+        model=_Architecture(factory=model.factory, args=model.args, inputs=model.inputs),
+        groups={name: int(groups) for name, groups in _groups(net).items() if groups != 1},
+        toolchain=toolchain(),
+        extra=extra or {},
+    )
+    # one entry, because the order of several is not defined
+    text = json.dumps(metadata.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return safetensors.numpy.save(state(net), metadata={_KEY: text})
+
+
+def from_bytes(content: bytes, origin: str = "the checkpoint") -> paddle.nn.Layer:
+    """Rebuild the network, in evaluation mode, with the outputs it had when it was written.
+
+    The model factory that the file names is called: it must be importable. ``origin`` names the file in
+    messages.
+
+    Raises MissingData(ARTIFACT_CORRUPT) for a truncated or foreign file, or tensors that the network cannot
+    use; InvalidInput if the factory is not found or fails.
+    """
+    tensors, metadata = _parse(content, origin)
+    model = Model(
+        factory=metadata.model.factory,
+        args=metadata.model.args,
+        inputs=metadata.model.inputs,
+        pretrain=Pretrain(epochs=1),  # a Model says where its weights are from; these are here
+    )
+    net = build_model(model, f"{origin}: model")
+    _fill(net, tensors, origin)
+    layers = dict(net.named_sublayers(include_self=True))
+    for name, groups in metadata.groups.items():
+        if name not in layers:
+            raise _corrupt(origin, f"it has groups for layer {name!r}, which the network lacks")
+        layers[name]._groups = groups
+    _declare_widths(net)
+    net.eval()
+    _try_on_zeros(net, model.inputs, origin)
+    return net
+
+
+def load(path: str | Path) -> paddle.nn.Layer:
+    """Rebuild the network of a checkpoint file; see :func:`from_bytes`.
+
+    Raises MissingData also if the file does not exist.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise _corrupt(str(path), "it does not exist") from None
+    return from_bytes(content, str(path))
+
+
+def metadata_of(content: bytes, origin: str = "the checkpoint") -> Metadata:
+    """Return what a checkpoint says about itself; raises MissingData(ARTIFACT_CORRUPT)."""
+    return _parse(content, origin)[1]
+
+
+def state(net: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    """Return copies of all parameters and buffers by structured name.
+
+    PaddleSlim keeps the uncut weights beside the cut ones, as buffers named ``*_backup``; they are left out.
+    """
+    return {
+        name: np.ascontiguousarray(tensor.numpy())
+        for name, tensor in sorted(net.state_dict().items())
+        if not name.endswith("_backup")
+    }
+
+
+def _groups(net: paddle.nn.Layer) -> dict[str, int]:
+    return {
+        name: layer._groups
+        for name, layer in net.named_sublayers(include_self=True)
+        if isinstance(getattr(layer, "_groups", None), int)
+    }
+
+
+def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata]:
+    try:
+        tensors = safetensors.numpy.load(content)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise _corrupt(origin, f"it is truncated or no .safetensors file ({error})") from None
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    text = header.get("__metadata__", {}).get(_KEY)
+    if text is None:
+        raise _corrupt(origin, "it was not written by Secateur; give plain weights as spec.model.weights")
+    try:
+        metadata = Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _corrupt(origin, f"its metadata is damaged: {where}: {first['msg']}") from None
+    if metadata.schema_version != SCHEMA:
+        raise _corrupt(origin, f"it has schema {metadata.schema_version}, this Secateur reads {SCHEMA}")
+    return tensors, metadata
+
+
+def _fill(net: paddle.nn.Layer, tensors: dict[str, np.ndarray], origin: str) -> None:
+    """Put arrays into a freshly built network; a smaller one shrinks its tensor in place."""
+    own = net.state_dict()
+    for name in own:
+        if name not in tensors:
+            raise _corrupt(origin, f"it lacks the tensor {name!r}{near(name, list(tensors), limit=3)}")
+    for name, array in tensors.items():
+        if name not in own:
+            raise _corrupt(origin, f"its tensor {name!r} has no place in the network that the factory builds")
+        tensor = own[name]
+        built = tuple(tensor.shape)
+        if len(built) != array.ndim or any(
+            n > m or (n == 0 and m) for n, m in zip(array.shape, built, strict=True)
+        ):
+            raise _corrupt(
+                origin,
+                f"{name} is {list(array.shape)}, the uncut network has {list(built)}; not a cut of it",
+            )
+        if tensor.numpy().dtype != array.dtype:
+            raise _corrupt(origin, f"{name} is {array.dtype}, the network needs {tensor.numpy().dtype}")
+        if built == array.shape:
+            tensor.set_value(array)
+        else:
+            tensor.get_tensor().set(array, paddle.framework._current_expected_place())
+
+
+def _declare_widths(net: paddle.nn.Layer) -> None:
+    """Make the widths that layers declare agree with their tensors (for repr, counters and exporters)."""
+    for layer in net.sublayers(include_self=True):
+        if isinstance(layer, (paddle.nn.Conv1D, paddle.nn.Conv2D, paddle.nn.Conv3D)):
+            layer._out_channels = layer.weight.shape[0]
+            layer._in_channels = layer.weight.shape[1] * layer._groups
+        elif isinstance(layer, paddle.nn.Linear):
+            layer.in_features, layer.out_features = layer.weight.shape
+        elif hasattr(layer, "_num_features") and getattr(layer, "_mean", None) is not None:
+            layer._num_features = layer._mean.shape[0]
+
+
+def _try_on_zeros(net: paddle.nn.Layer, inputs: list[InputSpec], origin: str) -> None:
+    try:
+        with paddle.no_grad():
+            net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs))
+    except RAISED as error:
+        raise _corrupt(origin, f"its tensors do not fit each other: {raised(error)}") from None
+
+
+def _corrupt(origin: str, what: str) -> MissingData:
+    return MissingData(Reason.ARTIFACT_CORRUPT, f"{origin}: {what}")

@@ -1,0 +1,71 @@
+"""Check a job's data against its model before anything is spent on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import Evaluation, Model
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.batching import read_item, spread
+from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.labels import check_labels
+from secateur_jobs.user_code import RAISED, Splits, raised
+
+_LOOKED_AT = 200
+
+
+def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: Evaluation) -> None:
+    """Read up to 200 items of each set, evenly spread, run one, and check inputs and labels.
+
+    Every later batch is checked again for its labels, so what is not looked at here does not pass either.
+    Raises InvalidInput: DATASET_INVALID, or FACTORY_FAILED if the network cannot run on the declared inputs.
+    """
+    classes = _try(net, splits, model)
+    for name, dataset in zip(("train", "eval"), splits, strict=True):
+        for index in spread(len(dataset), min(1.0, _LOOKED_AT / len(dataset))):
+            item = read_item(dataset, int(index))
+            where = f"spec.data.factory: the {name} set, item {index}"
+            _check_inputs(item[:-1], model, where)
+            check_labels((1, *classes), item[-1][None], evaluation, where)
+
+
+def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> tuple[int, ...]:
+    """Run the first evaluation item; return the shape of one output."""
+    item = read_item(splits.eval, 0)
+    _check_inputs(item[:-1], model, "spec.data.factory: the eval set, item 0")
+    was_training = net.training
+    net.eval()
+    try:
+        with paddle.no_grad():
+            output = forward(net, [value[None] for value in item[:-1]])
+        return tuple(output.shape[1:])
+    except RAISED as error:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"spec.model.inputs: {model.factory} cannot run on {[i.shape for i in model.inputs]}: "
+            f"{raised(error)}",
+        ) from error
+    finally:
+        if was_training:
+            net.train()
+
+
+def _check_inputs(inputs: tuple[np.ndarray, ...], model: Model, where: str) -> None:
+    declared = [i.shape[1:] for i in model.inputs]
+    found = [list(value.shape) for value in inputs]
+    if found != declared:
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"{where}: inputs have shapes {found}, spec.model.inputs (without the batch) says {declared}",
+        )
+    for value, spec in zip(inputs, model.inputs, strict=True):
+        if value.dtype.name != spec.dtype.value:
+            raise InvalidInput(
+                Reason.DATASET_INVALID, f"{where}: {spec.name} is {value.dtype}, expected {spec.dtype.value}"
+            )
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise InvalidInput(
+                Reason.DATASET_INVALID, f"{where}: {spec.name} holds values that are not finite"
+            )

@@ -1,0 +1,59 @@
+"""Stage pretrain: train the baseline, so that a job needs no download."""
+
+from __future__ import annotations
+
+from secateur_api.conditions import Reason
+from secateur_api.results import PretrainOutcome, StageOutcome
+from secateur_jobs import checkpoint
+from secateur_jobs.data.check import check_data
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.train import train
+from secateur_jobs.user_code import build_model, load_data
+from secateur_jobs.weights import load_weights
+
+
+def run(context: StageContext) -> StageOutcome:
+    """Train as ``spec.model.pretrain`` says, evaluate, and commit the file ``checkpoint``."""
+    spec = context.request.spec
+    settings = spec.model.pretrain
+    if settings is None:
+        raise InvalidInput(
+            Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain needs it, such as {epochs: 4}"
+        )
+    seed_everything(spec.seed)
+    net = build_model(spec.model)
+    if spec.model.weights is not None:
+        load_weights(net, spec.model.weights)
+    context.progress(1, "reading data")
+    splits = load_data(spec.data)
+    check_data(net, splits, spec.model, spec.evaluation)
+
+    metric: float | None = None
+
+    def on_batch(done: int, total: int) -> None:
+        epoch = (done - 1) * settings.epochs // total + 1
+        context.progress(3 + 95 * done / total, f"pretrain epoch {epoch}/{settings.epochs}", metric)
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        nonlocal metric
+        metric = evaluate(net, splits.eval, spec.evaluation)
+
+    train(
+        net,
+        splits.train,
+        spec.evaluation,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        seed=spec.seed,
+        on_batch=on_batch,
+        on_epoch=on_epoch,
+        field="spec.model.pretrain",
+    )
+    if metric is None:
+        raise AssertionError("an epoch has been trained")
+    context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
+    return StageOutcome(pretrain=PretrainOutcome(metric=metric, epochs=settings.epochs))

@@ -1,0 +1,86 @@
+"""Measure the metric of a network, or of a converted model, on a data set: the same code for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from secateur_api.spec import Evaluation, Goal
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.batching import gather, in_order
+from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.metrics import metric_function
+
+
+def evaluate(
+    net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation, fraction: float = 1.0
+) -> float:
+    """Return the metric of ``net`` on an evenly spread share of ``dataset``; the net's mode is kept.
+
+    Raises InvalidInput(DATASET_INVALID) for an item that raises or a label out of range.
+    """
+    was_training = net.training
+    net.eval()
+    try:
+        with paddle.no_grad():
+            return _measure(
+                (
+                    (forward(net, batch[:-1]).numpy(), batch[-1])
+                    for batch in in_order(dataset, evaluation.batch_size, fraction)
+                ),
+                evaluation,
+            )
+    finally:
+        if was_training:
+            net.train()
+
+
+def evaluate_with(
+    run: Callable[[list[np.ndarray]], np.ndarray],
+    dataset: paddle.io.Dataset,
+    evaluation: Evaluation,
+    batch_size: int,
+) -> float:
+    """Return the metric of a converted model on the whole of ``dataset``.
+
+    ``run`` takes the inputs of exactly ``batch_size`` samples and returns the first output, batch axis first.
+    The last batch is filled up by repeating its last sample; what was added does not count.
+    """
+
+    def batches() -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(dataset), batch_size):
+            count = min(batch_size, len(dataset) - start)
+            indices = np.minimum(np.arange(start, start + batch_size), start + count - 1)
+            *inputs, labels = gather(dataset, indices)
+            yield run(inputs)[:count], labels[:count]
+
+    return _measure(batches(), evaluation)
+
+
+def _measure(batches: Iterable[tuple[np.ndarray, np.ndarray]], evaluation: Evaluation) -> float:
+    metric = metric_function(evaluation)
+    outputs: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for output, label in batches:
+        check_labels(output.shape, label, evaluation)
+        outputs.append(output)
+        labels.append(label)
+    return metric(np.concatenate(outputs), np.concatenate(labels))
+
+
+def forward(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> paddle.Tensor:
+    """Return the first output of ``net`` for a batch of input arrays, in the order of its ``forward``."""
+    output = net(*(paddle.to_tensor(array) for array in inputs))
+    return output[0] if isinstance(output, (tuple, list)) else output
+
+
+def relative_drop(baseline: float, metric: float, goal: Goal) -> float:
+    """Return how much worse ``metric`` is, as a share of ``baseline``; negative if it is better.
+
+    A baseline of zero has no share: then the drop is 0 if nothing got worse, else infinite.
+    """
+    worse = baseline - metric if goal is Goal.MAXIMIZE else metric - baseline
+    if baseline == 0:
+        return 0.0 if worse <= 0 else float("inf")
+    return worse / abs(baseline)

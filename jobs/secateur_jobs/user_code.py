@@ -1,0 +1,164 @@
+"""The user's own code: find a ``module:callable``, build the model, load the data; every failure explained.
+
+Whatever user code raises becomes one sentence that names the field of the spec and the line that raised.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import Data, Model
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
+
+RAISED = (Exception, SystemExit)
+"""What user code may raise and a stage must explain."""
+
+
+class Splits(NamedTuple):
+    """The two data sets of a job; items are tuples of arrays, ``(input..., label)``."""
+
+    train: paddle.io.Dataset
+    eval: paddle.io.Dataset
+
+
+def load_callable(ref: str, field: str) -> Callable[..., Any]:
+    """Return what ``module:callable`` names; ``field`` is its place in the spec, for the message.
+
+    Raises InvalidInput: CODE_NOT_FOUND (no such module or callable, with near names) or FACTORY_FAILED (the
+    module raises while it is imported).
+    """
+    module_name, _, name = ref.partition(":")
+    module = _import(module_name, field)
+    found = getattr(module, name, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    if found is not None:
+        raise InvalidInput(
+            Reason.CODE_NOT_FOUND, f"{field}: {ref} is a {type(found).__name__}; it must be callable"
+        )
+    callables = [n for n in vars(module) if callable(getattr(module, n)) and not n.startswith("_")]
+    raise InvalidInput(
+        Reason.CODE_NOT_FOUND,
+        f"{field}: module {module_name!r} has no {name!r}{near(name, callables)}",
+    )
+
+
+def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
+    """Call the model factory and return its network; parameter names start from zero in every process.
+
+    Raises InvalidInput: CODE_NOT_FOUND, or FACTORY_FAILED if the factory raises or returns no Layer.
+    """
+    field = f"{field}.factory"
+    if model.factory.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
+        # a checkpoint names its factory: a foreign one must not reach for os:system
+        raise InvalidInput(Reason.FACTORY_FAILED, f"{field}: {model.factory} is no model factory")
+    factory = load_callable(model.factory, field)
+    with paddle.utils.unique_name.guard():
+        net = _call(factory, model.args, f"{field}: {model.factory}")
+    if not isinstance(net, paddle.nn.Layer):
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{field}: {model.factory} returned {_type(net)}; it must return a paddle.nn.Layer",
+        )
+    return net
+
+
+def load_data(data: Data) -> Splits:
+    """Call the data factory and return its two data sets, both non-empty; items are not read yet.
+
+    Raises InvalidInput: CODE_NOT_FOUND, FACTORY_FAILED (it raises) or DATASET_INVALID (it returns something
+    else than two non-empty map-style data sets); MissingData if it raises FileNotFoundError.
+    """
+    field = f"spec.data.factory: {data.factory}"
+    found = _call(load_callable(data.factory, "spec.data.factory"), data.args, field)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"{field} returned {_type(found)}; it must return (train, eval), two paddle.io.Dataset",
+        )
+    for name, dataset in zip(("train", "eval"), found, strict=True):
+        if _length(dataset, f"{field}: the {name} set") == 0:
+            raise InvalidInput(Reason.DATASET_INVALID, f"{field}: the {name} set is empty")
+    return Splits(*found)
+
+
+def near(name: str, known: list[str], limit: int = 12) -> str:
+    """Say which known names are near a wrong one, or what there is: ``; did you mean 'x'?``."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = sorted(known)[:limit]
+    more = ", ..." if len(known) > limit else ""
+    return f"; there is: {', '.join(shown)}{more}" if shown else ""
+
+
+def raised(error: BaseException) -> str:
+    """Write what user code raised, and where: ``ValueError: bad width (net.py, line 12)``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Paddle writes a C++ stack first; the cause is on the line after its error summary
+    text = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "")
+    return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
+
+
+def _import(name: str, field: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if missing == name or name.startswith(f"{missing}."):
+            raise InvalidInput(
+                Reason.CODE_NOT_FOUND, f"{field}: there is no module {missing!r}{_near_modules(missing)}"
+            ) from None
+        raise InvalidInput(
+            Reason.CODE_NOT_FOUND, f"{field}: module {name!r} imports {missing!r}, which is not installed"
+        ) from error
+    except RAISED as error:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED, f"{field}: importing {name!r} raised {raised(error)}"
+        ) from error
+
+
+def _near_modules(missing: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", []) if parent else None
+    names = [info.name for info in pkgutil.iter_modules(path)]
+    close = difflib.get_close_matches(last, names, n=1, cutoff=0.7)
+    if close:
+        return f"; did you mean {parent + '.' if parent else ''}{close[0]}?"
+    return "; user code comes by spec.code (locally --code DIR) or in the image"
+
+
+def _call(factory: Callable[..., Any], args: dict[str, Any], what: str) -> Any:
+    try:
+        return factory(**args)
+    except FileNotFoundError as error:
+        raise MissingData(Reason.DATASET_INVALID, f"{what} found no file: {error}") from error
+    except RAISED as error:
+        raise InvalidInput(Reason.FACTORY_FAILED, f"{what} raised {raised(error)}") from error
+
+
+def _length(dataset: Any, what: str) -> int:
+    if isinstance(dataset, paddle.io.IterableDataset) or not hasattr(dataset, "__getitem__"):
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"{what} is {_type(dataset)}; it must be a paddle.io.Dataset with __getitem__ and __len__",
+        )
+    try:
+        return len(dataset)
+    except RAISED as error:
+        raise InvalidInput(Reason.DATASET_INVALID, f"{what}: len() raised {raised(error)}") from error
+
+
+def _type(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__module__}.{type(value).__qualname__}"
