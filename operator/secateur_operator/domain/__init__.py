@@ -1,0 +1,1 @@
+"""What to do next, decided purely: no I/O, clock or randomness in this package."""

@@ -1,0 +1,261 @@
+"""The decision: from what was seen and the time to the new status, actions, events and the next look."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from secateur_api import PruningJobSpec, PruningJobStatus, Stage
+from secateur_api.conditions import ConditionType, Phase, Reason
+from secateur_api.status import CurrentStage
+from secateur_operator.domain import (
+    conditions,
+    deadline,
+    judge,
+    percent,
+    progress,
+    record,
+    retries,
+    rounds,
+    stages,
+    start,
+)
+from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
+from secateur_operator.domain.naming import child_name
+from secateur_operator.domain.observed import JobState, Observed, ObservedJob
+from secateur_operator.domain.plan import resolved_spec, stage_job
+from secateur_operator.domain.retries import Failure
+from secateur_operator.domain.times import moment_of, seconds_between, stamp
+
+
+def decide(observed: Observed, now: datetime) -> Decision:
+    """Decide one pass. Pure; calling it again with what it led to changes nothing more."""
+    return _Pass(observed, now).run()
+
+
+class _Pass:
+    """One decision at work; ``status`` is the status so far."""
+
+    def __init__(self, observed: Observed, now: datetime) -> None:
+        self.observed = observed
+        self.job = observed.job
+        self.now = now
+        self.status: PruningJobStatus = observed.job.status
+        self.events: list[Event] = []
+
+    def run(self) -> Decision:
+        run = start.next_run(self.job)
+        if run is not None:
+            self.status = start.begun(self.job, run, self.now)
+            self._say(Reason.QUEUED, f"run {run} starts")
+        if self.status.phase.is_final:
+            self._see_generation()
+            return self._decision(*self._garbage(keep=None))
+        if self.job.spec.suspend:
+            return self._suspend()
+        self._resume()
+        spec = resolved_spec(self.status)
+        if deadline.seconds_left(spec, self.status, self.now) <= 0:
+            budget = f"budget.wallClock of {spec.budget.wall_clock} is spent{self._during()}"
+            return self._fail(Failure(Reason.BUDGET_EXCEEDED.value, budget, retryable=False))
+        return self._advance(spec)
+
+    # ---- the current stage ----
+
+    def _advance(self, spec: PruningJobSpec) -> Decision:
+        current = self.status.stage
+        if current is None:
+            return self._next(spec)
+        child = self.observed.child(current.job)
+        if child is None:
+            return self._create(spec, current)
+        if child.state.is_active:
+            return self._watch(spec, child)
+        if child.state is JobState.FAILED:
+            return self._failed(spec, current, retries.failure_of(child))
+        summaries = record.summaries_of(current, child)
+        if isinstance(summaries, Failure):
+            return self._failed(spec, current, summaries)
+        self.status = record.finished(spec, self.status, child, summaries, self.observed.store, self.now)
+        self._say_finished(current)
+        return self._next(spec)
+
+    def _next(self, spec: PruningJobSpec) -> Decision:
+        following = stages.following(spec, self.status)
+        if following is None:
+            return self._judge(spec)
+        if following.stage is Stage.REPORT:
+            self.status = self.status.model_copy(update={"constraints": judge.judge(spec, self.status)})
+        current = CurrentStage(
+            name=following.stage,
+            round=following.round,
+            job=self._name(following.stage, following.round.number if following.round else None, 1),
+            started_at=stamp(self.now),
+        )
+        self._say(Reason.STAGE_RUNNING, f"{_title(current)} starts")
+        return self._create(spec, current)
+
+    def _create(self, spec: PruningJobSpec, current: CurrentStage) -> Decision:
+        """Make the current stage's Job, or wait for its back-off; also where the Job was lost."""
+        self.status = self.status.model_copy(update={"stage": current})
+        if current.not_before is not None and moment_of(current.not_before) > self.now:
+            wait = (moment_of(current.not_before) - self.now).total_seconds()
+            return self._decision(*self._garbage(keep=current.job), requeue_after=wait)
+        self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
+        create = Create(stage_job(self.job, self.status, current, self.observed.store))
+        return self._decision(
+            *self._garbage(keep=current.job), create, requeue_after=self._until_deadline(spec)
+        )
+
+    def _watch(self, spec: PruningJobSpec, child: ObservedJob) -> Decision:
+        current = self.status.stage
+        if current is None:
+            raise ValueError("no stage is under way")
+        self.status = self.status.model_copy(update={"progress": progress.of_job(child)})
+        self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
+        return self._decision(*self._garbage(keep=current.job), requeue_after=self._until_deadline(spec))
+
+    def _failed(self, spec: PruningJobSpec, current: CurrentStage, failure: Failure) -> Decision:
+        if not failure.retryable:
+            return self._fail(failure, current)
+        if current.attempt > spec.budget.retries:
+            tried = f"{failure.reason}: {failure.message}; tried {current.attempt} times"
+            return self._fail(Failure(Reason.RETRIES_EXHAUSTED.value, tried, False, failure.log), current)
+        wait = retries.delay(current.job, current.attempt)
+        attempt = current.attempt + 1
+        number = current.round.number if current.round else None
+        again = current.model_copy(
+            update={
+                "attempt": attempt,
+                "job": self._name(current.name, number, attempt),
+                "not_before": stamp(self.now + timedelta(seconds=wait)),
+            }
+        )
+        message = (
+            f"{_title(current)}: {failure.reason}: {failure.message}; "
+            f"attempt {attempt} of {spec.budget.retries + 1} in {wait:.0f} s"
+        )
+        self.status = self.status.model_copy(update={"stage": again, "progress": None})
+        self._running(spec, Reason.RETRYING, message)
+        self._say(Reason.RETRYING, message, warning=True)
+        return self._decision(requeue_after=wait)
+
+    # ---- ends ----
+
+    def _judge(self, spec: PruningJobSpec) -> Decision:
+        verdict = judge.verdict(spec, self.status)
+        phase = Phase.SUCCEEDED if verdict.holds else Phase.FAILED
+        self._end(phase, verdict.reason, verdict.message, verdict.holds)
+        self.status = self.status.model_copy(update={"constraints": verdict.judged, "percent": 100.0})
+        return self._decision(*self._garbage(keep=None))
+
+    def _fail(self, failure: Failure, current: CurrentStage | None = None) -> Decision:
+        where = f"{_title(current)}: " if current else ""
+        log = f" (log: {failure.log})" if failure.log else ""
+        self._end(Phase.FAILED, failure.reason, f"{where}{failure.message}{log}", None)
+        return self._decision(*self._garbage(keep=None))
+
+    def _end(self, phase: Phase, reason: str, message: str, met: bool | None) -> None:
+        self.status = self.status.model_copy(
+            update={"finished_at": stamp(self.now), "stage": None, "progress": None}
+        )
+        self.status = conditions.with_phase(
+            self.status,
+            phase,
+            reason,
+            message,
+            generation=self.job.metadata.generation,
+            now=self.now,
+            constraints_met=met,
+            constraints_reason=Reason.NOT_MEASURED.value if met is None else reason,
+        )
+        self.events.append(Event("Normal" if phase is Phase.SUCCEEDED else "Warning", reason, message))
+
+    # ---- suspension ----
+
+    def _suspend(self) -> Decision:
+        if self.status.phase is not Phase.SUSPENDED:
+            message = f"suspended by spec.suspend{self._during()}"
+            self._phase(Phase.SUSPENDED, Reason.SUSPENDED, message)
+            self.status = self.status.model_copy(update={"progress": None})
+            self._say(Reason.SUSPENDED, message)
+        self._see_generation()
+        return self._decision(*self._garbage(keep=None))
+
+    def _resume(self) -> None:
+        if self.status.phase is not Phase.SUSPENDED:
+            return
+        since = conditions.since(self.status, ConditionType.SUSPENDED)
+        paused = seconds_between(since, self.now) if since else 0.0
+        self.status = self.status.model_copy(update={"paused_seconds": self.status.paused_seconds + paused})
+        self._phase(Phase.RUNNING, Reason.RESUMED, "resumed")
+        self._say(Reason.RESUMED, "resumed")
+
+    # ---- small parts ----
+
+    def _garbage(self, keep: str | None) -> list[Action]:
+        """Jobs that still run and must not: of an earlier run, or any when nothing may run.
+
+        Jobs of this run that the status has moved past are left alone: a Job that looks active but is
+        recorded as ended was read late.
+        """
+        past = {done.job for done in self.status.stages}
+        return [
+            Delete(child.name, child.uid)
+            for child in self.observed.children
+            if child.state.is_active
+            and child.name != keep
+            and (keep is None or child.run != self.status.run)
+            and child.name not in past
+        ]
+
+    def _running(self, spec: PruningJobSpec, reason: Reason, message: str) -> None:
+        self.status = self.status.model_copy(update={"percent": percent.of_job(spec, self.status)})
+        self._phase(Phase.RUNNING, reason, message)
+
+    def _phase(self, phase: Phase, reason: Reason, message: str) -> None:
+        generation = self.job.metadata.generation
+        self.status = conditions.with_phase(
+            self.status, phase, reason.value, message, generation=generation, now=self.now
+        )
+
+    def _see_generation(self) -> None:
+        """Note that a change of the spec was seen where it changes nothing else."""
+        if self.status.observed_generation != self.job.metadata.generation:
+            self.status = self.status.model_copy(update={"observed_generation": self.job.metadata.generation})
+
+    def _name(self, stage: Stage, number: int | None, attempt: int) -> str:
+        meta = self.job.metadata
+        return child_name(meta.name, meta.uid, self.status.run, stage, number, attempt)
+
+    def _until_deadline(self, spec: PruningJobSpec) -> float:
+        return max(0.0, deadline.seconds_left(spec, self.status, self.now))
+
+    def _during(self) -> str:
+        return f" during {_title(self.status.stage)}" if self.status.stage else ""
+
+    def _say(self, reason: Reason, message: str, warning: bool = False) -> None:
+        self.events.append(Event("Warning" if warning else "Normal", reason.value, message))
+
+    def _say_finished(self, current: CurrentStage) -> None:
+        done = self.status.stages[-1]
+        found = ", found in the store" if done.reused else ""
+        self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}")
+        if current.name is not Stage.ROUND:
+            return
+        last = self.status.rounds[-1]
+        gate = "accepted" if last.accepted else "rolled back"
+        message = (
+            f"{_title(current)} {gate}: drop {100 * last.outcome.drop:.2f}%, "
+            f"floor {100 * last.floor:.2f}%, MACs cut {100 * last.outcome.cut_macs:.1f}%"
+        )
+        self._say(Reason.DONE, message, warning=not last.accepted)
+        chosen = rounds.candidate(self.status.rounds)
+        if chosen is not last and not last.accepted and chosen is not None:
+            self._say(Reason.DONE, f"going on from round {chosen.outcome.number}")
+
+    def _decision(self, *actions: Action, requeue_after: float | None = None) -> Decision:
+        return Decision(self.status, tuple(actions), tuple(self.events), requeue_after)
+
+
+def _title(stage: CurrentStage) -> str:
+    return f"round {stage.round.number}" if stage.round else stage.name.value

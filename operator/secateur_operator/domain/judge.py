@@ -1,0 +1,192 @@
+"""The verdict: the target and every constraint against what was measured."""
+
+from __future__ import annotations
+
+from secateur_api import PruningJobSpec, PruningJobStatus
+from secateur_api.conditions import Reason
+from secateur_api.quantity import (
+    parse_bytes,
+    parse_count,
+    parse_duration,
+    parse_factor,
+    parse_percent,
+    show_bytes,
+    show_count,
+    show_seconds,
+)
+from secateur_api.spec import Constraint, Metric
+from secateur_api.status import Judged, RoundStatus, Verdict
+from secateur_operator.domain import measurements, rounds
+from secateur_operator.domain.measurements import Measurement
+
+NOT_MEASURED = "not measured"
+LAYER_RULES = "layerRules"
+FLOOR = "floor"
+_TOLERANCE_PER_CHANNEL = 0.005 / 8
+_LARGEST_TOLERANCE = 0.005
+
+
+def target_tolerance(align: int) -> float:
+    """Return by how much (share of the whole) the cut may miss the target.
+
+    Kept widths are multiples of ``align``, so that only some cuts can be had: with the default of 8, one step
+    of one group in a net of 64-channel groups moves the whole by about a percent, and the nearest cut is half
+    of that away. It shrinks with ``align`` and never grows above half a percent, where "50%" stops being 50%.
+    """
+    return min(_LARGEST_TOLERANCE, _TOLERANCE_PER_CHANNEL * align)
+
+
+def verdict(spec: PruningJobSpec, status: PruningJobStatus) -> Verdict:
+    """Judge the candidate: the target must be reached, and every constraint measured and held."""
+    judged = judge(spec, status)
+    failed = [one for one in judged if not one.holds]
+    if not failed:
+        return Verdict(
+            holds=True,
+            reason=Reason.CONSTRAINTS_MET.value,
+            message="; ".join(f"{one.name}: {one.measured}" for one in judged),
+            judged=judged,
+            rounds=status.rounds,
+        )
+    return Verdict(
+        holds=False,
+        reason=_reason(failed).value,
+        message="; ".join(_shortfall(one) for one in failed),
+        judged=judged,
+        rounds=status.rounds,
+    )
+
+
+def judge(spec: PruningJobSpec, status: PruningJobStatus) -> list[Judged]:
+    """Return the target's judgement, then each constraint's: one for each measurement it selects."""
+    chosen = rounds.candidate(status.rounds)
+    judged = [_judge_target(spec, chosen)]
+    if chosen is not None and not chosen.accepted:
+        judged.append(_judge_floor(chosen))
+    for constraint in spec.constraints:
+        found = measurements.select(constraint, status)
+        judged += [_judge_one(constraint, one) for one in found] or [_unmeasured(constraint)]
+    return judged
+
+
+def _judge_target(spec: PruningJobSpec, chosen: RoundStatus | None) -> Judged:
+    target = spec.pruning.target
+    if target is None:
+        metric, bound, name = LAYER_RULES, 1.0, "layer rules reached >= 100%"
+        value = chosen.outcome.share if chosen else None
+        tolerance = 0.0
+    else:
+        macs = target.quantity == "macs"
+        metric, bound = ("targetMacs" if macs else "targetParams"), target.fraction
+        name = f"{'MACs' if macs else 'parameters'} cut >= {target.macs or target.params}"
+        value = (chosen.outcome.cut_macs if macs else chosen.outcome.cut_params) if chosen else None
+        tolerance = target_tolerance(spec.pruning.align)
+    return Judged(
+        name=name,
+        metric=metric,
+        bound=_percent(bound),
+        measured=NOT_MEASURED if value is None else _percent(value),
+        value=value,
+        limit=bound,
+        holds=value is not None and value >= bound - tolerance - 1e-9,
+    )
+
+
+def _judge_floor(chosen: RoundStatus) -> Judged:
+    return Judged(
+        name=f"accuracy drop after recovery <= {_percent(chosen.floor)} (no round kept it)",
+        metric=FLOOR,
+        bound=_percent(chosen.floor),
+        measured=_percent(chosen.outcome.drop),
+        value=chosen.outcome.drop,
+        limit=chosen.floor,
+        holds=False,
+    )
+
+
+def _judge_one(constraint: Constraint, found: Measurement) -> Judged:
+    limit = _limit(constraint)
+    return Judged(
+        name=_name(constraint, found),
+        metric=constraint.metric.value,
+        bound=_bound(constraint),
+        measured=_show(constraint, found.value),
+        value=found.value,
+        limit=limit,
+        device=found.device,
+        format=found.format,
+        backend=found.backend,
+        holds=found.value >= limit if constraint.metric is Metric.SPEEDUP else found.value <= limit,
+    )
+
+
+def _unmeasured(constraint: Constraint) -> Judged:
+    asked = Measurement(0.0, constraint.device, constraint.format, constraint.backend)
+    return Judged(
+        name=_name(constraint, asked),
+        metric=constraint.metric.value,
+        bound=_bound(constraint),
+        measured=NOT_MEASURED,
+        limit=_limit(constraint),
+        device=constraint.device,
+        format=constraint.format,
+        backend=constraint.backend,
+        holds=False,
+    )
+
+
+def _bound(constraint: Constraint) -> str:
+    return constraint.min or constraint.max or ""
+
+
+def _limit(constraint: Constraint) -> float:
+    text = _bound(constraint)
+    if text.endswith("%"):
+        return parse_percent(text)
+    if constraint.metric in (Metric.LATENCY_P50, Metric.LATENCY_P90):
+        return parse_duration(text)
+    if constraint.metric in (Metric.MODEL_SIZE, Metric.PEAK_MEMORY):
+        return float(parse_bytes(text))
+    return parse_factor(text) if constraint.metric is Metric.SPEEDUP else parse_count(text)
+
+
+def _name(constraint: Constraint, found: Measurement) -> str:
+    sign = ">=" if constraint.metric is Metric.SPEEDUP else "<="
+    kind = "/".join(part.value for part in (found.format, found.backend) if part is not None)
+    where = f" on {found.device}" if found.device else ""
+    return f"{constraint.metric.value} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
+
+
+def _show(constraint: Constraint, value: float) -> str:
+    return _show_as(constraint.metric.value, _bound(constraint), value)
+
+
+def _show_as(metric: str, bound: str, value: float) -> str:
+    if bound.endswith("%"):
+        return _percent(value)
+    if metric in (Metric.LATENCY_P50.value, Metric.LATENCY_P90.value):
+        return show_seconds(value)
+    if metric in (Metric.MODEL_SIZE.value, Metric.PEAK_MEMORY.value):
+        return show_bytes(value)
+    return f"{value:.2f}x" if metric == Metric.SPEEDUP.value else show_count(value)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.4g}%"
+
+
+def _shortfall(one: Judged) -> str:
+    if one.value is None:
+        return f"{one.name}: {NOT_MEASURED}"
+    by = _show_as(one.metric, one.bound, abs(one.value - one.limit))
+    return f"{one.name}: {one.measured}, missed by {by}"
+
+
+def _reason(failed: list[Judged]) -> Reason:
+    """Name the worst: a miss that was measured says more than a number that is missing."""
+    measured = [one for one in failed if one.value is not None]
+    if not measured:
+        return Reason.NOT_MEASURED
+    if any(one.metric.startswith("target") or one.metric == LAYER_RULES for one in measured):
+        return Reason.TARGET_NOT_REACHED
+    return Reason.CONSTRAINTS_NOT_MET

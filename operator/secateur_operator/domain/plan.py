@@ -1,0 +1,98 @@
+"""The Job of a stage: what it is told, derived from the status alone, so that it can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from secateur_api import PruningJob, PruningJobSpec, PruningJobStatus, Stage, StageInput
+from secateur_api.stage import Upstream
+from secateur_api.status import CurrentStage
+from secateur_operator.domain import judge
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """A Job to be created."""
+
+    name: str
+    owner: str
+    """Name of the PruningJob."""
+    namespace: str
+    owner_uid: str
+    run: int
+    round: int | None
+    attempt: int
+    input: StageInput
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it runs."""
+        return self.input.stage
+
+    @property
+    def shards(self) -> int:
+        """How many processes share the work."""
+        return self.input.shards
+
+    @cached_property
+    def input_json(self) -> str:
+        """The stage's input document; the shard index comes from the environment."""
+        return self.input.model_dump_json(by_alias=True, exclude_none=True)
+
+    @cached_property
+    def input_hash(self) -> str:
+        """Tells whether a Job of the same name is the same Job."""
+        return hashlib.sha256(self.input_json.encode()).hexdigest()[:32]
+
+
+def resolved_spec(status: PruningJobStatus) -> PruningJobSpec:
+    """Return the spec that the job runs by."""
+    return PruningJobSpec.model_validate(status.resolved_spec)
+
+
+def stage_job(job: PruningJob, status: PruningJobStatus, current: CurrentStage, store: str) -> StageJob:
+    """Build the Job of the current stage."""
+    return StageJob(
+        name=current.job,
+        owner=job.metadata.name,
+        namespace=job.metadata.namespace,
+        owner_uid=job.metadata.uid,
+        run=status.run,
+        round=current.round.number if current.round else None,
+        attempt=current.attempt,
+        input=_stage_input(job.metadata.name, status, current, store),
+    )
+
+
+def _stage_input(name: str, status: PruningJobStatus, current: CurrentStage, store: str) -> StageInput:
+    spec = resolved_spec(status)
+    verdict = judge.verdict(spec, status).to_wire() if current.name is Stage.REPORT else None
+    return StageInput(
+        job=name,
+        stage=current.name,
+        spec=spec,
+        store=store,
+        upstream=_upstream(status),
+        shards=spec.sensitivity.shards if current.name is Stage.SENSITIVITY else 1,
+        round=current.round,
+        verdict=verdict,
+    )
+
+
+def _upstream(status: PruningJobStatus) -> Upstream:
+    units = {done.name: done.units for done in status.stages if done.name is not Stage.ROUND}
+
+    def one(stage: Stage) -> str | None:
+        return units[stage][0] if stage in units else None
+
+    return Upstream(
+        pretrain=one(Stage.PRETRAIN),
+        preflight=one(Stage.PREFLIGHT),
+        sensitivity=units.get(Stage.SENSITIVITY, []),
+        rounds=[done.unit for done in status.rounds],
+        model=status.model,
+        convert=one(Stage.CONVERT),
+        benchmark=units.get(Stage.BENCHMARK, []),
+    )

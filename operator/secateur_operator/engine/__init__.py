@@ -1,0 +1,1 @@
+"""The machinery around ``decide``: work queue, reconciler, loop."""

@@ -1,0 +1,88 @@
+"""One pass over one PruningJob: read, decide, write the status, act, tell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from secateur_api import InvalidResource, PruningJob, parse_job
+from secateur_operator.domain.decide import decide
+from secateur_operator.domain.decision import Action, Create, Decision, Event
+from secateur_operator.domain.invalid import refuse
+from secateur_operator.domain.observed import Observed
+from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Resource
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a pass ended with, for those who watch."""
+
+    job: PruningJob
+    """With the status as it was written."""
+    events: tuple[Event, ...]
+    idle: bool
+    """Nothing was left to do and no Job of it was running."""
+
+
+Watcher = Callable[[Key, Seen], None]
+
+
+def _nobody(_key: Key, _seen: Seen) -> None:
+    return None
+
+
+class Reconciler:
+    """Turns what is wanted into what is, one pass at a time; holds no state of its own."""
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], datetime], watcher: Watcher = _nobody) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._watcher = watcher
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do one pass; return the seconds after which to look again. Raises GatewayError."""
+        try:
+            resource = await self._gateway.get(key)
+        except NotFound:
+            return None
+        try:
+            job = parse_job(resource.document)
+        except InvalidResource as error:
+            await self._refuse(key, resource, error)
+            return None
+        children = await self._gateway.list_jobs(key, job.metadata.uid)
+        observed = Observed(job, tuple(children), self._gateway.store)
+        decision = decide(observed, self._clock())
+        await self._carry_out(key, job, resource.version, decision)
+        idle = not decision.actions and not any(child.state.is_active for child in children)
+        self._watcher(key, Seen(job.model_copy(update={"status": decision.status}), decision.events, idle))
+        return decision.requeue_after
+
+    async def _carry_out(self, key: Key, job: PruningJob, version: str, decision: Decision) -> None:
+        # before any act, also when nothing changed: the version proves that what was read still stands
+        if decision.actions or decision.status != job.status:
+            await self._gateway.apply_status(key, decision.status, version)
+        for action in decision.actions:
+            await self._act(key, action)
+        for event in decision.events:
+            log.info("%s/%s: %s: %s", *key, event.reason, event.message)
+            await self._gateway.event(key, job.metadata.uid, event)
+
+    async def _act(self, key: Key, action: Action) -> None:
+        if isinstance(action, Create):
+            await self._gateway.create_job(action.job)
+            return
+        try:
+            await self._gateway.delete_job(key, action.name, action.uid)
+        except NotFound:
+            log.debug("Job %s is gone already", action.name)
+
+    async def _refuse(self, key: Key, resource: Resource, error: InvalidResource) -> None:
+        status = refuse(resource.document, error, self._clock())
+        if status is not None:
+            await self._gateway.apply_status(key, status, resource.version)
+            log.warning("%s/%s: %s", *key, status.message)

@@ -1,0 +1,1 @@
+"""The one door to the world that holds PruningJobs and runs their Jobs."""

@@ -1,0 +1,89 @@
+"""The Gateway protocol: everything the reconciler may do to the world, and how it may fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from secateur_api import PruningJobStatus
+from secateur_operator.domain.decision import Event
+from secateur_operator.domain.observed import ObservedJob
+from secateur_operator.domain.plan import StageJob
+
+
+class Key(NamedTuple):
+    """Names one PruningJob."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A PruningJob as it was read."""
+
+    document: dict[str, Any]
+    version: str
+    """Its resourceVersion."""
+
+
+class GatewayError(Exception):
+    """A call that did not do what was asked."""
+
+
+class NotFound(GatewayError):
+    """It is not there (any more)."""
+
+
+class Conflict(GatewayError):
+    """It has changed since it was read; read again."""
+
+
+class AlreadyExists(GatewayError):
+    """The name is taken by something else."""
+
+
+class Transient(GatewayError):
+    """It may work later: a time-out, a refusal for load, a full disk."""
+
+
+class Gateway(Protocol):
+    """Reads are fresh or stale; writes carry preconditions; every call may raise GatewayError."""
+
+    @property
+    def store(self) -> str:
+        """fsspec URI of the artifact store that stages use."""
+        ...
+
+    async def get(self, key: Key) -> Resource:
+        """Read a PruningJob; raises NotFound."""
+        ...
+
+    async def keys(self) -> list[Key]:
+        """Name every PruningJob."""
+        ...
+
+    async def apply_status(self, key: Key, status: PruningJobStatus, version: str) -> None:
+        """Write the status if the resource still has that version; raises Conflict, NotFound."""
+        ...
+
+    async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
+        """List the Jobs that belong to the PruningJob with that uid."""
+        ...
+
+    async def create_job(self, job: StageJob) -> None:
+        """Create a Job; success if the same one (owner and input) is there, else raises AlreadyExists."""
+        ...
+
+    async def delete_job(self, key: Key, name: str, uid: str) -> None:
+        """End and delete a Job if it still has that uid; raises NotFound, Conflict."""
+        ...
+
+    async def event(self, key: Key, uid: str, event: Event) -> None:
+        """Publish an event."""
+        ...
+
+    def changes(self) -> AsyncIterator[Key]:
+        """Name PruningJobs that may have changed, or whose Jobs may have; a hint, never the truth."""
+        ...

@@ -1,0 +1,1 @@
+"""How a PruningJob looks in a terminal."""
