@@ -1,0 +1,101 @@
+"""What it takes to prune: groups of channels that go together, and someone who can cut them.
+
+Criteria, allocation, proof, repair and rounds know only what is here, not who found the groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from secateur_api.results import Refused
+from secateur_api.spec import Engine, InputSpec
+
+if TYPE_CHECKING:
+    from secateur_jobs.paddle_env import paddle
+
+Role = Literal["out", "in", "other"]
+Keep = Mapping[str, np.ndarray]
+"""Group name to a boolean array of ``channels`` entries: True stays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One axis of one parameter that a group's channels run along."""
+
+    layer: str
+    """Structured name of the owning layer."""
+    parameter: str
+    """Attribute name in that layer: ``weight``, ``bias``, ``_mean`` ..."""
+    axis: int
+    owner: np.ndarray
+    """For each position of the axis the channel it belongs to, -1 for none; int64."""
+    role: Role
+    """``out``: a producer's output channels; ``in``: a consumer's input channels; ``other``: tied."""
+
+    def kept(self, keep: np.ndarray) -> np.ndarray:
+        """Return which positions of the axis stay when ``keep`` (one bool per channel) stays."""
+        return (self.owner < 0) | keep[np.maximum(self.owner, 0)]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Channels that can only be cut together."""
+
+    name: str
+    """Structured name of the leading producer."""
+    channels: int
+    slices: tuple[Slice, ...]
+    producers: tuple[str, ...] = field(init=False)
+    """Layers whose output channels belong to the group, the leader first."""
+    consumers: tuple[str, ...] = field(init=False)
+    """Layers whose input channels follow."""
+    others: tuple[str, ...] = field(init=False)
+    """Normalisations, depthwise convolutions and the like."""
+
+    def __post_init__(self) -> None:
+        by_role = {
+            role: dict.fromkeys(s.layer for s in self.slices if s.role == role) for role in ("out", "in")
+        }
+        producers = [name for name in by_role["out"] if name != self.name]
+        taken = {*by_role["out"], *by_role["in"]}
+        others = dict.fromkeys(s.layer for s in self.slices if s.role == "other" and s.layer not in taken)
+        object.__setattr__(self, "producers", (self.name, *producers))
+        object.__setattr__(self, "consumers", tuple(by_role["in"]))
+        object.__setattr__(self, "others", tuple(others))
+
+    def slices_of(self, role: Role) -> list[Slice]:
+        """Return the slices with a role."""
+        return [s for s in self.slices if s.role == role]
+
+
+class PruningEngine(Protocol):
+    """Finds the groups of one net and cuts them. One engine belongs to one net."""
+
+    name: str
+    net: paddle.nn.Layer
+    groups: list[ChannelGroup]
+    """In the order of their leaders in the net."""
+    refused: list[Refused]
+    """Every convolution and linear layer whose output channels are in no group, with the reason."""
+
+    def cut(self, keep: Keep) -> None:
+        """Cut groups out of the whole net, all at once; undone by :meth:`restore`. Call it once."""
+
+    def restore(self) -> None:
+        """Undo the cut, bit for bit."""
+
+    def freeze(self) -> None:
+        """Make the cut final: no backups are left, layers describe their new widths. The engine is spent."""
+
+
+def make_engine(name: Engine, net: paddle.nn.Layer, inputs: list[InputSpec]) -> PruningEngine:
+    """Return the engine that the spec names, with the net's groups found but not yet proven."""
+    from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
+
+    if name in (Engine.AUTO, Engine.PADDLESLIM):
+        return PaddleSlimEngine(net, inputs)
+    raise ValueError(f"no engine is named {name!r}")

@@ -1,0 +1,73 @@
+"""The layers of a net as pruning sees them: names, kinds, widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secateur_jobs.paddle_env import paddle
+
+CONVOLUTIONS = (paddle.nn.Conv1D, paddle.nn.Conv2D, paddle.nn.Conv3D)
+TRANSPOSED = (paddle.nn.Conv1DTranspose, paddle.nn.Conv2DTranspose, paddle.nn.Conv3DTranspose)
+CUTTABLE = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear)
+ROOT = "(model)"
+"""Name of a net that is itself a convolution or linear layer."""
+
+
+def named_layers(net: paddle.nn.Layer) -> dict[str, paddle.nn.Layer]:
+    """Return every layer by structured name, the net itself as ``(model)``."""
+    return {name or ROOT: layer for name, layer in net.named_sublayers(include_self=True)}
+
+
+def cuttable_layers(net: paddle.nn.Layer) -> dict[str, paddle.nn.Layer]:
+    """Return the convolution and linear layers by structured name, in the order of definition."""
+    return {name: layer for name, layer in named_layers(net).items() if isinstance(layer, CUTTABLE)}
+
+
+def is_depthwise(layer: paddle.nn.Layer) -> bool:
+    """Whether a convolution has one input channel per group (its outputs follow its inputs)."""
+    return isinstance(layer, CONVOLUTIONS) and layer._groups > 1 and int(layer.weight.shape[1]) == 1
+
+
+def width(layer: paddle.nn.Layer) -> int:
+    """Return the number of output channels of a convolution or linear layer."""
+    if isinstance(layer, CONVOLUTIONS):
+        return int(layer.weight.shape[0])
+    if isinstance(layer, TRANSPOSED):
+        return int(layer.weight.shape[1]) * int(layer._groups)
+    return int(layer.weight.shape[-1])
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a parameter lives."""
+
+    layer_name: str
+    attribute: str
+    layer: paddle.nn.Layer
+    parameter: paddle.Tensor
+
+
+def homes(net: paddle.nn.Layer) -> dict[str, Home]:
+    """Return the place of every parameter by its Paddle name; a shared one lives where it is found first."""
+    found: dict[str, Home] = {}
+    for name, layer in named_layers(net).items():
+        for attribute, parameter in layer._parameters.items():
+            if parameter is not None and parameter.name not in found:
+                found[parameter.name] = Home(name, attribute, layer, parameter)
+    return found
+
+
+def describe_widths(net: paddle.nn.Layer) -> None:
+    """Make the layers' own attributes say what their tensors are, after tensors were cut or loaded.
+
+    Forward passes read tensors and ``_groups`` only; ``repr``, exporters and users read the attributes.
+    """
+    for layer in net.sublayers(include_self=True):
+        if isinstance(layer, CONVOLUTIONS):
+            layer._out_channels = int(layer.weight.shape[0])
+            layer._in_channels = int(layer.weight.shape[1]) * int(layer._groups)
+        elif isinstance(layer, TRANSPOSED):
+            layer._in_channels = int(layer.weight.shape[0])
+            layer._out_channels = int(layer.weight.shape[1]) * int(layer._groups)
+        elif isinstance(layer, paddle.nn.layer.norm._BatchNormBase) and layer.weight is not None:
+            layer._num_features = int(layer.weight.shape[0])

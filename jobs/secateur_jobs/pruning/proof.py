@@ -1,0 +1,213 @@
+"""Proof that a cut does what it claims: the outputs stay those of the net that does not use these channels.
+
+The reference is the *masked* net: at every consumer the weights of the removed input channels are zero.
+(Zeroing the producers instead would not do: a bias, a normalisation or a sigmoid behind them revives the
+channel.) Outputs must agree within 1e-5 of the largest output. Equal cuts on both sides of a missed
+coupling would hide it, so every group is cut alone first, and then all at once by unequal amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from secateur_api.results import Refused
+from secateur_api.spec import InputSpec
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
+from secateur_jobs.pruning.layers import named_layers
+
+TOLERANCE = 1e-5
+"""Largest allowed difference, relative to the largest absolute output."""
+
+
+State = dict[str, np.ndarray]
+"""Every tensor of a net by structured name, and the number of groups of its convolutions."""
+
+
+def sample_inputs(inputs: list[InputSpec], seed: int = 0, batch: int = 2) -> list[np.ndarray]:
+    """Return random inputs of the declared shapes and types with another batch size: normal, or 0/1 ids."""
+    random = np.random.default_rng(seed)
+    arrays = []
+    for spec in inputs:
+        shape = (batch, *spec.shape[1:])
+        is_float = spec.dtype.value.startswith("float")
+        array = random.standard_normal(shape) if is_float else random.integers(0, 2, shape)
+        arrays.append(array.astype(spec.dtype.value))
+    return arrays
+
+
+def prove_groups(
+    engine: PruningEngine, inputs: list[InputSpec], on_group: Callable[[int, int], None] | None = None
+) -> tuple[list[ChannelGroup], list[Refused]]:
+    """Return the groups whose cut is proven, and the layers of the others with what went wrong.
+
+    Each group is cut alone, by about half and irregularly, then all of them by unequal amounts.
+    ``on_group`` hears (done, total). Leaves the net as it was. Raises what the uncut net's forward raises.
+    """
+    samples = _runnable_samples(engine.net, inputs)
+    before = _state(engine.net)
+    proven: list[ChannelGroup] = []
+    refused: list[Refused] = []
+    for index, group in enumerate(engine.groups):
+        fault = check(engine, {group.name: _some_half(group, index)}, samples, before)
+        if fault is None:
+            proven.append(group)
+        else:
+            refused += _refuse(group, fault)
+        if on_group is not None:
+            on_group(index + 1, len(engine.groups))
+    together, apart = _prove_together(engine, proven, samples, before)
+    return together, refused + apart
+
+
+def check(
+    engine: PruningEngine, keep: Keep, samples: list[np.ndarray], before: State | None = None
+) -> str | None:
+    """Cut, compare with the masked net, restore; return what is wrong, or None.
+
+    Checks that the pruned net runs, agrees with the masked net, and is restored bit for bit
+    (``before``: the net's state where the caller has it already).
+    """
+    before = _state(engine.net) if before is None else before
+    with masked(engine, keep):
+        expected = outputs(engine.net, samples)
+    fault: str | None = None
+    try:
+        engine.cut(keep)
+        fault = _difference(outputs(engine.net, samples), expected)
+    except Exception as error:  # noqa: BLE001  (a wrong cut makes any operator raise anything)
+        lines = str(error).strip().splitlines() or [""]
+        fault = f"fails when cut: {type(error).__name__}: {_telling_line(lines)}"
+    finally:
+        engine.restore()
+    return fault or _unrestored(before, _state(engine.net))
+
+
+@contextmanager
+def masked(engine: PruningEngine, keep: Keep) -> Iterator[None]:
+    """While it lasts, consumers do not use the removed channels; the net is bit-equal before and after."""
+    layers = named_layers(engine.net)
+    saved: dict[int, tuple[paddle.Tensor, np.ndarray]] = {}
+    try:
+        for group in engine.groups:
+            for piece in group.slices_of("in") if group.name in keep else []:
+                parameter = getattr(layers[piece.layer], piece.parameter)
+                saved.setdefault(id(parameter), (parameter, parameter.numpy().copy()))
+                shape = [1] * len(parameter.shape)
+                shape[piece.axis] = -1
+                mask = piece.kept(keep[group.name]).reshape(shape)
+                parameter.set_value(parameter.numpy() * mask.astype(parameter.numpy().dtype))
+        yield
+    finally:
+        for parameter, value in saved.values():
+            parameter.set_value(value)
+
+
+def outputs(net: paddle.nn.Layer, samples: list[np.ndarray]) -> list[np.ndarray]:
+    """Return all output tensors of one forward in evaluation mode; the mode is left as it was."""
+    was_training = net.training
+    net.eval()
+    try:
+        with paddle.no_grad():
+            result = net(*[paddle.to_tensor(sample) for sample in samples])
+    finally:
+        if was_training:
+            net.train()
+    return [tensor.numpy() for tensor in paddle.utils.flatten(result) if isinstance(tensor, paddle.Tensor)]
+
+
+def _runnable_samples(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[np.ndarray]:
+    """Two samples, or as many as declared where the model hard-wires its batch size."""
+    samples = sample_inputs(inputs)
+    try:
+        outputs(net, samples)
+    except Exception:  # noqa: BLE001  (the user's forward; a real fault raises again right below)
+        samples = sample_inputs(inputs, batch=inputs[0].shape[0])
+        outputs(net, samples)
+    return samples
+
+
+def _prove_together(
+    engine: PruningEngine, groups: list[ChannelGroup], samples: list[np.ndarray], before: State
+) -> tuple[list[ChannelGroup], list[Refused]]:
+    keeps = {group.name: _uneven(group, index) for index, group in enumerate(groups)}
+    if not groups or check(engine, keeps, samples, before) is None:
+        return groups, []
+    together: list[ChannelGroup] = []
+    refused: list[Refused] = []
+    for group in groups:
+        chosen = {g.name: keeps[g.name] for g in [*together, group]}
+        fault = check(engine, chosen, samples, before)
+        if fault is None:
+            together.append(group)
+        else:
+            refused += _refuse(group, f"{fault} (together with other groups)")
+    return together, refused
+
+
+def _some_half(group: ChannelGroup, seed: int) -> np.ndarray:
+    keep = np.random.default_rng(seed).random(group.channels) < 0.5
+    keep[seed % group.channels] = False  # at least one goes
+    keep[(seed + 1) % group.channels] = True  # at least one stays
+    return keep
+
+
+def _uneven(group: ChannelGroup, seed: int) -> np.ndarray:
+    random = np.random.default_rng(1000 + seed)
+    count = max(1, round(group.channels * random.uniform(0.2, 0.9)))
+    keep = np.zeros(group.channels, bool)
+    keep[random.permutation(group.channels)[:count]] = True
+    return keep
+
+
+def _difference(found: list[np.ndarray], expected: list[np.ndarray]) -> str | None:
+    if [a.shape for a in found] != [a.shape for a in expected]:
+        return f"its cut changes the output's shape to {[a.shape for a in found]}"
+    for mine, reference in zip(found, expected, strict=True):
+        scale = max(float(np.abs(reference).max(initial=0.0)), 1e-12)
+        difference = float(np.abs(mine.astype(np.float64) - reference).max(initial=0.0)) / scale
+        if not difference <= TOLERANCE:
+            return f"broken without warning when cut: the output is off by {difference:.1e} of its maximum"
+    return None
+
+
+def _unrestored(before: State, after: State) -> str | None:
+    changed = [k for k in before.keys() | after.keys() if not _same(before.get(k), after.get(k))]
+    return f"not restored after the cut: {', '.join(sorted(changed)[:3])}" if changed else None
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.dtype == other.dtype and one.shape == other.shape and np.array_equal(_bits(one), _bits(other))
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _state(net: paddle.nn.Layer) -> State:
+    state = {name: value.numpy().copy() for name, value in net.state_dict().items()}
+    splits = {
+        f"{n}._groups": np.array(layer._groups)
+        for n, layer in net.named_sublayers()
+        if hasattr(layer, "_groups")
+    }
+    return state | splits
+
+
+def _refuse(group: ChannelGroup, fault: str) -> list[Refused]:
+    follow = f" (tied to {group.name})"
+    return [
+        Refused(layer=name, reason=fault if name == group.name else fault + follow)
+        for name in group.producers
+    ]
+
+
+def _telling_line(lines: list[str]) -> str:
+    """The line of a Paddle error that says what happened; the first ones are a C++ traceback."""
+    telling = [line for line in lines if "Error" in line and ":" in line]
+    return (telling or lines)[-1].strip()[:200]
