@@ -100,7 +100,21 @@ def _rounds(evidence: Evidence) -> dict[str, Any] | None:
         return None
     target = evidence.spec.pruning.target
     base = evidence.preflight.baseline
+    judged = [r.gate for r in evidence.rounds if r.gate]
+    rolled_back = any(not gate.accepted for gate in judged)
+    cut_legend = [("bar", "accepted" if judged else "cut")]
+    recovery_legend = [("ring", "after the cut"), ("diamond", "after repair"), ("dot", "after recovery")]
+    if rolled_back:
+        cut_legend.append(("outline", "rolled back"))
+        recovery_legend.append(("ring-strong", "after recovery, rolled back"))
+    if target:
+        cut_legend.append(("dashed", "target"))
+    recovery_legend.append(("baseline", "unpruned"))
+    if judged:
+        recovery_legend.append(("dashed", "floor"))
     return {
+        "cut_legend": cut_legend,
+        "recovery_legend": recovery_legend,
         "rows": [_round(r, evidence) for r in evidence.rounds],
         "cut": cut_chart(
             evidence.rounds,

@@ -1,0 +1,75 @@
+"""Stage report as a process would run it: committed once, and one clear error where a file is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from secateur_api.stage import ExitCode, Stage, StageInput, StageSummary, unit_name
+from secateur_jobs.runtime.process import run_stage
+from secateur_jobs.runtime.store import Store
+from tests.report_job import SampleJob
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store((tmp_path / "store").as_uri())
+
+
+def _run(request: StageInput, monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[ExitCode, StageSummary]:
+    message = folder / "termination"
+    monkeypatch.setenv("SECATEUR_INPUT", request.model_dump_json(by_alias=True))
+    monkeypatch.setenv("SECATEUR_TERMINATION_LOG", str(message))
+    code = run_stage(Stage.REPORT)
+    return code, StageSummary.model_validate_json(message.read_text())
+
+
+def test_report_commits_page_and_card_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = SampleJob().write(store)
+    code, summary = _run(request, monkeypatch, tmp_path)
+    assert (code, summary.reused) == (ExitCode.DONE, False)
+    assert store.unit_file(unit_name(request), "html").startswith(b"<!doctype html>")
+    assert store.unit_file(unit_name(request), "card").startswith(b"---\n")
+    assert _run(request, monkeypatch, tmp_path)[1].reused
+
+
+def test_an_altered_file_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = SampleJob().write(store)
+    store.write("units/round-3/plan.json", b"{}")
+    code, summary = _run(request, monkeypatch, tmp_path)
+    assert code is ExitCode.MISSING_DATA
+    assert "plan.json has 2 bytes" in summary.message
+    assert not store.exists(f"units/{unit_name(request)}/result.json")
+
+
+def test_a_missing_unit_is_named(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = SampleJob().write(store)
+    upstream = request.upstream.model_copy(update={"rounds": ["round-1", "round-9"], "model": "round-1"})
+    code, summary = _run(request.model_copy(update={"upstream": upstream}), monkeypatch, tmp_path)
+    assert code is ExitCode.MISSING_DATA
+    assert "round-9" in summary.message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"verdict": {"holds": "perhaps"}}, "verdict.holds"),
+        ({"upstream": {"preflight": None}}, "upstream.preflight"),
+        ({"upstream": {"preflight": "preflight-1", "model": "round-7"}}, "round-7"),
+    ],
+)
+def test_a_wrong_input_is_one_clear_error(
+    change: dict[str, object],
+    words: str,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = {**json.loads(SampleJob().write(store).model_dump_json(by_alias=True)), **change}
+    code, summary = _run(StageInput.model_validate(document), monkeypatch, tmp_path)
+    assert code is ExitCode.INVALID_INPUT
+    assert words in summary.message
