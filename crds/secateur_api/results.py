@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from secateur_api.base import Contract
-from secateur_api.spec import Backend, Format
+from secateur_api.spec import Backend, Format, InputSpec
 
 
 class ModelNumbers(Contract):
@@ -104,6 +104,19 @@ class ConvertOutcome(Contract):
     """Stage convert; the manifest is the file ``manifest``."""
 
     artifacts: list[Artifact]
+
+
+class Manifest(Contract):
+    """File ``manifest`` of convert: what was made, from what, by which tools."""
+
+    inputs: list[InputSpec]
+    """Inputs of every converted model, by name."""
+    artifacts: list[Artifact]
+    """Every converted model of the job: the baseline's and the pruned one's."""
+    options: dict[str, str]
+    """Target (``paddle-lite/arm``) to the converter's options."""
+    toolchain: dict[str, str]
+    """Package to version; ``lite-`` marks those of the Paddle Lite environment."""
 
 
 class RunNumbers(Contract):

@@ -1,0 +1,99 @@
+"""Convert one network to every target of a job, store the files, and prove that each is the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from secateur_api.results import Artifact, Parity
+from secateur_api.spec import Backend, Convert, Format, InputSpec, PruningJobSpec
+from secateur_jobs.conversion import parity, to_lite, to_onnx, toolchain
+from secateur_jobs.conversion.batches import Batch
+from secateur_jobs.conversion.converted import ConvertedModel
+from secateur_jobs.conversion.export import Exported, eval_mode, export
+from secateur_jobs.conversion.unsupported import name_of
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.context import StageContext
+
+Role = Literal["baseline", "pruned"]
+
+
+def convert_model(
+    net: paddle.nn.Layer,
+    spec: PruningJobSpec,
+    role: Role,
+    context: StageContext,
+    samples: list[Batch],
+    span: tuple[float, float] = (0.0, 100.0),
+) -> list[Artifact]:
+    """Convert ``net`` to every target of ``spec.convert`` and store the files with this stage's unit.
+
+    ``samples`` are batches of inputs, each in the order of ``forward`` and of the declared shapes; every
+    model that runs on this machine (x86, onnx) must agree with Paddle on them. ``span`` is the part
+    of the stage's progress (percent) that this is.
+
+    Raises InvalidInput: TOOLCHAIN_MISSING, CONVERSION_UNSUPPORTED, PARITY_MISSED; Retryable for a fault.
+    """
+    toolchain.require(spec.convert)
+    folder = context.scratch / role
+    folder.mkdir()
+    context.progress(span[0], f"export the {role} model")
+    exported = export(net, spec.model.inputs, folder)
+    reference = _reference(net, samples)
+    artifacts = []
+    for index, target in enumerate(spec.convert):
+        begin = span[0] + (span[1] - span[0]) * (index + 0.5) / (len(spec.convert) + 0.5)
+        context.progress(begin, f"convert the {role} model to {name_of(target)}")
+        path = _convert(exported, target, folder)
+        checked = None
+        if target.backend is not Backend.ARM:
+            what = f"the {role} model as {name_of(target)}"
+            checked = _parity(path, spec.model.inputs, samples, reference, what, folder)
+        artifacts.append(_store(path, target, role, context, checked))
+    return artifacts
+
+
+def _convert(exported: Exported, target: Convert, folder: Path) -> Path:
+    module = to_lite if target.format is Format.PADDLE_LITE else to_onnx
+    return module.convert(exported, target, folder)
+
+
+def _reference(net: paddle.nn.Layer, samples: list[Batch]) -> list[list[np.ndarray]]:
+    """Return Paddle's outputs of each batch, flattened as the export flattens them."""
+    found = []
+    with eval_mode(net), paddle.no_grad():
+        for batch in samples:
+            outputs = paddle.utils.flatten(net(*(paddle.to_tensor(array) for array in batch)))
+            found.append([output.numpy() for output in outputs])
+    return found
+
+
+def _parity(
+    path: Path,
+    inputs: list[InputSpec],
+    samples: list[Batch],
+    reference: list[list[np.ndarray]],
+    what: str,
+    folder: Path,
+) -> Parity:
+    with ConvertedModel(path, inputs, folder) as model:
+        converted = [model.run(batch) for batch in samples]
+    return parity.measure(reference, converted, what)
+
+
+def _store(
+    path: Path, target: Convert, role: Role, context: StageContext, checked: Parity | None
+) -> Artifact:
+    name = f"{role}-{name_of(target).replace('/', '-')}"
+    ref = context.put(name, f"{name}{path.suffix}", path.read_bytes())
+    return Artifact(
+        role=role,
+        format=target.format,
+        backend=target.backend,
+        path=ref.path,
+        sha256=ref.sha256,
+        bytes=ref.bytes,
+        parity=checked,
+    )

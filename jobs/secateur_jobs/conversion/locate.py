@@ -1,0 +1,77 @@
+"""Find the operator at which a converter gives up, when the converter does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from secateur_jobs.conversion import program as p
+from secateur_jobs.conversion.program import Op, Program, proto
+
+_MAIN_OUTPUTS = ("Out", "Y", "Output")
+
+
+def first_failing(content: bytes, converts: Callable[[bytes], bool]) -> Op | None:
+    """Return the operator whose addition makes the program fail to convert, by bisection over its prefixes.
+
+    ``converts`` says whether a converter takes a program. None if only the whole program fails.
+    """
+    program = p.parse(content)
+    body = [op for op in program.blocks[0].ops if op.type not in ("feed", "fetch")]
+    good, bad = 0, len(body)
+    if converts(_prefix(program, bad)):
+        return None
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if converts(_prefix(program, middle)):
+            good = middle
+        else:
+            bad = middle
+    return body[bad - 1]
+
+
+def layer_of(content: bytes, op: Op, layers: dict[str, str]) -> str | None:
+    """Say where in the network an operator is: ``in layer conv1``, ``after layer conv1``, or None.
+
+    ``layers`` maps the program's parameters to structured layer names.
+    """
+    before: str | None = None
+    for other in p.parse(content).blocks[0].ops:
+        own = [layers[name] for name in p.all_arguments(other.inputs) if name in layers]
+        if p.all_arguments(other.outputs) == p.all_arguments(op.outputs):
+            if own:
+                return f"in layer {own[0]}"
+            return f"after layer {before}" if before else None
+        before = own[0] if own else before
+    return None
+
+
+def find(content: bytes, kind: str) -> Op | None:
+    """Return the first operator of a kind."""
+    return next((op for op in p.parse(content).blocks[0].ops if op.type == kind), None)
+
+
+def _prefix(program: Program, count: int) -> bytes:
+    """Return the program cut after ``count`` operators, with every result that nothing reads as an output."""
+    cut = p.parse(program.SerializeToString())
+    block = cut.blocks[0]
+    feeds = [op for op in block.ops if op.type == "feed"]
+    body = [op for op in block.ops if op.type not in ("feed", "fetch")][:count]
+    read = {name for op in body for name in p.all_arguments(op.inputs)}
+    made = [name for op in body for slot in _MAIN_OUTPUTS for name in p.arguments(op.outputs, slot)]
+    kept = [_copy(op) for op in [*feeds, *body]]
+    fetches = [_fetch(name, col) for col, name in enumerate(n for n in made if n not in read)]
+    del block.ops[:]
+    block.ops.extend([*kept, *fetches])
+    return bytes(cut.SerializeToString())
+
+
+def _copy(op: Op) -> Op:
+    return proto.OpDesc.FromString(op.SerializeToString())
+
+
+def _fetch(name: str, col: int) -> Op:
+    op = proto.OpDesc(type="fetch")
+    op.inputs.add(parameter="X", arguments=[name])
+    op.outputs.add(parameter="Out", arguments=["fetch"])
+    op.attrs.add(name="col", type=proto.INT, i=col)
+    return op

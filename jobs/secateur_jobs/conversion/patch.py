@@ -1,0 +1,136 @@
+"""What Paddle 3.1.1 exports and Paddle Lite 2.13rc0 cannot read, mended in the copy that is given to Lite.
+
+Each function mends one operator; all were found by running and are checked by the parity of the converted
+model. The Paddle file itself stays as it was exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from secateur_jobs.conversion import program as p
+from secateur_jobs.conversion.program import Block, Op, proto
+
+
+def _relu6(block: Block, op: Op) -> list[Op]:
+    """Lite wants the threshold that Paddle no longer writes ("No attributes called threshold found")."""
+    p.set_float(op, "threshold", 6.0)
+    return []
+
+
+def _swish(block: Block, op: Op) -> list[Op]:
+    """``silu`` is ``swish`` with beta 1; Lite wants beta written ("No attributes called beta found")."""
+    op.type = "swish"
+    p.set_float(op, "beta", 1.0)
+    return []
+
+
+def _brelu(block: Block, op: Op) -> list[Op]:
+    """``hardtanh`` is ``clip``; Lite has no ``brelu``."""
+    low, high = p.attribute(op, "t_min").f, p.attribute(op, "t_max").f
+    op.type = "clip"
+    for name in ("t_min", "t_max"):
+        op.attrs.remove(p.attribute(op, name))
+    p.set_float(op, "min", low)
+    p.set_float(op, "max", high)
+    return []
+
+
+def _fill_constant(block: Block, op: Op) -> list[Op]:
+    """Lite knows no 0-D tensor and aborts when it runs one: a scalar becomes shape [1]."""
+    dims = p.attribute(op, "shape")
+    if dims is None or dims.ints or dims.longs or p.all_arguments(op.inputs):
+        return []
+    dims.longs.append(1)
+    for name in p.all_arguments(op.outputs):
+        tensor = p.variable(block, name).type.dense_tensor.tensor
+        if not tensor.dims:
+            tensor.dims.append(1)
+    return []
+
+
+def _flatten(block: Block, op: Op) -> list[Op]:
+    """Without the output XShape the x86 converter ends by SIGSEGV."""
+    source = p.arguments(op.inputs, "X")[0]
+    p.add_output(block, op, "XShape", source, [0, *p.shape(block, source)])
+    return []
+
+
+def _instance_norm(block: Block, op: Op) -> list[Op]:
+    """Lite wants the saved statistics as outputs ("AttachOutput ... is_have_output")."""
+    source = p.arguments(op.inputs, "X")[0]
+    batch, channels = p.shape(block, source)[:2]
+    for name in ("SavedMean", "SavedVariance"):
+        p.add_output(block, op, name, source, [batch * channels])
+    return _affine(block, op, source, channels)
+
+
+def _layer_norm(block: Block, op: Op) -> list[Op]:
+    """Without weight and bias the converter ends by SIGSEGV: ones and zeros are the same thing."""
+    source = p.arguments(op.inputs, "X")[0]
+    width = 1
+    for size in p.shape(block, source)[p.attribute(op, "begin_norm_axis").i :]:
+        width *= size
+    return _affine(block, op, source, width)
+
+
+def _affine(block: Block, op: Op, like: str, width: int) -> list[Op]:
+    """Give a normalisation the Scale and Bias that it lacks; return the ops that make them."""
+    made = []
+    for parameter, value in (("Scale", 1.0), ("Bias", 0.0)):
+        if p.arguments(op.inputs, parameter):
+            continue
+        new = block.vars.add()
+        new.CopyFrom(p.variable(block, like))
+        new.name = f"{p.all_arguments(op.outputs)[0]}.{parameter.lower()}"
+        new.persistable = False
+        del new.type.dense_tensor.tensor.dims[:]
+        new.type.dense_tensor.tensor.dims.append(width)
+        for slot in [slot for slot in op.inputs if slot.parameter == parameter]:
+            op.inputs.remove(slot)
+        op.inputs.add(parameter=parameter, arguments=[new.name])
+        made.append(_constant(new.name, width, value))
+    return made
+
+
+def _constant(name: str, width: int, value: float) -> Op:
+    op = proto.OpDesc(type="fill_constant")
+    op.outputs.add(parameter="Out", arguments=[name])
+    op.attrs.add(name="shape", type=proto.LONGS, longs=[width])
+    op.attrs.add(name="value", type=proto.FLOAT, f=value)
+    op.attrs.add(name="dtype", type=proto.INT, i=proto.VarType.FP32)
+    op.attrs.add(name="force_cpu", type=proto.BOOLEAN, b=False)
+    return op
+
+
+PATCHES: dict[str, Callable[[Block, Op], list[Op]]] = {
+    "relu6": _relu6,
+    "swish": _swish,
+    "silu": _swish,
+    "brelu": _brelu,
+    "fill_constant": _fill_constant,
+    "flatten_contiguous_range": _flatten,
+    "instance_norm": _instance_norm,
+    "layer_norm": _layer_norm,
+}
+
+
+def patched(content: bytes) -> bytes:
+    """Return a program that Paddle Lite reads, from the content of a ``.pdmodel``.
+
+    The Python call stacks that Paddle writes into operators are left out: they name files of the machine
+    and would make equal models differ.
+    """
+    program = p.parse(content)
+    for block in program.blocks:
+        ops = []
+        for op in list(block.ops):
+            stack = p.attribute(op, "op_callstack")
+            if stack is not None:
+                op.attrs.remove(stack)
+            patch = PATCHES.get(op.type)
+            ops += [*(patch(block, op) if patch else []), op]
+        copies = [proto.OpDesc.FromString(op.SerializeToString()) for op in ops]
+        del block.ops[:]
+        block.ops.extend(copies)
+    return bytes(program.SerializeToString())

@@ -1,0 +1,37 @@
+"""The metric of a converted model, by the code that measures Paddle's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from secateur_api.spec import PruningJobSpec
+from secateur_jobs.conversion.batches import fit
+from secateur_jobs.conversion.converted import ConvertedModel
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.evaluate import evaluate_with
+
+
+def converted_metric(
+    model: Path,
+    spec: PruningJobSpec,
+    dataset: paddle.io.Dataset,
+    scratch: Path,
+    report: Callable[[float], None],
+) -> float:
+    """Return the metric on the whole data set; ``report`` is told the share that is done (0..1)."""
+    inputs = spec.model.inputs
+    batch_size = inputs[0].shape[0]
+    done = 0
+    with ConvertedModel(model, inputs, scratch) as converted:
+
+        def run(arrays: list[np.ndarray]) -> np.ndarray:
+            nonlocal done
+            output = converted.run(fit(arrays, inputs))[0]
+            done += batch_size
+            report(min(done / len(dataset), 1.0))
+            return output
+
+        return evaluate_with(run, dataset, spec.evaluation, batch_size)

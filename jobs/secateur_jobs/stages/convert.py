@@ -1,0 +1,28 @@
+"""Stage convert: the pruned model in every format that the job asks for."""
+
+from __future__ import annotations
+
+from secateur_api.results import ConvertOutcome, StageOutcome
+from secateur_jobs import checkpoint
+from secateur_jobs.conversion import toolchain
+from secateur_jobs.conversion.batches import first_batches
+from secateur_jobs.conversion.convert import convert_model
+from secateur_jobs.conversion.manifest import manifest
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.user_code import load_data
+
+
+def run(context: StageContext) -> StageOutcome:
+    """Convert ``upstream.model``'s checkpoint; commits the model files and ``manifest``.
+
+    The outcome lists the pruned model's files, the manifest those of the baseline too.
+    """
+    spec = context.request.spec
+    toolchain.require(spec.convert)
+    baseline = context.store.unit_json(context.upstream("preflight"), "artifacts", ConvertOutcome)
+    context.progress(1, "load the pruned model")
+    net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"))
+    samples = first_batches(load_data(spec.data).eval, spec.model.inputs)
+    pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
+    context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned]))
+    return StageOutcome(convert=ConvertOutcome(artifacts=pruned))

@@ -1,0 +1,35 @@
+"""Convert a Paddle program to Paddle Lite's naive buffer, as ``paddle_lite_opt`` does."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from secateur_lite.wire import Wire
+
+
+def optimize(program: str, params: str, target: str, output: str) -> None:
+    """Write ``<output>.nb`` for a target (``arm`` or ``x86``).
+
+    A program that Paddle Lite cannot take ends this process by SIGABRT or SIGSEGV. Raises OSError (ENOSPC)
+    if the disk is full.
+    """
+    from paddlelite.lite import Opt
+
+    tool = Opt()
+    tool.set_model_file(program)
+    tool.set_param_file(params)
+    tool.set_model_type("naive_buffer")
+    tool.set_valid_places(target)
+    tool.set_optimize_out(output)
+    tool.run()
+    where = os.statvfs(os.path.dirname(output) or ".")
+    if where.f_bavail == 0:  # the last bytes are then lost without a word from paddlelite
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), output)
+
+
+def command(wire: Wire, request: dict[str, Any]) -> None:
+    """``opt {"program", "params", "target", "output"}``: answers ``{"path"}``."""
+    optimize(request["program"], request["params"], request["target"], request["output"])
+    wire.say({"path": request["output"] + ".nb"})
