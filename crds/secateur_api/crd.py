@@ -122,7 +122,7 @@ def _plain(node: dict[str, Any], with_defaults: bool) -> dict[str, Any]:
         else:
             out[key] = value
     if with_defaults and node.get("default") is not None:
-        out["default"] = node["default"]
+        out["default"] = _without_nulls(node["default"])
     return out
 
 
@@ -149,3 +149,12 @@ def _structural(
     if attached and with_defaults:
         out["x-kubernetes-validations"] = attached
     return out
+
+
+def _without_nulls(default: Any) -> Any:
+    """Leave out what is not set: the API server refuses a null where a field is not nullable."""
+    if isinstance(default, dict):
+        return {key: _without_nulls(value) for key, value in default.items() if value is not None}
+    if isinstance(default, list):
+        return [_without_nulls(value) for value in default]
+    return default

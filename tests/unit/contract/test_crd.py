@@ -48,3 +48,13 @@ def test_every_rule_of_the_models_reaches_the_crd():
         for rule in model.rules
     ]
     assert sorted(r["message"] for r in found) == sorted(r.message for r in declared)
+
+
+def test_no_default_is_null_where_the_api_server_would_refuse_it():
+    def nulls(value: Any) -> bool:
+        if isinstance(value, dict):
+            return any(nulls(v) for v in value.values())
+        return any(nulls(v) for v in value) if isinstance(value, list) else value is None
+
+    for path, node in walk(schema_of(PruningJobSpec)):
+        assert not nulls(node.get("default", "")), path
