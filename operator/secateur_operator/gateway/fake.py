@@ -1,4 +1,4 @@
-"""An in-memory cluster for tests: versions, conflicts, uids, a scripted Job controller, and faults on demand."""
+"""An in-memory cluster for tests: versions, conflicts, uids, a scripted Job controller, faults on demand."""
 
 from __future__ import annotations
 

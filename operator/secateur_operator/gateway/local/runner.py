@@ -1,0 +1,137 @@
+"""The Job controller of one machine: runs each shard of a Job as a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from secateur_api import ExitCode, Stage, StageInput, StageSummary
+from secateur_api.conditions import Reason
+from secateur_api.stage import INPUT_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
+from secateur_operator.domain.observed import JobState
+from secateur_operator.domain.times import stamp
+from secateur_operator.gateway.local import processes
+from secateur_operator.gateway.local.child import Child, Shard
+
+STAGE_COMMAND = (sys.executable, "-m", "secateur_jobs")
+GRACE_SECONDS = 5.0
+"""How long a process may take to end by itself once asked."""
+
+
+class Runner:
+    """Runs Jobs, a limited number of processes at once."""
+
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        limit: int | None = None,
+        command: Sequence[str] = STAGE_COMMAND,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        """``changed`` is called when a process starts or ends; the stage's name follows ``command``."""
+        self._changed = changed
+        self._slots = asyncio.Semaphore(limit or os.cpu_count() or 1)
+        self._command = tuple(command)
+        self._grace = grace
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+
+    def start(self, child: Child) -> None:
+        """Run a new Job in the background."""
+        stage = StageInput.model_validate_json(child.input_json).stage
+        self._tasks[child.uid] = [
+            asyncio.create_task(self._run(child, index, stage)) for index in range(len(child.shards))
+        ]
+
+    async def stop(self, child: Child) -> None:
+        """End a Job's processes as trees and forget it; returns when none is left."""
+        tasks = self._tasks.pop(child.uid, [])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, child: Child, index: int, stage: Stage) -> None:
+        shard = child.shards[index]
+        async with self._slots:
+            if not shard.state.is_active:  # stopped while it waited
+                return
+            child.message(index).unlink(missing_ok=True)
+            try:
+                await self._process(child, index, stage)
+            except OSError as error:
+                self._cannot_start(child, index, stage, error)
+        child.finished_at = stamp(datetime.now(UTC)) if not child.state.is_active else None
+        if shard.state is JobState.FAILED and not _is_worth_another_try(shard):
+            self._give_up(child, index)
+        child.save()
+        self._changed()
+
+    async def _process(self, child: Child, index: int, stage: Stage) -> None:
+        shard, marker = child.shards[index], f"{TERMINATION_VARIABLE}={child.message(index)}"
+        with child.log(index).open("ab") as log:
+            process = await processes.start([*self._command, stage.value], _environment(child, index), log)
+        leader = processes.entry(process.pid)
+        shard.state, shard.pid = JobState.RUNNING, process.pid
+        shard.ticks = leader.ticks if leader else None
+        child.started_at = child.started_at or stamp(datetime.now(UTC))
+        child.save()
+        self._changed()
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await processes.end_tree(leader, marker, self._grace)
+            await process.wait()
+            raise
+        await processes.end_tree(None, marker, 0.0)  # what it left behind
+        shard.exit_code = code if code >= 0 else 128 - code
+        shard.state = JobState.SUCCEEDED if code == 0 else JobState.FAILED
+
+    def _cannot_start(self, child: Child, index: int, stage: Stage, error: OSError) -> None:
+        text = f"the process cannot be started: {error.strerror or error}"
+        summary = StageSummary(stage=stage, ok=False, reason=Reason.KILLED.value, message=text)
+        child.shards[index].state = JobState.FAILED
+        child.shards[index].exit_code = int(ExitCode.RETRYABLE)
+        child.message(index).write_text(summary.model_dump_json(by_alias=True, exclude_none=True))
+
+    def _give_up(self, child: Child, cause: int) -> None:
+        """A failure that no retry can mend: end the other shards of the Job too."""
+        for index, (shard, task) in enumerate(
+            zip(child.shards, self._tasks.get(child.uid, []), strict=False)
+        ):
+            if index != cause and shard.state.is_active:
+                task.cancel()
+                task.add_done_callback(functools.partial(self._given_up, child, shard))
+
+    def _given_up(self, child: Child, shard: Shard, _task: asyncio.Task[None]) -> None:
+        if shard.state.is_active:
+            shard.state = JobState.FAILED
+        if not child.state.is_active:
+            child.finished_at = stamp(datetime.now(UTC))
+        child.save()
+        self._changed()
+
+
+def _is_worth_another_try(shard: Shard) -> bool:
+    code = shard.exit_code
+    return not (code in set(ExitCode) and (code == ExitCode.INTERNAL or ExitCode(code).is_user_error))
+
+
+def _environment(child: Child, index: int) -> dict[str, str]:
+    code = StageInput.model_validate_json(child.input_json).spec.code
+    env = {
+        **os.environ,
+        INPUT_VARIABLE: child.input_json,
+        TERMINATION_VARIABLE: str(child.message(index)),
+        SHARD_VARIABLE: str(index),
+        "PYTHONUNBUFFERED": "1",
+        # user code comes from --code only: what merely lies in the current folder has no digest
+        "PYTHONSAFEPATH": "1",
+    }
+    if code is not None:
+        paths = [str(Path(code.uri.removeprefix("file://"))), env.get("PYTHONPATH", "")]
+        env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return env
