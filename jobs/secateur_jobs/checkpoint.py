@@ -1,7 +1,7 @@
 """A network in one self-describing ``.safetensors`` file, which rebuilds it in a fresh process.
 
-Tensors by structured name. One metadata entry, ``secateur``, holds :class:`Metadata` as JSON. Widths are those
-of the tensors. Equal networks give equal bytes.
+Tensors by structured name. One metadata entry, ``secateur``, holds :class:`Metadata` as JSON. Widths are
+those of the tensors. Equal networks give equal bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Factory, InputSpec, Model, Pretrain
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import MissingData
-from secateur_jobs.runtime.process import toolchain
+from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import RAISED, build_model, near, raised
 
 SCHEMA = 1

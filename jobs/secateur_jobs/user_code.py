@@ -60,7 +60,9 @@ def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
     field = f"{field}.factory"
     if model.factory.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
         # a checkpoint names its factory: a foreign one must not reach for os:system
-        raise InvalidInput(Reason.FACTORY_FAILED, f"{field}: {model.factory} is no model factory")
+        raise InvalidInput(
+            Reason.FACTORY_FAILED, f"{field}: {model.factory} is in a module of Python's own; rename yours"
+        )
     factory = load_callable(model.factory, field)
     with paddle.utils.unique_name.guard():
         net = _call(factory, model.args, f"{field}: {model.factory}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -29,11 +28,11 @@ from secateur_api.stage import (
     StageSummary,
     unit_name,
 )
+from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
 from secateur_jobs.runtime.store import Store
-
-_PACKAGES = ("secateur", "paddlepaddle", "paddleslim", "numpy", "onnx", "onnxruntime", "paddle2onnx")
+from secateur_jobs.runtime.toolchain import toolchain
 
 
 def run_stage(stage: Stage) -> ExitCode:
@@ -73,7 +72,13 @@ def _read_request(stage: Stage) -> StageInput:
             Reason.INVALID_SPEC, f"asked to run {stage.value}, but the input is for {request.stage.value}"
         )
     index = os.environ.get(SHARD_VARIABLE)
-    return request.model_copy(update={"shard": int(index)}) if index else request
+    if not index:
+        return request
+    if not index.isdecimal() or int(index) >= request.shards:
+        raise InvalidInput(
+            Reason.INVALID_SPEC, f"{SHARD_VARIABLE} is {index!r}; it must be 0..{request.shards - 1}"
+        )
+    return request.model_copy(update={"shard": int(index)})
 
 
 def _do(request: StageInput, unit: str) -> StageSummary:
@@ -86,11 +91,14 @@ def _do(request: StageInput, unit: str) -> StageSummary:
         context = StageContext(request=request, store=store, unit=unit, scratch=scratch)
         context.progress(0, "starting")
         begin = time.monotonic()
+        if request.spec.code is not None:
+            make_importable(request.spec.code, scratch)
         module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
         outcome: StageOutcome = module.run(context)
         summary = StageSummary(
             stage=request.stage, unit=unit, ok=True, seconds=time.monotonic() - begin, outcome=outcome
         )
+        _message(summary)  # a result that could not be reported is not committed
         result = StageResult(summary=summary, files=context.files, toolchain=toolchain())
         store.write(f"units/{unit}/result.json", result.model_dump_json(by_alias=True, indent=1).encode())
         context.progress(100, "done")
@@ -99,31 +107,40 @@ def _do(request: StageInput, unit: str) -> StageSummary:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def toolchain() -> dict[str, str]:
-    """Return the installed version of every package that decides the result."""
-    found = {"python": sys.version.split()[0]}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _failure(stage: Stage, unit: str | None, reason: Reason, message: str) -> StageSummary:
-    return StageSummary(stage=stage, unit=unit, ok=False, reason=reason.value, message=message[:1200])
+    readable = message.encode(errors="replace").decode()  # file names may hold half a surrogate pair
+    summary = StageSummary(stage=stage, unit=unit, ok=False, reason=reason.value, message=readable)
+    while len(_dump(summary).encode()) > TERMINATION_LIMIT:
+        summary = summary.model_copy(update={"message": summary.message[: len(summary.message) * 9 // 10]})
+    return summary
+
+
+def _dump(summary: StageSummary) -> str:
+    return summary.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _message(summary: StageSummary) -> str:
+    text = _dump(summary)
+    if len(text.encode()) > TERMINATION_LIMIT:
+        raise RuntimeError(f"the summary has {len(text.encode())} bytes, {TERMINATION_LIMIT} are allowed")
+    return text
 
 
 def _terminate(summary: StageSummary) -> None:
-    text = summary.model_dump_json(by_alias=True, exclude_none=True)
-    if len(text.encode()) > TERMINATION_LIMIT:
-        raise RuntimeError(f"the termination message has {len(text.encode())} bytes")
+    """Leave the termination message; a disk that is too full for it does not change the exit code."""
     path = Path(os.environ.get(TERMINATION_VARIABLE, TERMINATION_DEFAULT))
-    if path.parent.is_dir() and os.access(path.parent, os.W_OK):
-        partial = path.with_name(path.name + ".partial")
-        if path.exists() and path.parent.stat().st_dev != path.stat().st_dev:
-            path.write_text(text)  # a bind mount, as the kubelet makes it: it cannot be replaced
-        else:
-            partial.write_text(text)
-            os.replace(partial, path)
+    try:
+        _leave(path, _message(summary))
+    except OSError as error:
+        print(f"{path} cannot be written: {error}", file=sys.stderr)  # noqa: T201
     print(f"{summary.stage.value}: {summary.message or 'done'}", file=sys.stderr)  # noqa: T201
+
+
+def _leave(path: Path, text: str) -> None:
+    writable = path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    if path.exists() and (not writable or path.parent.stat().st_dev != path.stat().st_dev):
+        path.write_text(text)  # a bind mount, as the kubelet makes it: it cannot be replaced
+    elif writable:
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(text)
+        os.replace(partial, path)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import fsspec
+from pydantic import ValidationError
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import FileRef, StageResult
-from secateur_jobs.runtime.errors import MissingData
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
 
 C = TypeVar("C", bound=Contract)
 
@@ -27,7 +28,10 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._fs, root = fsspec.core.url_to_fs(uri)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(uri)
+        except (ValueError, ImportError) as error:  # an unknown protocol, or its package is not installed
+            raise InvalidInput(Reason.INVALID_SPEC, f"the store {uri!r} cannot be used: {error}") from None
         self._root = root.rstrip("/")
         self._is_local = self._fs.protocol == "file" or "file" in self._fs.protocol
 
@@ -94,9 +98,9 @@ class Store:
         return content
 
     def result(self, unit: str) -> StageResult | None:
-        """Return the committed result of a unit, or None."""
+        """Return the committed result of a unit, or None; raises MissingData if it is damaged."""
         path = f"units/{unit}/result.json"
-        return StageResult.model_validate_json(self.read(path)) if self.exists(path) else None
+        return self._parse(path, self.read(path), StageResult) if self.exists(path) else None
 
     def unit_file(self, unit: str, name: str) -> bytes:
         """Return a named file of a committed unit, verified; raises MissingData."""
@@ -110,8 +114,19 @@ class Store:
         return result.files[name]
 
     def unit_json(self, unit: str, name: str, model: type[C]) -> C:
-        """Return a named JSON file of a committed unit as its contract model."""
-        return model.model_validate_json(self.unit_file(unit, name))
+        """Return a committed unit's JSON file as its contract model; raises MissingData."""
+        ref = self.unit_ref(unit, name)
+        return self._parse(ref.path, self.get(ref), model)
+
+    def _parse(self, path: str, content: bytes, model: type[C]) -> C:
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise MissingData(
+                Reason.ARTIFACT_CORRUPT,
+                f"{self.url_of(path)} is damaged ({first['msg']}); delete its folder and run again",
+            ) from None
 
     def fetch(self, ref: FileRef, folder: Path) -> Path:
         """Copy a referenced file, verified, into a local folder and return its path."""

@@ -78,9 +78,9 @@ def forward(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> paddle.Tensor:
 def relative_drop(baseline: float, metric: float, goal: Goal) -> float:
     """Return how much worse ``metric`` is, as a share of ``baseline``; negative if it is better.
 
-    A baseline of zero has no share: then the drop is 0 if nothing got worse, else infinite.
+    Of a baseline of zero there is no share: then anything worse counts as a drop of 1, the whole of it.
     """
     worse = baseline - metric if goal is Goal.MAXIMIZE else metric - baseline
     if baseline == 0:
-        return 0.0 if worse <= 0 else float("inf")
+        return 0.0 if worse <= 0 else 1.0
     return worse / abs(baseline)

@@ -75,8 +75,8 @@ def train(
 def _diverged(field: str, learning_rate: float, loss: float, epoch: int, step: int) -> InvalidInput:
     return InvalidInput(
         Reason.TRAINING_DIVERGED,
-        f"{field}.learningRate: with {learning_rate} the loss became {loss} in epoch {epoch}, step {step}; use a "
-        "smaller one, or look for values in the data that are not finite",
+        f"{field}.learningRate: with {learning_rate} the loss became {loss} in epoch {epoch}, step {step}; "
+        "use a smaller one, or look for values in the data that are not finite",
     )
 
 

@@ -1,0 +1,61 @@
+"""Make the user's code importable: ``spec.code`` is a folder, a wheel or a zip, verified before use."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import zipfile
+from pathlib import Path
+
+import fsspec
+
+from secateur_api.code_digest import code_sha256
+from secateur_api.conditions import Reason
+from secateur_api.spec import Code
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
+
+
+def make_importable(code: Code, scratch: Path) -> Path:
+    """Verify the code and put its folder first on ``sys.path``; return the folder.
+
+    A wheel or zip is unpacked below ``scratch``, so that files beside the modules are found as well.
+
+    Raises MissingData(CODE_NOT_FOUND) if there is nothing at ``code.uri``; InvalidInput(CODE_NOT_FOUND) if
+    its digest is another one or it is no wheel or zip.
+    """
+    source = _local(code.uri, scratch)
+    digest = code_sha256(source)
+    if digest != code.sha256:
+        raise InvalidInput(
+            Reason.CODE_NOT_FOUND,
+            f"spec.code.sha256: {code.uri} has {digest}, expected {code.sha256}; it is another one, or has "
+            "changed since the job began",
+        )
+    folder = source if source.is_dir() else _unpacked(source, scratch / "code", code.uri)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    return folder
+
+
+def _local(uri: str, scratch: Path) -> Path:
+    """Return a local path of what the URI names; a remote file is copied."""
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise InvalidInput(Reason.CODE_NOT_FOUND, f"spec.code.uri: {uri}: {error}") from None
+    if not fs.exists(path):
+        raise MissingData(Reason.CODE_NOT_FOUND, f"spec.code.uri: there is nothing at {uri}")
+    if "file" in fs.protocol:
+        return Path(path)
+    target = scratch / "code-archive"
+    target.write_bytes(fs.cat_file(path))
+    return target
+
+
+def _unpacked(archive: Path, folder: Path, uri: str) -> Path:
+    try:
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(folder)
+    except zipfile.BadZipFile:
+        raise InvalidInput(Reason.CODE_NOT_FOUND, f"spec.code.uri: {uri} is no wheel or zip") from None
+    return folder

@@ -1,0 +1,157 @@
+"""Weights files: every format that is taken, and every reason for which a file is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import Weights
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.weights import load_weights
+from secateur_jobs.zoo.digits import residual_net
+
+pytestmark = pytest.mark.paddle
+_Save = Callable[[paddle.nn.Layer, Path], None]
+
+
+def _arrays(net: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+
+def _net(seed: int) -> paddle.nn.Layer:
+    seed_everything(seed)
+    return residual_net(width=8)
+
+
+def _safetensors(net: paddle.nn.Layer, path: Path) -> None:
+    path.write_bytes(safetensors.numpy.save(_arrays(net)))
+
+
+def _npz(net: paddle.nn.Layer, path: Path) -> None:
+    np.savez(path, **_arrays(net))
+
+
+def _paddle(protocol: int) -> _Save:
+    return lambda net, path: paddle.save(net.state_dict(), str(path), protocol=protocol)
+
+
+def _pickled_tensors(net: paddle.nn.Layer, path: Path) -> None:
+    """As a dict of arrays that plain pickle wrote."""
+    path.write_bytes(pickle.dumps(_arrays(net)))
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("w.safetensors", _safetensors),
+        ("w.npz", _npz),
+        ("w.pdparams", _paddle(4)),
+        ("w.pdparams", _paddle(2)),
+        ("w.pdparams", _pickled_tensors),
+    ],
+)
+def test_weights_of_every_format_arrive_exactly(name: str, save: _Save, tmp_path: Path) -> None:
+    source, target = _net(1), _net(2)
+    save(source, tmp_path / name)
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    load_weights(target, Weights(uri=str(tmp_path / name), sha256=digest))
+    for key, array in _arrays(source).items():
+        np.testing.assert_array_equal(_arrays(target)[key], array)
+
+
+class _Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, (f"open({str(self.marker)!r}, 'w').close()",))
+
+
+def test_a_code_payload_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
+    marker, path = tmp_path / "was-run", tmp_path / "w.pdparams"
+    path.write_bytes(pickle.dumps({**_arrays(_net(1)), "fc.bias": _Payload(marker)}))
+    with pytest.raises(InvalidInput, match=r"builtins\.exec.*nothing is run"):
+        load_weights(_net(2), Weights(uri=str(path)))
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())
+    assert marker.exists()  # the payload works where pickle is trusted
+
+
+def _changed(change: Callable[[dict[str, np.ndarray]], object]) -> bytes:
+    arrays = _arrays(_net(1))
+    change(arrays)
+    return safetensors.numpy.save(arrays)
+
+
+def _rename(arrays: dict[str, np.ndarray]) -> None:
+    arrays["fc.weights"] = arrays.pop("fc.weight")
+
+
+def _whole(extension: str) -> bytes:
+    if extension == "safetensors":
+        return safetensors.numpy.save(_arrays(_net(1)))
+    if extension == "pdparams":
+        return pickle.dumps(_arrays(_net(1)))
+    file = io.BytesIO()
+    np.savez(file, **_arrays(_net(1)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("extension", "content", "words"),
+    [
+        ("safetensors", lambda: _whole("safetensors")[:-7], ["truncated", ".safetensors"]),
+        ("npz", lambda: _whole("npz")[:-7], ["truncated", ".npz"]),
+        ("pdparams", lambda: _whole("pdparams")[:-700], ["truncated", ".pdparams"]),
+        ("pdparams", lambda: b"", ["0 bytes", "truncated"]),
+        ("pdparams", lambda: b"no pickle at all", ["truncated or no .pdparams"]),
+        ("pdparams", lambda: pickle.dumps([1, 2]), ["holds a list", "state_dict"]),
+        ("pdparams", lambda: pickle.dumps({"a": 1}), ["entry 'a' is a int"]),
+        ("pdparams", lambda: pickle.dumps({"a": np.array([None, 1])}), ["entry 'a'", "not an array"]),
+        ("npz", lambda: _whole("safetensors"), ["no .npz file"]),
+        ("safetensors", lambda: _changed(_rename), ["lacks fc.weight;", "did you mean 'fc.weights'"]),
+        ("safetensors", lambda: _changed(lambda a: a.pop("fc.bias")), ["lacks fc.bias"]),
+        ("safetensors", lambda: _changed(lambda a: a.update(more=np.zeros(1))), ["has more that the model"]),
+        (
+            "safetensors",
+            lambda: safetensors.numpy.save(_arrays(residual_net(width=16))),
+            ["other shapes: conv1.weight is [16, 1, 3, 3], the model has [8, 1, 3, 3]", "and ", " more"],
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
+    extension: str, content: Callable[[], bytes], words: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / f"w.{extension}"
+    path.write_bytes(content())
+    net = _net(2)
+    before = _arrays(net)
+    with pytest.raises(InvalidInput) as caught:
+        load_weights(net, Weights(uri=str(path)))
+    assert caught.value.reason is Reason.WEIGHTS_INVALID
+    for word in ["spec.model.weights.uri", *words]:
+        assert word in caught.value.message
+    for name, array in before.items():
+        np.testing.assert_array_equal(_arrays(net)[name], array)
+
+
+def test_another_sha256_and_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    path.write_bytes(_whole("npz"))
+    with pytest.raises(InvalidInput, match=r"spec\.model\.weights\.sha256.*expected 0{64}"):
+        load_weights(_net(2), Weights(uri=str(path), sha256="0" * 64))
+    with pytest.raises(MissingData, match="there is no file") as caught:
+        load_weights(_net(2), Weights(uri=str(tmp_path / "none.npz")))
+    assert caught.value.reason is Reason.WEIGHTS_MISSING
+    with pytest.raises(InvalidInput, match="nonsense"):
+        load_weights(_net(2), Weights(uri="nonsense://w.npz"))
