@@ -17,6 +17,7 @@ from secateur_api.results import (
     Group,
     GroupTable,
     LatencySamples,
+    Manifest,
     ModelNumbers,
     Parity,
     Point,
@@ -211,7 +212,12 @@ class SampleJob:
 
     def _convert(self, store: Store) -> str:
         outcome = StageOutcome(convert=ConvertOutcome(artifacts=self._artifacts("pruned")))
-        manifest = b'{"toolchain": {"paddlelite": "2.13rc0"}}'
+        manifest = Manifest(
+            inputs=self.spec().model.inputs,
+            artifacts=[*self._artifacts("baseline"), *self._artifacts("pruned")],
+            options={target: f"--valid_targets={target}" for target in self.targets},
+            toolchain={"lite-paddlelite": "2.13rc0"},
+        )
         return _commit(store, "convert-1", Stage.CONVERT, outcome, {"manifest": manifest})
 
     def _benchmark(self, store: Store) -> str:

@@ -121,8 +121,10 @@ def _how(evidence: Evidence) -> list[str]:
             f"Rounds: {len(evidence.rounds)}, accepted: {accepted}; each fine-tuned {spec.fine_tune.epochs} "
             f"epochs on {numerals.share(spec.fine_tune.data_fraction, 0)} of the data, seed {spec.seed}"
         )
-    versions = {p: v for s in evidence.stages for p, v in s.toolchain.items()}
-    facts.append("Toolchain: " + ", ".join(f"{plain(p)} {plain(v)}" for p, v in sorted(versions.items())))
+    versions = [
+        f"{plain(package)} {plain(' / '.join(found))}" for package, found in evidence.versions().items()
+    ]
+    facts.append("Toolchain: " + ", ".join(versions))
     return ["## How it was made", "\n".join(f"- {fact}" for fact in facts)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from secateur_api.results import (
     CurveTable,
     GroupTable,
     LatencySamples,
+    Manifest,
     Point,
     PreflightOutcome,
     PretrainOutcome,
@@ -79,9 +80,21 @@ class Evidence:
     model: Round | None
     """The round whose model was converted; None if no round was finished."""
     pruned_artifacts: list[Artifact]
-    manifest: str | None
+    manifest: Manifest | None
     measured: list[Measured]
-    stages: list[StageRun] = field(default_factory=list)
+    stages: list[StageRun]
+
+    def versions(self) -> dict[str, list[str]]:
+        """Return each package of the toolchain with its versions: more than one where stages differ."""
+        seen: dict[str, list[str]] = {}
+        told = [stage.toolchain for stage in self.stages] + (
+            [self.manifest.toolchain] if self.manifest else []
+        )
+        for package, version in (pair for versions in told for pair in versions.items()):
+            found = seen.setdefault(package, [])
+            if version not in found:
+                found.append(version)
+        return {package: seen[package] for package in sorted(seen)}
 
 
 def gather(store: Store, request: StageInput) -> Evidence:
@@ -106,7 +119,7 @@ def gather(store: Store, request: StageInput) -> Evidence:
     manifest = None
     if upstream.convert is not None:
         pruned = reader.outcome(upstream.convert, "convert", ConvertOutcome).artifacts
-        manifest = store.unit_file(upstream.convert, "manifest").decode(errors="replace")
+        manifest = reader.json(upstream.convert, "manifest", Manifest)
     return Evidence(
         job=request.job,
         spec=request.spec,

@@ -70,9 +70,9 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "notes": evidence.preflight.notes,
         "artifacts": _artifacts(evidence),
         "checkpoint": evidence.model.checkpoint if evidence.model else None,
-        "manifest": evidence.manifest,
+        "options": evidence.manifest.options if evidence.manifest else {},
         "stages": [(s.stage, s.unit, show_seconds(s.seconds)) for s in evidence.stages],
-        "toolchain": _toolchain(evidence),
+        "toolchain": [(package, ", ".join(found)) for package, found in evidence.versions().items()],
         "spec": yaml.safe_dump(evidence.spec.to_wire(), sort_keys=False, allow_unicode=True),
         "show_bytes": show_bytes,
     }
@@ -232,14 +232,3 @@ def _artifacts(evidence: Evidence) -> list[dict[str, str]]:
         }
 
     return [entry(a) for a in [*evidence.pruned_artifacts, *evidence.baseline_artifacts]]
-
-
-def _toolchain(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return each package with its version; with all of them where stages differ."""
-    seen: dict[str, list[str]] = {}
-    for stage in evidence.stages:
-        for package, version in stage.toolchain.items():
-            versions = seen.setdefault(package, [])
-            if version not in versions:
-                versions.append(version)
-    return [(package, ", ".join(seen[package])) for package in sorted(seen)]

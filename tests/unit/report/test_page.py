@@ -93,6 +93,13 @@ def test_without_any_round_there_is_still_a_page(tmp_path: Path) -> None:
     assert "accuracy 98.33% not measured" in text
 
 
+def test_versions_of_every_stage_and_of_the_converter_are_shown(tmp_path: Path) -> None:
+    text = _read(SampleJob(), tmp_path)
+    assert "paddlepaddle 3.1.1" in text
+    assert "lite-paddlelite 2.13rc0" in text
+    assert "--valid_targets=arm" in text
+
+
 def test_all_groups_and_refusals_are_named(tmp_path: Path) -> None:
     names = [f"layer{i}.conv" for i in range(60)]
     html = _render(SampleJob(groups=names, refused={"head": "its outputs are the classes"}), tmp_path)
