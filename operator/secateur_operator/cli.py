@@ -1,0 +1,144 @@
+"""The command line: ``secateur run | validate | crd``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+
+from secateur_api import InvalidResource, PruningJob
+from secateur_api.conditions import Phase
+from secateur_api.crd import crd as build_crd
+from secateur_operator import local_run
+from secateur_operator.document import read_job
+from secateur_operator.gateway.local.home import Home, HomeError
+from secateur_operator.local_files import pinned
+from secateur_operator.view.live import LiveView
+from secateur_operator.view.plain import PlainView
+from secateur_operator.view.summary import print_summary
+
+EXIT_FAILED = 1
+EXIT_WRONG = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Make PaddlePaddle models smaller, and prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Output(str, Enum):
+    """How the final resource is written to stdout."""
+
+    TABLE = "table"
+    YAML = "yaml"
+    JSON = "json"
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="YAML file with one PruningJob.")],
+    home: Annotated[Path, typer.Option(help="Folder that keeps state and results.")] = Path(".secateur"),
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print the result.")] = Output.TABLE,
+    code: Annotated[Path | None, typer.Option(help="Folder with your Python modules.")] = None,
+) -> None:
+    """Run a PruningJob on this machine; interrupted, the same command goes on where it was.
+
+    Exit code: 0 Succeeded, 1 Failed, 2 the file is wrong or the home cannot be used, 130 interrupted.
+    """
+    try:
+        job = pinned(read_job(file), file.absolute().parent, code)
+        ending = _run(job, home)
+    except InvalidResource as error:
+        _wrong([f"{file}: {problem}" for problem in error.problems])
+    except HomeError as error:
+        _wrong([str(error)])
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if ending.interrupted:
+        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(EXIT_INTERRUPTED)
+    _print(ending.job, output)
+    raise typer.Exit(0 if ending.job.status.phase is Phase.SUCCEEDED else EXIT_FAILED)
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="YAML files with one PruningJob each.")],
+) -> None:
+    """Check PruningJobs without running them; exit code 2 if any is wrong."""
+    problems: list[str] = []
+    for file in files:
+        try:
+            read_job(file)
+        except InvalidResource as error:
+            problems += [f"{file}: {problem}" for problem in error.problems]
+        else:
+            print(f"{file}: valid")  # noqa: T201
+    if problems:
+        _wrong(problems)
+
+
+@app.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition."""
+    sys.stdout.write(_yaml(build_crd()))
+
+
+def _run(job: PruningJob, path: Path) -> local_run.Ending:
+    errors = Console(stderr=True)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=errors, show_time=False, show_path=False)],
+    )
+    home = Home(path)
+    try:
+        submitted = local_run.submit(home, job)
+        with LiveView(errors) if errors.is_terminal else PlainView(_say) as view:
+            return local_run.run(home, submitted, view.update)
+    finally:
+        home.close()
+
+
+def _print(job: PruningJob, output: Output) -> None:
+    if output is Output.TABLE:
+        print_summary(Console(), job)
+    elif output is Output.YAML:
+        sys.stdout.write(_yaml(job.to_wire()))
+    else:
+        sys.stdout.write(json.dumps(job.to_wire(), indent=2) + "\n")
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _wrong(lines: list[str]) -> None:
+    for line in lines:
+        _say(line)
+    raise typer.Exit(EXIT_WRONG)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

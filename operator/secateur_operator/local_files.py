@@ -1,0 +1,68 @@
+"""Files of this machine that a PruningJob names: found, made absolute, and pinned by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from secateur_api import InvalidResource, Problem, PruningJob
+from secateur_api.code_digest import code_sha256
+from secateur_api.spec import Code, Weights
+
+
+def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
+    """Return the job with absolute, pinned local files; relative ones are relative to ``folder``.
+
+    ``code`` is the folder given by ``--code``, relative to the current folder. Raises InvalidResource.
+    """
+    spec = job.spec
+    if spec.model.weights is not None:
+        weights = _weights(spec.model.weights, folder)
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": weights})})
+    if code is not None:
+        spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
+    elif spec.code is not None:
+        spec = spec.model_copy(update={"code": _checked_code(spec.code, folder)})
+    return job.model_copy(update={"spec": spec})
+
+
+def _weights(weights: Weights, folder: Path) -> Weights:
+    path = _local(weights.uri, folder)
+    if path is None:
+        return weights
+    field = "spec.model.weights.uri"
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidResource([Problem(field, f"cannot read {path}: {error.strerror}")]) from None
+    return weights.model_copy(update={"uri": str(path), "sha256": weights.sha256 or digest})
+
+
+def _checked_code(code: Code, folder: Path) -> Code:
+    path = _local(code.uri, folder)
+    if path is None:
+        message = f"{code.uri!r} is not on this machine; give a folder, wheel or zip here, or use --code"
+        raise InvalidResource([Problem("spec.code.uri", message)])
+    found = _code(path, "spec.code.uri")
+    if found.sha256 != code.sha256:
+        message = f"{path} has {found.sha256}; write that, or leave code out and use --code"
+        raise InvalidResource([Problem("spec.code.sha256", message)])
+    return found
+
+
+def _code(path: Path, field: str) -> Code:
+    try:
+        digest = code_sha256(path)
+    except OSError as error:
+        raise InvalidResource([Problem(field, f"cannot read {path}: {error.strerror}")]) from None
+    if path.is_dir() and not any(path.rglob("*.py")):
+        raise InvalidResource([Problem(field, f"{path} has no Python files")])
+    return Code(uri=str(path), sha256=digest)
+
+
+def _local(uri: str, folder: Path) -> Path | None:
+    """Return the path that a URI without scheme or with ``file:`` names; None for any other scheme."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else (folder / uri).absolute()

@@ -1,0 +1,117 @@
+"""One PruningJob run to its end on this machine: the operator with a cluster of one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from secateur_api import InvalidResource, PruningJob, parse_job
+from secateur_api.conditions import Phase
+from secateur_operator.domain import deadline, start
+from secateur_operator.domain.plan import resolved_spec
+from secateur_operator.engine.loop import run_forever
+from secateur_operator.engine.reconciler import Reconciler, Seen
+from secateur_operator.gateway.local.gateway import LocalGateway
+from secateur_operator.gateway.local.home import Home, HomeError
+from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.gateway.local.runner import STAGE_COMMAND
+from secateur_operator.gateway.protocol import Key
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended."""
+
+    job: PruningJob
+    interrupted: bool = False
+
+
+def submit(home: Home, job: PruningJob) -> PruningJob:
+    """Put a job into a home; a job that has ended, and may go better now, is asked to start again.
+
+    Raises HomeError.
+    """
+    resources = Resources(home)
+    name = job.metadata.name
+    try:
+        resources.apply(job)
+        current = _read(home, name)
+        if start.next_run(current) is None and _is_worth_another_run(current):
+            resources.ask_for_run(name, current.status.run + 1)
+            current = _read(home, name)
+    except OSError as error:
+        raise HomeError(f"cannot write to {home.path}: {error.strerror or error}") from None
+    return current
+
+
+def run(
+    home: Home,
+    job: PruningJob,
+    watch: Callable[[Seen], None],
+    command: Sequence[str] = STAGE_COMMAND,
+) -> Ending:
+    """Reconcile a submitted job until it ends, is suspended, or a signal asks to stop. Raises HomeError."""
+    if job.status.phase.is_final and start.next_run(job) is None:
+        return Ending(job)
+    return asyncio.run(_run(home, Key(job.metadata.namespace, job.metadata.name), watch, command))
+
+
+async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Sequence[str]) -> Ending:
+    ended, interrupted = asyncio.Event(), asyncio.Event()
+
+    def see(_key: Key, seen: Seen) -> None:
+        watch(seen)
+        if seen.idle and (seen.job.status.phase.is_final or seen.job.status.phase is Phase.SUSPENDED):
+            ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    gateway = LocalGateway(home, key, command=command)
+    try:
+        await gateway.open()
+        reconciler = Reconciler(gateway, lambda: datetime.now(UTC), see)
+        await _first_of(run_forever(gateway, reconciler), ended.wait(), interrupted.wait())
+    except OSError as error:
+        raise HomeError(f"cannot use {home.path}: {error.strerror or error}") from None
+    finally:
+        await gateway.close()
+    return Ending(_read(home, key.name), interrupted=not ended.is_set())
+
+
+async def _first_of(*work: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_worth_another_run(job: PruningJob) -> bool:
+    status = job.status
+    if status.phase is Phase.SUCCEEDED:
+        return not all(_is_there(artifact.uri) for artifact in status.artifacts)
+    if status.phase is Phase.FAILED:
+        return True
+    # interrupted for so long that the budget is spent: its user wants it to go on
+    return deadline.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0
+
+
+def _is_there(uri: str) -> bool:
+    return not uri.startswith("file://") or Path(uri.removeprefix("file://")).exists()
+
+
+def _read(home: Home, name: str) -> PruningJob:
+    try:
+        return parse_job(Resources(home).get(name).document)
+    except InvalidResource as error:
+        path = home.job(name)
+        raise HomeError(f"{path} was written by another version ({error}); delete it to start anew") from None

@@ -1,0 +1,80 @@
+"""A job's state in words and numbers, for terminals of every kind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from secateur_api import PruningJob, PruningJobStatus, Stage
+from secateur_api.quantity import show_seconds
+from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
+from secateur_operator.domain.times import seconds_between
+
+_ENOUGH_PERCENT = 5.0
+"""Below this the past says too little about the rest."""
+
+
+def title(stage: CurrentStage | FinishedStage) -> str:
+    """Name a stage: ``preflight``, ``round 2``."""
+    if isinstance(stage, CurrentStage):
+        return f"round {stage.round.number}" if stage.round else stage.name.value
+    return f"round {stage.round}" if stage.round is not None else stage.name.value
+
+
+def seconds_left(status: PruningJobStatus, now: datetime) -> float | None:
+    """Estimate the seconds to the job's end from the time it took so far; None while it is too early."""
+    if status.started_at is None or status.percent < _ENOUGH_PERCENT:
+        return None
+    spent = seconds_between(status.started_at, now) - status.paused_seconds
+    return max(0.0, spent * (100 - status.percent) / status.percent)
+
+
+def metric_name(job: PruningJob) -> str:
+    """Name the evaluation metric: ``accuracy``, or the callable's own name."""
+    return job.spec.evaluation.metric.rsplit(":", 1)[-1]
+
+
+def current_metric(status: PruningJobStatus) -> float | None:
+    """Return the newest value of the metric: live, else of the last round, else of the baseline."""
+    if status.progress is not None and status.progress.metric is not None:
+        return status.progress.metric
+    if status.rounds:
+        return status.rounds[-1].outcome.numbers.metric
+    return status.preflight.baseline.metric if status.preflight else None
+
+
+def percent(share: float, signed: bool = False) -> str:
+    """Write a share for a person: ``0.123`` is ``12.3%``."""
+    return f"{100 * share:+.1f}%" if signed else f"{100 * share:.1f}%"
+
+
+def round_result(one: RoundStatus) -> str:
+    """Say what a round did and what the gate answered."""
+    outcome = one.outcome
+    gate = "" if one.accepted else f", rolled back (floor {percent(one.floor)})"
+    return (
+        f"MACs -{percent(outcome.cut_macs)}, metric {outcome.numbers.metric:.4g}, "
+        f"drop {percent(outcome.drop)}{gate}"
+    )
+
+
+def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
+    """Say what a finished stage found, in a few words."""
+    if done.name is Stage.PREFLIGHT and status.preflight is not None:
+        found = status.preflight
+        return f"metric {found.baseline.metric:.4g}, {found.groups} groups to cut"
+    if done.name is Stage.ROUND and done.round is not None and done.round <= len(status.rounds):
+        return round_result(status.rounds[done.round - 1])
+    if done.name is Stage.CONVERT:
+        return ", ".join(
+            "/".join(part.value for part in (one.format, one.backend) if part is not None)
+            for one in status.converted
+            if one.role == "pruned"
+        )
+    if done.name is Stage.BENCHMARK:
+        return ", ".join(f"{one.speedup:.2f}x on {one.device}" for one in status.benchmarks)
+    return ""
+
+
+def took(done: FinishedStage) -> str:
+    """Say how long a stage worked, or that its result was found."""
+    return "found" if done.reused else show_seconds(done.seconds)
