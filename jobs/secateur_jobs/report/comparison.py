@@ -59,13 +59,13 @@ def _network(evidence: Evidence) -> list[Row]:
         _row(
             numerals.metric_name(evaluation),
             base.metric,
-            chosen and chosen.metric,
+            chosen.metric if chosen else None,
             lambda value: numerals.metric_value(value, evaluation),
             more_is_better=evaluation.goal is Goal.MAXIMIZE,
             digits=2,
         ),
-        _row("MACs", base.macs, chosen and chosen.macs, show_count),
-        _row("parameters", base.params, chosen and chosen.params, show_count),
+        _row("MACs", base.macs, chosen.macs if chosen else None, show_count),
+        _row("parameters", base.params, chosen.params if chosen else None, show_count),
     ]
 
 
@@ -108,11 +108,11 @@ def _row(
     more_is_better: bool = False,
     digits: int = 1,
 ) -> Row:
-    shown = [NOT_MEASURED if value is None else show(value) for value in (before, after)]
+    old, new = (NOT_MEASURED if value is None else show(value) for value in (before, after))
     if before is None or after is None:
-        return Row(label, *shown, "", "")
+        return Row(label, old, new, "", "")
     change = numerals.signed_share((after - before) / abs(before), digits) if before else ""
-    return Row(label, *shown, change, _trend(before, after, more_is_better))
+    return Row(label, old, new, change, _trend(before, after, more_is_better))
 
 
 def _trend(before: float, after: float, more_is_better: bool) -> str:
