@@ -34,8 +34,22 @@ def gather(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> l
     """Collate the items at ``indices``: one array per column, batch axis first, the label column last.
 
     Every call reads the items anew, so a data set that augments in ``__getitem__`` stays fresh.
-    Raises InvalidInput(DATASET_INVALID) naming the first item that raises or does not fit the others.
+    Raises InvalidInput(DATASET_INVALID) naming the first item that raises, does not fit the others, or holds
+    a value that is not finite: Paddle's ReLU makes 0 of NaN, so that the loss would not show it.
     """
+    columns = _columns(dataset, indices)
+    for column in columns:
+        finite = np.isfinite(column) if column.dtype.kind == "f" else np.True_
+        if not finite.all():
+            index = indices[np.flatnonzero(~finite.reshape(len(column), -1).all(axis=1))[0]]
+            raise InvalidInput(
+                Reason.DATASET_INVALID,
+                f"spec.data.factory: {type(dataset).__name__}: item {index} holds values that are not finite",
+            )
+    return columns
+
+
+def _columns(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
     if isinstance(dataset, ArrayDataset):
         return [a[np.asarray(indices)] for a in dataset.arrays]
     items = [read_item(dataset, int(index)) for index in indices]

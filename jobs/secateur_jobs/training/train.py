@@ -44,8 +44,8 @@ def train(
     parameters. ``on_batch(done, total)`` is called after every step, ``on_epoch(epoch, loss)`` after epoch
     1, 2, ...
 
-    Raises InvalidInput: TRAINING_DIVERGED if the loss is not finite (``field`` is where the learning rate
-    stands in the spec), DATASET_INVALID for an item that raises or a label out of range.
+    Raises InvalidInput: TRAINING_DIVERGED if the loss or a tensor is not finite (``field`` is where the
+    learning rate stands in the spec), DATASET_INVALID for an item that raises or a label out of range.
     """
     if epochs == 0:
         return []
@@ -61,22 +61,24 @@ def train(
         for index, batch in enumerate(shuffled(len(chosen), batch_size, generator)):
             loss = step(gather(dataset, chosen[batch]))
             if not np.isfinite(loss):
-                raise _diverged(field, learning_rate, loss, epoch + 1, index + 1)
+                raise _diverged(field, learning_rate, f"the loss became {loss}", epoch + 1)
             total += loss * len(batch)
             if on_batch is not None:
                 on_batch(epoch * steps + index + 1, epochs * steps)
         losses.append(total / len(chosen))
+        for name, tensor in net.state_dict().items():  # ReLU makes 0 of NaN: the loss need not show it
+            if not np.isfinite(tensor.numpy()).all():
+                raise _diverged(field, learning_rate, f"{name} became infinite or NaN", epoch + 1)
         if on_epoch is not None:
             on_epoch(epoch + 1, losses[-1])
     net.eval()
     return losses
 
 
-def _diverged(field: str, learning_rate: float, loss: float, epoch: int, step: int) -> InvalidInput:
+def _diverged(field: str, learning_rate: float, what: str, epoch: int) -> InvalidInput:
     return InvalidInput(
         Reason.TRAINING_DIVERGED,
-        f"{field}.learningRate: with {learning_rate} the loss became {loss} in epoch {epoch}, step {step}; "
-        "use a smaller one, or look for values in the data that are not finite",
+        f"{field}.learningRate: with {learning_rate:g} {what} in epoch {epoch}; use a smaller one",
     )
 
 
