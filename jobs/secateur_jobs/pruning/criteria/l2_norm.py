@@ -1,0 +1,19 @@
+"""Euclidean norm of each filter of the leading layer.
+
+He et al., "Soft Filter Pruning", 2018, section 3.2 (p = 2); as PaddleSlim's L2NormFilterPruner, which it
+equals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.criteria.filters import leader_filters
+from secateur_jobs.pruning.engine import ChannelGroup
+
+
+def score(net: paddle.nn.Layer, group: ChannelGroup, calibration: Calibration) -> np.ndarray:
+    """Return one score per channel, shape [channels]."""
+    return np.asarray(np.sqrt(np.sum(np.square(leader_filters(net, group)), axis=1)))
