@@ -1,0 +1,140 @@
+"""The verdict: every bound against what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secateur_api import PruningJobStatus
+from secateur_api.status import Judged, Verdict
+from secateur_operator.domain import judge
+from secateur_operator.gateway.fake import FakeCluster
+from tests import outcomes
+from tests.unit.control.jobs import START, all_well, document, drive, job
+
+BOTH = {
+    "convert": [
+        {"format": "paddle-lite", "backend": "arm"},
+        {"format": "paddle-lite", "backend": "x86"},
+        {"format": "onnx"},
+    ],
+    "benchmark": [{"format": "paddle-lite"}, {"format": "onnx"}],
+}
+
+
+def measured() -> PruningJobStatus:
+    """Return the status of a job that has measured everything: drop 0.1 %, p50 6 ms, 1.6x, 150 kB, half the MACs."""
+    cluster = FakeCluster(all_well, START)
+    return drive(cluster, cluster.apply(document(**BOTH)))
+
+
+STATUS = measured()
+
+
+def verdict(status: PruningJobStatus = STATUS, **spec: Any) -> Verdict:
+    return judge.verdict(job(**{**BOTH, **spec}).spec, status)
+
+
+def only(constraint: dict[str, Any]) -> list[Judged]:
+    return [one for one in verdict(constraints=[constraint]).judged if not one.metric.startswith("target")]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "holds"),
+    [
+        ({"metric": "accuracyDrop", "max": "0.1%"}, True),
+        ({"metric": "accuracyDrop", "max": "0.09%"}, False),
+        ({"metric": "latencyP50", "max": "6ms"}, True),
+        ({"metric": "latencyP50", "max": "5900us"}, False),
+        ({"metric": "latencyP90", "max": "7200us"}, True),
+        ({"metric": "latencyP90", "max": "7ms"}, False),
+        ({"metric": "peakMemory", "max": "40M"}, True),
+        ({"metric": "peakMemory", "max": "38Mi"}, False),
+        ({"metric": "modelSize", "max": "150k"}, True),
+        ({"metric": "modelSize", "max": "100Ki"}, False),
+        ({"metric": "macs", "max": "500k"}, True),
+        ({"metric": "macs", "max": "499k"}, False),
+        ({"metric": "macs", "max": "50%"}, True),
+        ({"metric": "macs", "max": "49%"}, False),
+        ({"metric": "params", "max": "60%"}, True),
+        ({"metric": "params", "max": "29k"}, False),
+        ({"metric": "speedup", "min": "1.6x"}, True),
+        ({"metric": "speedup", "min": "1.7x"}, False),
+    ],
+)
+def test_each_metric_by_its_measurement(constraint: dict[str, Any], holds: bool) -> None:
+    found = only(constraint)
+    assert found
+    assert {one.holds for one in found} == {holds}
+    assert verdict(constraints=[constraint]).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("constraint", "kinds"),
+    [
+        ({"metric": "modelSize", "max": "1Mi"}, {"paddle-lite/arm", "paddle-lite/x86", "onnx"}),
+        ({"metric": "modelSize", "max": "1Mi", "backend": "arm"}, {"paddle-lite/arm"}),
+        ({"metric": "modelSize", "max": "1Mi", "format": "onnx"}, {"onnx"}),
+        ({"metric": "accuracyDrop", "max": "1%"}, {"paddle-lite/x86", "onnx"}),
+        ({"metric": "latencyP50", "max": "1s", "format": "onnx"}, {"onnx"}),
+    ],
+)
+def test_every_selected_measurement_is_judged(constraint: dict[str, Any], kinds: set[str]) -> None:
+    found = {"/".join(part.value for part in (one.format, one.backend) if part) for one in only(constraint)}
+    assert found == kinds
+
+
+def test_the_baselines_file_is_not_judged() -> None:
+    assert all(one.value == 150_000 for one in only({"metric": "modelSize", "max": "1Mi"}))
+
+
+def test_a_constraint_that_nothing_measures_does_not_hold() -> None:
+    found = verdict(constraints=[{"metric": "accuracyDrop", "max": "1%", "device": "pixel-6"}])
+    assert (found.holds, found.reason) == (False, "NotMeasured")
+    assert found.message == "accuracyDrop <= 1% on pixel-6: not measured"
+
+
+def test_a_measured_miss_names_the_verdict_before_a_missing_number() -> None:
+    gone = {"metric": "accuracyDrop", "max": "1%", "device": "pixel-6"}
+    found = verdict(constraints=[gone, {"metric": "speedup", "min": "2x", "format": "onnx"}])
+    assert found.reason == "ConstraintsNotMet"
+    assert "speedup >= 2x on local-x86 (onnx): 1.60x, missed by 0.40x" in found.message
+    assert "not measured" in found.message
+
+
+def with_cut(cut: float, **update: Any) -> PruningJobStatus:
+    last = STATUS.rounds[-1]
+    outcome = last.outcome.model_copy(update={"cut_macs": cut, **update})
+    return STATUS.model_copy(update={"rounds": [last.model_copy(update={"outcome": outcome})]})
+
+
+@pytest.mark.parametrize(
+    ("cut", "align", "holds"),
+    [
+        (0.5, 8, True),
+        (0.496, 8, True),
+        (0.494, 8, False),
+        (0.496, 1, False),
+        (0.4995, 1, True),
+        (0.494, 64, False),
+    ],
+)
+def test_the_target_may_be_missed_by_what_alignment_costs(cut: float, align: int, holds: bool) -> None:
+    pruning = {"target": {"macs": "50%"}, "align": align}
+    found = verdict(with_cut(cut), pruning=pruning)
+    assert (found.holds, found.reason) == (holds, "ConstraintsMet" if holds else "TargetNotReached")
+
+
+def test_layer_rules_alone_must_be_reached_whole() -> None:
+    pruning = {"layers": [{"match": "*", "ratio": 0.5}]}
+    assert verdict(with_cut(0.3, share=1.0), pruning=pruning).holds
+    found = verdict(with_cut(0.3, share=0.75), pruning=pruning)
+    assert found.reason == "TargetNotReached"
+    assert "layer rules reached >= 100%: 75%, missed by 25%" in found.message
+
+
+def test_nothing_measured_at_all() -> None:
+    found = judge.verdict(job(constraints=[{"metric": "macs", "max": "1M"}]).spec, PruningJobStatus())
+    assert (found.holds, found.reason) == (False, "NotMeasured")
+    assert outcomes.BASELINE.macs == 1_000_000
