@@ -47,7 +47,7 @@ def compare(evidence: Evidence) -> list[Section]:
     for measured in evidence.measured:
         run = measured.outcome
         title = f"{target_name(run.format, run.backend)} on {run.device}"
-        sections.append(Section(title, _benchmark(measured, evidence)))
+        sections.append(Section(title, benchmark_rows(measured, evidence)))
     return sections
 
 
@@ -81,7 +81,8 @@ def _files(evidence: Evidence) -> list[Row]:
     ]
 
 
-def _benchmark(measured: Measured, evidence: Evidence) -> list[Row]:
+def benchmark_rows(measured: Measured, evidence: Evidence) -> list[Row]:
+    """Return the rows of one benchmark: the converted models' metric first, then what was timed."""
     run, evaluation = measured.outcome, evidence.spec.evaluation
     before, after = run.baseline, run.pruned
     return [

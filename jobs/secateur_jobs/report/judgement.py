@@ -106,4 +106,6 @@ def _which(evidence: Evidence) -> str | None:
     if evidence.model is None:
         return None
     number = evidence.model.outcome.number
+    if evidence.verdict is None:
+        return f"The numbers are those of round {number}; no verdict was reached when this was written."
     return f"The numbers are those of the nearest model, from round {number}; it was kept."

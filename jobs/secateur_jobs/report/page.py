@@ -18,7 +18,7 @@ from secateur_jobs.report.charts.curves import curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
 from secateur_jobs.report.charts.widths import bar
-from secateur_jobs.report.comparison import NOT_MEASURED, compare, target_name
+from secateur_jobs.report.comparison import NOT_MEASURED, benchmark_rows, compare, target_name
 from secateur_jobs.report.evidence import Evidence, Measured, Round
 from secateur_jobs.report.judgement import headline, margin
 
@@ -56,7 +56,6 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "style": Markup(style),
         "job": evidence.job,
         "headline": headline(evidence),
-        "verdict": evidence.verdict,
         "judged": [(j, margin(j)) for j in evidence.verdict.judged] if evidence.verdict else [],
         "figures": _figures(evidence),
         "sections": compare(evidence),
@@ -79,12 +78,14 @@ def _view(evidence: Evidence) -> dict[str, Any]:
 
 
 def _figures(evidence: Evidence) -> list[KeyFigure]:
-    """Pick the numbers to show large: metric, MACs, and p50 and size of the first benchmark."""
+    """Pick the numbers to show large; the metric is the converted models' where that was measured."""
     if evidence.model is None:
         return []
-    rows = {row.label: row for section in compare(evidence)[:1] for row in section.rows}
-    picked = [rows[numerals.metric_name(evidence.spec.evaluation)], rows["MACs"], rows["parameters"]]
-    figures = [KeyFigure(r.label, r.before, r.after, r.change) for r in picked]
+    metric, macs, params = compare(evidence)[0].rows
+    rows = [metric, macs, params]
+    if evidence.measured:
+        rows[0] = benchmark_rows(evidence.measured[0], evidence)[0]
+    figures = [KeyFigure(r.label, r.before, r.after, r.change) for r in rows]
     if evidence.measured:
         run = evidence.measured[0].outcome
         before, after = run.baseline.p50_seconds, run.pruned.p50_seconds

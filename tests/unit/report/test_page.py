@@ -59,7 +59,7 @@ def _read(job: SampleJob, folder: Path) -> str:
 def test_success_says_what_was_gained(tmp_path: Path) -> None:
     text = _read(SampleJob(), tmp_path)
     assert "Succeeded 52.0% fewer MACs, 46.8% fewer parameters" in text
-    assert "98.33% \N{RIGHTWARDS ARROW} 97.13%" in text
+    assert "accuracy, converted \N{MINUS SIGN}1.13% 98.33% \N{RIGHTWARDS ARROW} 97.22%" in text
     assert "accuracyDrop <= 2% on local-x86 (paddle-lite/x86) 1.13% \N{CHECK MARK} holds" in text
 
 
@@ -81,6 +81,8 @@ def test_what_was_not_measured_is_said_not_made_up(tmp_path: Path) -> None:
     job = SampleJob(sensitivity=False, benchmarks=(), targets=("onnx",), rounds=(True,), judged=False)
     text = _read(job, tmp_path)
     assert "Not judged" in text
+    assert "those of round 1; no verdict was reached" in text
+    assert "nearest" not in text
     assert "Not measured: no benchmark was run." in text
     assert "Not measured: rules in pruning.layers fix every ratio" in text
     assert "latency p50" not in text
