@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -56,7 +56,8 @@ class FakeCluster:
     events: list[Event] = field(default_factory=list)
     pending: set[Key] = field(default_factory=set)
     """Changes that nobody has heard of yet."""
-    _history: dict[Key, list[Resource]] = field(default_factory=dict)
+    _history: dict[Key, list[str]] = field(default_factory=dict)
+    """Every version of every resource, as JSON."""
     _jobs: dict[tuple[Key, str], _Job] = field(default_factory=dict)
     _listings: list[list[tuple[Key, ObservedJob]]] = field(default_factory=lambda: [[]])
     _serial: int = 0
@@ -67,10 +68,10 @@ class FakeCluster:
         """Create a PruningJob, or change its spec and annotations as ``kubectl apply`` would."""
         meta = document["metadata"]
         key = Key(meta.get("namespace", "default"), meta["name"])
-        new = copy.deepcopy(document)
+        new = json.loads(json.dumps(document))
         history = self._history.setdefault(key, [])
         if history:
-            old = history[-1].document
+            old = json.loads(history[-1])
             changed = old["spec"] != new["spec"]
             generation = old["metadata"]["generation"] + (1 if changed else 0)
             new["metadata"].update(uid=old["metadata"]["uid"], generation=generation)
@@ -96,7 +97,7 @@ class FakeCluster:
 
     def status(self, key: Key) -> PruningJobStatus:
         """Return the newest status."""
-        return PruningJobStatus.model_validate(self._history[key][-1].document.get("status", {}))
+        return PruningJobStatus.model_validate(json.loads(self._history[key][-1]).get("status", {}))
 
     def active_jobs(self, key: Key) -> list[str]:
         """Name the Jobs that still run."""
@@ -108,20 +109,20 @@ class FakeCluster:
         history = self._history.get(key)
         if not history:
             raise NotFound(f"{key.name} is not there")
-        old = history[max(0, len(history) - 1 - self.versions_back())]
-        return Resource(copy.deepcopy(old.document), old.version)
+        document = json.loads(history[max(0, len(history) - 1 - self.versions_back())])
+        return Resource(document, document["metadata"]["resourceVersion"])
 
     async def keys(self) -> list[Key]:
         return list(self._history)
 
     async def apply_status(self, key: Key, status: PruningJobStatus, version: str) -> None:
-        newest = self._history[key][-1]
-        if newest.version != version:
-            raise Conflict(f"{key.name} is at version {newest.version}, not {version}")
-        document = copy.deepcopy(newest.document)
-        document["status"] = status.to_wire()
-        if document != newest.document:
-            self._store_version(key, document)
+        document = json.loads(self._history[key][-1])
+        newest = document["metadata"]["resourceVersion"]
+        if newest != version:
+            raise Conflict(f"{key.name} is at version {newest}, not {version}")
+        wire = status.to_wire()
+        if wire != document.get("status"):
+            self._store_version(key, {**document, "status": wire})
         self._written()
 
     async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
@@ -182,7 +183,7 @@ class FakeCluster:
     def _store_version(self, key: Key, document: dict[str, Any]) -> None:
         self._serial += 1
         document["metadata"]["resourceVersion"] = str(self._serial)
-        self._history[key].append(Resource(document, str(self._serial)))
+        self._history[key].append(json.dumps(document))
         self.pending.add(key)
 
     def _list_again(self) -> None:

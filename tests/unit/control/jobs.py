@@ -15,6 +15,7 @@ from secateur_operator.gateway.fake import Cut, FakeCluster, ShardEnd
 from secateur_operator.gateway.protocol import GatewayError, Key
 from tests import outcomes
 
+_LOOP = asyncio.Runner()
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -85,9 +86,10 @@ def drive(
                 next_resync = cluster.now.fromtimestamp(cluster.now.timestamp() + resync, UTC)
             after = _reconcile(cluster, key)
             due = cluster.now.fromtimestamp(cluster.now.timestamp() + min(after, 86400.0), UTC)
-        status = cluster.status(key)
-        if status.phase.is_final and not cluster.active_jobs(key) and key not in cluster.pending:
-            return status
+        if key not in cluster.pending and not cluster.active_jobs(key):
+            status = cluster.status(key)
+            if status.phase.is_final:
+                return status
         cluster.tick()
     raise AssertionError(f"the job did not end: {cluster.status(key).message}")
 
@@ -95,7 +97,7 @@ def drive(
 def _reconcile(cluster: FakeCluster, key: Key) -> float:
     reconciler = Reconciler(cluster, lambda: cluster.now)
     try:
-        after = asyncio.run(reconciler.reconcile(key))
+        after = _LOOP.run(reconciler.reconcile(key))
     except (GatewayError, Cut):
         return 0.0
     return 86400.0 if after is None else after

@@ -24,7 +24,7 @@ BOTH = {
 
 
 def measured() -> PruningJobStatus:
-    """Return the status of a job that has measured everything: drop 0.1 %, p50 6 ms, 1.6x, 150 kB, half the MACs."""
+    """Return the status of a job that measured: drop 0.1 %, p50 6 ms, 1.6x, 150 kB, half the MACs."""
     cluster = FakeCluster(all_well, START)
     return drive(cluster, cluster.apply(document(**BOTH)))
 
