@@ -142,7 +142,8 @@ class BenchmarkOutcome(Contract):
     baseline: RunNumbers
     pruned: RunNumbers
     speedup: float
-    """Median over the interleaved runs: baseline p50 / pruned p50."""
+    """Median over the pairs of adjacent runs: the baseline's latency / the pruned model's; the quotient of
+    the two p50 is less steady."""
     drop: float
     """Relative drop of the converted pruned model's metric from the converted baseline's."""
 

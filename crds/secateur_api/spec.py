@@ -211,7 +211,7 @@ class Constraint(Contract):
     max: Annotated[str, StringConstraints(pattern=f"^{_BOUND}$", max_length=32)] | None = None
     """Largest allowed value. For ``macs`` and ``params`` a percentage is of the unpruned model's."""
     min: Annotated[str, StringConstraints(pattern=f"^{_BOUND}$", max_length=32)] | None = None
-    """Smallest allowed value (``speedup`` only: baseline p50 / pruned p50)."""
+    """Smallest allowed value (``speedup`` only: the baseline's latency / the pruned model's)."""
     device: Name | None = None
     """Only measurements on this device (default: on all)."""
     format: Format | None = None

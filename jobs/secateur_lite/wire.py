@@ -1,12 +1,14 @@
-"""Messages over pipes: arrays by name as npz (never pickled), everything else as JSON.
+"""Messages over pipes; nothing is pickled.
 
-A message is one byte for its kind (``J`` or ``N``), eight bytes of length (little endian), and the content.
+A message is one byte for its kind, eight bytes of length (little endian) and the content: ``J`` is a JSON
+object; ``A`` is arrays by name: four bytes of length, a JSON list of [name, dtype, shape], and their bytes in
+that order.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import struct
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -14,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _HEAD = struct.Struct("<cQ")
+_TABLE = struct.Struct("<I")
 
 
 class Wire:
@@ -37,9 +40,9 @@ class Wire:
 
     def send_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Send arrays by name."""
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        self._send(b"N", content.getvalue())
+        table = json.dumps([[name, a.dtype.str, a.shape] for name, a in arrays.items()]).encode()
+        values = (a.tobytes() for a in arrays.values())
+        self._send(b"A", b"".join([_TABLE.pack(len(table)), table, *values]))
 
     def receive_arrays(self) -> dict[str, np.ndarray] | None:
         """Return the next message's arrays, or None at the end of the input; raises ValueError otherwise."""
@@ -48,10 +51,15 @@ class Wire:
             return None
         kind, size = _HEAD.unpack(head)
         content = self._source.read(size)
-        if kind != b"N" or len(content) != size:
+        if kind != b"A" or len(content) != size:
             raise ValueError(f"expected {size} bytes of arrays, got {len(content)} of kind {kind!r}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        (length,) = _TABLE.unpack_from(content)
+        offset = _TABLE.size + length
+        arrays = {}
+        for name, dtype, shape in json.loads(content[_TABLE.size : offset]):
+            arrays[name] = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape)
+            offset += arrays[name].nbytes
+        return arrays
 
     def _send(self, kind: bytes, content: bytes) -> None:
         self._sink.write(_HEAD.pack(kind, len(content)))

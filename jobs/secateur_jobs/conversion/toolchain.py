@@ -88,6 +88,8 @@ def environment(scratch: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        # MKL takes a slow path on AMD (Paddle Lite is then half as fast); see paddle_env
+        "MKL_DEBUG_CPU_TYPE": os.environ.get("MKL_DEBUG_CPU_TYPE", "5"),
         "TMPDIR": str(scratch),
     }
     return {**inherited, **ours}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
+import math
 import os
 import signal
 import struct
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,9 @@ from secateur_jobs.runtime.errors import Retryable
 
 Arrays = dict[str, np.ndarray]
 _HEAD = struct.Struct("<cQ")
+_TABLE = struct.Struct("<I")
 _TAIL = 8000
+_WATCH_SECONDS = 0.2
 
 
 class ChildDied(Exception):
@@ -64,14 +67,17 @@ class ChildDied(Exception):
 class Child:
     """A child in a process group of its own, with messages in both directions.
 
-    A message is one byte for its kind (``J`` JSON, ``N`` arrays by name as npz), eight bytes of length
-    (little endian) and the content; nothing is pickled. The child's stderr is kept in a file.
+    A message is one byte for its kind, eight bytes of length (little endian) and the content: ``J`` is a JSON
+    object; ``A`` is arrays by name: four bytes of length, a JSON list of [name, dtype, shape], their bytes in
+    that order. Nothing is pickled. The child's stderr is kept in a file.
     """
 
     def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str], limit: float) -> None:
         """Start it; ``limit`` is the longest time in seconds that one answer may take."""
         self._limit = limit
         self._timed_out = False
+        self._deadline: float | None = None
+        self._closed = threading.Event()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._process = subprocess.Popen(
             [str(part) for part in argv],
@@ -81,6 +87,7 @@ class Child:
             stderr=self._log,
             start_new_session=True,
         )
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def __enter__(self) -> Child:
         return self
@@ -88,6 +95,7 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed.set()
         self._kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._log):
@@ -96,12 +104,11 @@ class Child:
 
     def send_arrays(self, arrays: Arrays) -> None:
         """Send arrays by name; raises ChildDied."""
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        data = content.getvalue()
+        table = json.dumps([[name, a.dtype.str, a.shape] for name, a in arrays.items()]).encode()
+        content = b"".join([_TABLE.pack(len(table)), table, *(a.tobytes() for a in arrays.values())])
         with self._watched():
             try:
-                self._stdin.write(_HEAD.pack(b"N", len(data)) + data)
+                self._stdin.write(_HEAD.pack(b"A", len(content)) + content)
                 self._stdin.flush()
             except BrokenPipeError:
                 raise self._death() from None
@@ -112,8 +119,14 @@ class Child:
 
     def receive_arrays(self) -> Arrays:
         """Return the arrays of the child's next message; raises ChildDied if it ends first."""
-        with np.load(io.BytesIO(self._receive(b"N")), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        content = self._receive(b"A")
+        (size,) = _TABLE.unpack_from(content)
+        offset = _TABLE.size + size
+        arrays = {}
+        for name, dtype, shape in json.loads(content[_TABLE.size : offset]):
+            arrays[name] = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape)
+            offset += arrays[name].nbytes
+        return arrays
 
     def finish(self) -> str:
         """Close its input, wait for its end, return what it printed; raises ChildDied if it failed."""
@@ -150,17 +163,19 @@ class Child:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        timer = threading.Timer(self._limit, self._expire)
-        timer.daemon = True
-        timer.start()
+        self._deadline = time.monotonic() + self._limit
         try:
             yield
         finally:
-            timer.cancel()
+            self._deadline = None
 
-    def _expire(self) -> None:
-        self._timed_out = True
-        self._kill()
+    def _watch(self) -> None:
+        while not self._closed.wait(_WATCH_SECONDS):
+            deadline = self._deadline
+            if deadline is not None and time.monotonic() > deadline:
+                self._timed_out = True
+                self._kill()
+                return
 
     def _kill(self) -> None:
         if self._process.poll() is None:
