@@ -1,0 +1,73 @@
+"""``secateur run`` as a real process, its stages replaced by the stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.unit.control.jobs import document
+
+_MAIN = """
+import sys
+from secateur_operator import cli, local_run
+from tests.integration import stand_in
+local_run.run.__defaults__ = ((sys.executable, stand_in.__file__),)
+cli.main()
+"""
+ROOT = Path(__file__).parents[2]
+
+
+class Secateur:
+    """A home, a file, and the command line on them."""
+
+    def __init__(self, folder: Path, **spec: Any) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.file = folder / "job.yaml"
+        self.write(**spec)
+
+    def write(self, **spec: Any) -> None:
+        """Write the PruningJob's file."""
+        self.file.write_text(yaml.safe_dump(document(**spec)))
+
+    def start(self, *options: str, **steer: Any) -> subprocess.Popen[str]:
+        """Start ``secateur run``."""
+        env = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", _MAIN, "run", str(self.file), "--home", str(self.home), *options]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *options: str, **steer: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``secateur run`` to its end."""
+        process = self.start(*options, **steer)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def result(self, **steer: Any) -> dict[str, Any]:
+        """Run to the end and return the final resource."""
+        done = self.run("-o", "json", **steer)
+        assert done.returncode in (0, 1), done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def worked(self) -> list[str]:
+        """Name the units that were worked on, in order, repeats included."""
+        path = self.home / "worked"
+        return path.read_text().split() if path.exists() else []
+
+    def processes(self) -> list[str]:
+        """Return the command lines of all living processes that this home started."""
+        marker = f"SECATEUR_TERMINATION_LOG={self.home}".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if marker in (entry / "environ").read_bytes():
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return [line for line in found if line]
