@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from secateur_api.results import Refused
 from secateur_api.spec import Engine, InputSpec
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ class PruningEngine(Protocol):
     net: paddle.nn.Layer
     groups: list[ChannelGroup]
     """In the order of their leaders in the net."""
-    refused: list[Refused]
-    """Every convolution and linear layer whose output channels are in no group, with the reason."""
+    reasons: dict[str, str]
+    """Why not, for convolution and linear layers whose output channels are in no group."""
 
     def cut(self, keep: Keep) -> None:
         """Cut groups out of the whole net, all at once; undone by :meth:`restore`. Call it once."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from secateur_api.results import Refused
 from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
@@ -26,6 +25,7 @@ from secateur_jobs.pruning.layers import (
     homes,
     is_depthwise,
 )
+from secateur_jobs.user_code import RAISED, raised
 
 _AUXILIARY = ("Mask", "XShape", "SavedMean", "SavedVariance", "MeanOut", "VarianceOut", "ReserveSpace")
 _OUTSIDE = 1  # in an array of channel numbers: PaddleSlim writes 1 (keep) where no channel lands
@@ -44,8 +44,7 @@ class PaddleSlimEngine:
         self._ops: dict[tuple[str, str, int], Any] = {}
         self._plan: Any = None
         zeros = [np.zeros(spec.shape, spec.dtype.value) for spec in inputs]
-        self.groups, reasons = self._find(zeros)
-        self.refused = refused_layers(net, self.groups, reasons)
+        self.groups, self.reasons = self._find(zeros)
 
     def cut(self, keep: Keep) -> None:
         """Cut through one PaddleSlim plan (masks of one axis are merged, then applied together)."""
@@ -84,8 +83,8 @@ class PaddleSlimEngine:
         """Return the groups, and for layers that lead none and were asked the reason."""
         try:
             graph = slim.trace(self.net, inputs)
-        except Exception as error:  # noqa: BLE001  (the user's forward may raise anything in static mode)
-            reason = f"PaddleSlim's tracer cannot run the model: {type(error).__name__}: {_first_line(error)}"
+        except RAISED as error:  # the user's forward, in static mode
+            reason = f"PaddleSlim's tracer cannot run the model: {raised(error)}"
             return [], dict.fromkeys(cuttable_layers(self.net), reason)
         search = _Search(graph)
         groups: list[ChannelGroup] = []
@@ -163,9 +162,9 @@ class _Search:
         except self._workers.UnsupportOpError as error:
             self._forget_to(before)
             return self._in_words(str(error))
-        except Exception as error:  # noqa: BLE001  (PaddleSlim asserts, or indexes past the end, on what it cannot follow)
+        except RAISED as error:  # it asserts, or indexes past the end, on what it cannot follow
             self._forget_to(before)
-            return f"PaddleSlim's search fails behind it: {type(error).__name__}: {_first_line(error)}"
+            return f"PaddleSlim's search fails behind it: {raised(error)}"
         return [(_name(v), a, t, o) for v, a, t, o in found]
 
     def _forget_to(self, before: dict[int, dict[str, bool]]) -> None:
@@ -239,20 +238,3 @@ def _why_not(
             have, need = len(piece.owner), home.parameter.shape[piece.axis]
             return f"PaddleSlim finds {have} channels for {need} positions of {piece.layer}.{piece.parameter}"
     return None
-
-
-def refused_layers(
-    net: paddle.nn.Layer, groups: list[ChannelGroup], reasons: dict[str, str]
-) -> list[Refused]:
-    """Return every convolution and linear layer that no group cuts, with its reason."""
-    cut = {name for group in groups for name in (*group.producers, *group.others)}
-    return [
-        Refused(layer=name, reason=reasons.get(name, "in no group"))
-        for name in cuttable_layers(net)
-        if name not in cut
-    ]
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else "no message"

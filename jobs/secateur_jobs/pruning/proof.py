@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from secateur_api.results import Refused
 from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
 from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.user_code import RAISED, raised
 
 TOLERANCE = 1e-5
 """Largest allowed difference, relative to the largest absolute output."""
@@ -41,26 +41,26 @@ def sample_inputs(inputs: list[InputSpec], seed: int = 0, batch: int = 2) -> lis
 
 def prove_groups(
     engine: PruningEngine, inputs: list[InputSpec], on_group: Callable[[int, int], None] | None = None
-) -> tuple[list[ChannelGroup], list[Refused]]:
-    """Return the groups whose cut is proven, and the layers of the others with what went wrong.
+) -> tuple[list[ChannelGroup], dict[str, str]]:
+    """Return the groups whose cut is proven, and the layers that lead the others with what went wrong.
 
     Each group is cut alone, by about half and irregularly, then all of them by unequal amounts.
     ``on_group`` hears (done, total). Leaves the net as it was. Raises what the uncut net's forward raises.
     """
-    samples = _runnable_samples(engine.net, inputs)
+    samples = runnable_samples(engine.net, inputs)
     before = _state(engine.net)
     proven: list[ChannelGroup] = []
-    refused: list[Refused] = []
+    refused: dict[str, str] = {}
     for index, group in enumerate(engine.groups):
         fault = check(engine, {group.name: _some_half(group, index)}, samples, before)
         if fault is None:
             proven.append(group)
         else:
-            refused += _refuse(group, fault)
+            refused |= _refuse(group, fault)
         if on_group is not None:
             on_group(index + 1, len(engine.groups))
     together, apart = _prove_together(engine, proven, samples, before)
-    return together, refused + apart
+    return together, refused | apart
 
 
 def check(
@@ -78,9 +78,8 @@ def check(
     try:
         engine.cut(keep)
         fault = _difference(outputs(engine.net, samples), expected)
-    except Exception as error:  # noqa: BLE001  (a wrong cut makes any operator raise anything)
-        lines = str(error).strip().splitlines() or [""]
-        fault = f"fails when cut: {type(error).__name__}: {_telling_line(lines)}"
+    except RAISED as error:  # a wrong cut makes any operator raise anything
+        fault = f"fails when cut: {raised(error)}"
     finally:
         engine.restore()
     return fault or _unrestored(before, _state(engine.net))
@@ -119,12 +118,12 @@ def outputs(net: paddle.nn.Layer, samples: list[np.ndarray]) -> list[np.ndarray]
     return [tensor.numpy() for tensor in paddle.utils.flatten(result) if isinstance(tensor, paddle.Tensor)]
 
 
-def _runnable_samples(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[np.ndarray]:
+def runnable_samples(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[np.ndarray]:
     """Two samples, or as many as declared where the model hard-wires its batch size."""
     samples = sample_inputs(inputs)
     try:
         outputs(net, samples)
-    except Exception:  # noqa: BLE001  (the user's forward; a real fault raises again right below)
+    except RAISED:  # the user's forward; a real fault raises again right below
         samples = sample_inputs(inputs, batch=inputs[0].shape[0])
         outputs(net, samples)
     return samples
@@ -132,19 +131,19 @@ def _runnable_samples(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[np.
 
 def _prove_together(
     engine: PruningEngine, groups: list[ChannelGroup], samples: list[np.ndarray], before: State
-) -> tuple[list[ChannelGroup], list[Refused]]:
+) -> tuple[list[ChannelGroup], dict[str, str]]:
     keeps = {group.name: _uneven(group, index) for index, group in enumerate(groups)}
     if not groups or check(engine, keeps, samples, before) is None:
-        return groups, []
+        return groups, {}
     together: list[ChannelGroup] = []
-    refused: list[Refused] = []
+    refused: dict[str, str] = {}
     for group in groups:
         chosen = {g.name: keeps[g.name] for g in [*together, group]}
         fault = check(engine, chosen, samples, before)
         if fault is None:
             together.append(group)
         else:
-            refused += _refuse(group, f"{fault} (together with other groups)")
+            refused |= _refuse(group, f"{fault} (together with other groups)")
     return together, refused
 
 
@@ -199,15 +198,6 @@ def _state(net: paddle.nn.Layer) -> State:
     return state | splits
 
 
-def _refuse(group: ChannelGroup, fault: str) -> list[Refused]:
+def _refuse(group: ChannelGroup, fault: str) -> dict[str, str]:
     follow = f" (tied to {group.name})"
-    return [
-        Refused(layer=name, reason=fault if name == group.name else fault + follow)
-        for name in group.producers
-    ]
-
-
-def _telling_line(lines: list[str]) -> str:
-    """The line of a Paddle error that says what happened; the first ones are a C++ traceback."""
-    telling = [line for line in lines if "Error" in line and ":" in line]
-    return (telling or lines)[-1].strip()[:200]
+    return {name: fault if name == group.name else fault + follow for name in group.producers}

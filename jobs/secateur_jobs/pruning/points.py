@@ -1,0 +1,50 @@
+"""Which sensitivity points a job needs, which of them one shard takes, and where they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from secateur_api.results import Group
+from secateur_api.spec import PruningJobSpec
+
+
+def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[str, float]]:
+    """Return (group, ratio) for every point that allocation can use.
+
+    That is each ratio up to the group's cap, and the next one, so that the curve reaches the cap.
+    """
+    points = []
+    for group in groups:
+        for ratio in sorted(set(ratios)):
+            points.append((group.name, ratio))
+            if ratio >= group.cap:
+                break
+    return points
+
+
+def shard_of(points: Sequence[tuple[str, float]], shard: int, shards: int) -> list[tuple[str, float]]:
+    """Return every ``shards``-th point from ``shard`` on."""
+    return list(points[shard::shards])
+
+
+def folder_of(spec: PruningJobSpec, checkpoint_sha256: str, engine: str) -> str:
+    """Return the folder of all points that are measured in the same way on the same weights.
+
+    The name is a digest of everything that decides a point's value, the weights themselves included: a point
+    of another model can never be taken for one of this.
+    """
+    decides = {
+        "checkpoint": checkpoint_sha256,
+        "engine": engine,
+        "criterion": spec.pruning.criterion,
+        "dataFraction": spec.sensitivity.data_fraction,
+        "data": spec.data.to_wire(),
+        "evaluation": spec.evaluation.to_wire(),
+        "seed": spec.seed,
+        "code": spec.code.sha256 if spec.code is not None else None,
+        "image": spec.image,
+    }
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+    return f"points/{hashlib.sha256(text.encode()).hexdigest()[:20]}"

@@ -1,0 +1,86 @@
+"""Stage preflight: find out in minutes whether a job can work, before hours are spent on it."""
+
+from __future__ import annotations
+
+from secateur_api.conditions import Reason
+from secateur_api.results import ConvertOutcome, ModelNumbers, PreflightOutcome, StageOutcome
+from secateur_jobs import checkpoint
+from secateur_jobs.conversion import toolchain
+from secateur_jobs.conversion.batches import first_batches
+from secateur_jobs.conversion.convert import convert_model
+from secateur_jobs.data.check import check_data
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.layers import cuttable_layers
+from secateur_jobs.pruning.macs import count
+from secateur_jobs.pruning.plan import open_groups
+from secateur_jobs.pruning.survey import survey
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.losses import loss_function
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.user_code import build_model, load_data
+from secateur_jobs.weights import load_weights
+
+
+def run(context: StageContext) -> StageOutcome:
+    """Measure the unpruned model, find what can be cut, and convert and run the unpruned model.
+
+    Commits ``checkpoint`` (the unpruned net), ``groups`` (GroupTable) and ``artifacts`` (ConvertOutcome, role
+    baseline, with the model files).
+    """
+    spec = context.request.spec
+    toolchain.require(spec.convert)
+    criterion_function(spec.pruning.criterion)
+    loss_function(spec.evaluation)
+    seed_everything(spec.seed)
+    net = _unpruned(context)
+    context.progress(5, "check the data")
+    splits = load_data(spec.data)
+    check_data(net, splits, spec.model, spec.evaluation)
+    context.progress(10, "evaluate the unpruned model")
+    metric = evaluate(net, splits.eval, spec.evaluation)
+    if metric == 0:
+        raise InvalidInput(
+            Reason.WEIGHTS_INVALID,
+            f"spec.evaluation: {spec.evaluation.metric} of the unpruned model is 0, and nothing can drop "
+            "from there; look at spec.model.weights, and whether the labels are those it was trained on",
+        )
+    counts = count(net, spec.model.inputs)
+
+    def on_group(done: int, total: int) -> None:
+        context.progress(25 + 35 * done / total, f"prove group {done}/{total}", metric)
+
+    found = survey(net, spec, counts, on_group)
+    samples = first_batches(splits.eval, spec.model.inputs)
+    artifacts = convert_model(net, spec, "baseline", context, samples, span=(60, 99))
+    context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
+    context.put_json("groups", found.table)
+    context.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
+    return StageOutcome(
+        preflight=PreflightOutcome(
+            baseline=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
+            groups=len(found.table.groups),
+            layers=len(cuttable_layers(net)),
+            refused=len(found.table.refused),
+            reachable=found.reachable,
+            needs_sensitivity=spec.pruning.target is not None
+            and bool(open_groups(found.table.groups, spec.pruning.align)),
+            engine=found.table.engine,
+            notes=found.notes,
+        )
+    )
+
+
+def _unpruned(context: StageContext) -> paddle.nn.Layer:
+    """Return the unpruned net with its trained weights, in evaluation mode."""
+    spec, pretrain = context.request.spec, context.request.upstream.pretrain
+    if pretrain is not None:
+        return checkpoint.from_bytes(context.store.unit_file(pretrain, "checkpoint"))
+    if spec.model.weights is None:
+        raise InvalidInput(Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain has not been run")
+    net = build_model(spec.model)
+    load_weights(net, spec.model.weights)
+    net.eval()
+    return net

@@ -1,0 +1,205 @@
+"""Stage round: cut to this round's widths, repair, fine-tune with the unpruned model as teacher, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secateur_api.conditions import Reason
+from secateur_api.results import (
+    CurveTable,
+    GroupTable,
+    ModelNumbers,
+    PreflightOutcome,
+    RoundOutcome,
+    RoundPlan,
+    StageOutcome,
+    Width,
+)
+from secateur_api.stage import RoundRequest
+from secateur_jobs import checkpoint
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.cost_of_net import cost_model
+from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
+from secateur_jobs.pruning.curves import curves_of
+from secateur_jobs.pruning.engine import PruningEngine, make_engine
+from secateur_jobs.pruning.layers import cuttable_layers, width
+from secateur_jobs.pruning.macs import count
+from secateur_jobs.pruning.plan import next_widths
+from secateur_jobs.pruning.proof import check, runnable_samples
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
+from secateur_jobs.training.batchnorm import recalibrate
+from secateur_jobs.training.evaluate import evaluate, relative_drop
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.train import train
+from secateur_jobs.user_code import Splits, load_data
+
+_REPAIR_BATCHES = 16
+_REPAIR_BATCH_SIZE = 64
+
+
+def run(context: StageContext) -> StageOutcome:
+    """Do one round; commits ``checkpoint`` (the pruned net) and ``plan`` (RoundPlan).
+
+    The same round twice gives the same bytes on one machine. The last epoch's weights are kept: choosing
+    among epochs by the evaluation set would flatter the result.
+    """
+    request, spec = context.request.round, context.request.spec
+    if request is None:
+        raise InvalidInput(Reason.INVALID_SPEC, "stage round needs the field round: {number, share}")
+    seed = _seed(spec.seed, request)
+    seed_everything(seed)
+    state = _State.load(context, request)
+    splits = load_data(spec.data)
+    context.progress(5, "choose widths and channels")
+    widths = _cut(context, state, splits, request, seed)
+
+    context.progress(10, "evaluate the cut model")
+    metric_cut = evaluate(state.net, splits.eval, spec.evaluation)
+    context.progress(13, "recalibrate normalisations", metric_cut)
+    recalibrate(state.net, splits.train, _REPAIR_BATCHES, _REPAIR_BATCH_SIZE, seed)
+    metric_repaired = evaluate(state.net, splits.eval, spec.evaluation)
+    losses, metrics = _fine_tune(context, state, splits, seed, metric_repaired)
+
+    content = checkpoint.to_bytes(state.net, spec.model)
+    context.put("checkpoint", "checkpoint.safetensors", content)
+    context.put_json("plan", _plan(state, widths, losses, metrics))
+    counts = count(state.net, spec.model.inputs)
+    metric = metrics[-1] if metrics else metric_repaired
+    before = state.baseline
+    return StageOutcome(
+        round=RoundOutcome(
+            number=request.number,
+            share=request.share,
+            target=spec.pruning.target and spec.pruning.target.fraction * request.share,
+            cut_macs=1 - counts.macs / before.macs,
+            cut_params=1 - counts.params / before.params,
+            numbers=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
+            metric_cut=metric_cut,
+            metric_repaired=metric_repaired,
+            drop=relative_drop(before.metric, metric, spec.evaluation.goal),
+            checkpoint_bytes=len(content),
+        )
+    )
+
+
+@dataclass
+class _State:
+    """The nets and the table that a round works on."""
+
+    table: GroupTable
+    baseline: ModelNumbers
+    teacher: paddle.nn.Layer
+    """The unpruned net."""
+    net: paddle.nn.Layer
+    """The net to go on from: the base round's, or a second copy of the unpruned one."""
+
+    @classmethod
+    def load(cls, context: StageContext, request: RoundRequest) -> _State:
+        preflight = context.upstream("preflight")
+        base = request.base if request.base is not None else preflight
+        return cls(
+            table=context.store.unit_json(preflight, "groups", GroupTable),
+            baseline=_preflight_of(context, preflight).baseline,
+            teacher=checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint")),
+            net=checkpoint.from_bytes(context.store.unit_file(base, "checkpoint")),
+        )
+
+
+def _preflight_of(context: StageContext, unit: str) -> PreflightOutcome:
+    result = context.store.result(unit)
+    if result is None or result.summary.outcome.preflight is None:
+        raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
+    return result.summary.outcome.preflight
+
+
+def _seed(seed: int, request: RoundRequest) -> int:
+    """Another share of the plan sees other training data; the same share sees the same."""
+    return int(seed + round(request.share * 1_000_000)) % 2**31
+
+
+def _cut(
+    context: StageContext, state: _State, splits: Splits, request: RoundRequest, seed: int
+) -> dict[str, int]:
+    """Bring the net to this round's widths for good, proven; return the width of every group."""
+    spec = context.request.spec
+    engine = make_engine(spec.pruning.engine, state.net, spec.model.inputs)
+    now = {group.name: group.channels for group in engine.groups}
+    missing = [g.name for g in state.table.groups if g.name not in now]
+    if missing:
+        raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
+    widths = _widths(context, state, engine, request, now)
+    keep = choose_channels(
+        engine.groups,
+        widths,
+        criterion_function(spec.pruning.criterion),
+        Calibration(state.net, splits.train, spec.evaluation, seed),
+    )
+    fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))
+    if fault is not None:
+        raise StageError(Reason.INTERNAL_ERROR, f"this round's cut is not exact: {fault}")
+    engine.cut(keep)
+    engine.freeze()
+    return widths
+
+
+def _widths(
+    context: StageContext, state: _State, engine: PruningEngine, request: RoundRequest, now: dict[str, int]
+) -> dict[str, int]:
+    spec = context.request.spec
+    if request.base is not None:
+        engine = make_engine(spec.pruning.engine, state.teacher, spec.model.inputs)
+    names = {group.name for group in state.table.groups}
+    groups = [group for group in engine.groups if group.name in names]
+    quantity = spec.pruning.target.quantity if spec.pruning.target is not None else "macs"
+    cost = cost_model(state.teacher, groups, count(state.teacher, spec.model.inputs), quantity)
+    points = [
+        point
+        for unit in context.request.upstream.sensitivity
+        for point in context.store.unit_json(unit, "curves", CurveTable).points
+    ]
+    return next_widths(state.table.groups, now, spec.pruning, request.share, curves_of(points), cost)
+
+
+def _fine_tune(
+    context: StageContext, state: _State, splits: Splits, seed: int, metric: float
+) -> tuple[list[float], list[float]]:
+    """Return the mean training loss and the evaluation metric of each epoch."""
+    spec = context.request.spec
+    settings = spec.fine_tune
+    metrics: list[float] = []
+
+    def on_batch(done: int, total: int) -> None:
+        epoch = (done - 1) * settings.epochs // total + 1
+        latest = metrics[-1] if metrics else metric
+        context.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{settings.epochs}", latest)
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        metrics.append(evaluate(state.net, splits.eval, spec.evaluation))
+
+    losses = train(
+        state.net,
+        splits.train,
+        spec.evaluation,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        fraction=settings.data_fraction,
+        seed=seed,
+        teacher=state.teacher,
+        distillation=settings.distillation,
+        on_batch=on_batch,
+        on_epoch=on_epoch,
+    )
+    return losses, metrics
+
+
+def _plan(state: _State, widths: dict[str, int], losses: list[float], metrics: list[float]) -> RoundPlan:
+    before, after = cuttable_layers(state.teacher), cuttable_layers(state.net)
+    return RoundPlan(
+        ratios={g.name: 1 - widths[g.name] / g.channels for g in state.table.groups},
+        widths=[Width(layer=n, before=width(before[n]), after=width(after[n])) for n in before],
+        losses=losses,
+        metrics=metrics,
+    )
