@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.spec import Factory, InputSpec, Model, Pretrain
+from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
-from secateur_jobs.user_code import RAISED, build_model, near, raised
+from secateur_jobs.user_code import build_model
 
 SCHEMA = 1
 _KEY = "secateur"
@@ -151,7 +152,7 @@ def _fill(net: paddle.nn.Layer, tensors: dict[str, np.ndarray], origin: str) -> 
     own = net.state_dict()
     for name in own:
         if name not in tensors:
-            raise _corrupt(origin, f"it lacks the tensor {name!r}{near(name, list(tensors), limit=3)}")
+            raise _corrupt(origin, f"it lacks the tensor {name!r}{near(name, tensors, limit=3)}")
     for name, array in tensors.items():
         if name not in own:
             raise _corrupt(origin, f"its tensor {name!r} has no place in the network that the factory builds")

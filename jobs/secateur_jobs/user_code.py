@@ -9,18 +9,15 @@ import difflib
 import importlib
 import pkgutil
 import sys
-import traceback
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Data, Model
+from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-
-RAISED = (Exception, SystemExit)
-"""What user code may raise and a stage must explain."""
 
 
 class Splits(NamedTuple):
@@ -91,26 +88,6 @@ def load_data(data: Data) -> Splits:
         if _length(dataset, f"{field}: the {name} set") == 0:
             raise InvalidInput(Reason.DATASET_INVALID, f"{field}: the {name} set is empty")
     return Splits(*found)
-
-
-def near(name: str, known: list[str], limit: int = 12) -> str:
-    """Say which known names are near a wrong one, or what there is: ``; did you mean 'x'?``."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    if close:
-        return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
-    shown = sorted(known)[:limit]
-    more = ", ..." if len(known) > limit else ""
-    return f"; there is: {', '.join(shown)}{more}" if shown else ""
-
-
-def raised(error: BaseException) -> str:
-    """Write what user code raised, and where: ``ValueError: bad width (net.py, line 12)``."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # Paddle writes a C++ stack first; the cause is on the line after its error summary
-    text = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "")
-    return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
 
 
 def _import(name: str, field: str) -> ModuleType:

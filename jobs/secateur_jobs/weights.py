@@ -15,9 +15,9 @@ import safetensors.numpy
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Weights
+from secateur_jobs.explain import near
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.user_code import near
 
 _FIELD = "spec.model.weights"
 _SHOWN = 5

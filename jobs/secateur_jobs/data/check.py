@@ -6,12 +6,13 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation, Model
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import read_item, spread
 from secateur_jobs.training.evaluate import forward
 from secateur_jobs.training.labels import check_labels
-from secateur_jobs.user_code import RAISED, Splits, raised
+from secateur_jobs.user_code import Splits
 
 _LOOKED_AT = 200
 

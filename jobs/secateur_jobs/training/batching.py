@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from secateur_api.conditions import Reason
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.user_code import RAISED, raised
 
 
 class ArrayDataset(paddle.io.Dataset):

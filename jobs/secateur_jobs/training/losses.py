@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.user_code import RAISED, load_callable, raised
+from secateur_jobs.user_code import load_callable
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 F = paddle.nn.functional

@@ -8,8 +8,9 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.user_code import RAISED, load_callable, raised
+from secateur_jobs.user_code import load_callable
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from secateur_jobs.explain import near
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.user_code import near
 
 
 def vision_model(

@@ -1,0 +1,31 @@
+"""Words for what went wrong in the user's code or spelling."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Iterable
+
+RAISED = (Exception, SystemExit)
+"""What user code may raise and a stage must explain."""
+
+
+def near(name: str, known: Iterable[str], limit: int = 12) -> str:
+    """Say which known names are near a wrong one, or what there is: ``; did you mean 'x'?``."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = sorted(known)[:limit]
+    more = ", ..." if len(known) > limit else ""
+    return f"; there is: {', '.join(shown)}{more}" if shown else ""
+
+
+def raised(error: BaseException) -> str:
+    """Write what user code raised, and where: ``ValueError: bad width (net.py, line 12)``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Paddle writes a C++ stack first; the cause is on the line after its error summary
+    text = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "")
+    return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
