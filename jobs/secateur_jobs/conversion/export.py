@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +46,7 @@ class _Positional(paddle.nn.Layer):
 def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> Exported:
     """Write ``model.pdmodel`` and ``model.pdiparams`` in eval mode at the declared shapes and names.
 
-    Raises InvalidInput (CONVERSION_UNSUPPORTED) if Paddle cannot trace the network.
+    Raises InvalidInput (CONVERSION_UNSUPPORTED) if Paddle cannot trace the network; OSError for a full disk.
     """
     specs = [paddle.static.InputSpec(list(i.shape), i.dtype.value, i.name) for i in inputs]
     layers = {
@@ -60,21 +63,15 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
         except OSError:
             raise
         except Exception as error:
-            raise InvalidInput(
-                Reason.CONVERSION_UNSUPPORTED,
-                f"spec.model.factory: Paddle cannot export the model: {_gist(error)}; "
-                "its forward must be one that paddle.jit.save can trace",
-            ) from error
+            raise _explained(error) from error
     exported = program.parse(base.with_suffix(".pdmodel").read_bytes())
-    unused = sorted({i.name for i in inputs} - set(program.fed(exported)))
-    if unused:
-        raise InvalidInput(
-            Reason.CONVERSION_UNSUPPORTED,
-            f"spec.model.inputs: the model's outputs do not depend on {', '.join(unused)}; leave it out",
-        )
+    params = base.with_suffix(".pdiparams")
+    if params.stat().st_size < program.stored_bytes(exported):
+        # Paddle writes as much as fits and says nothing
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(params))
     return Exported(
         program=base.with_suffix(".pdmodel"),
-        params=base.with_suffix(".pdiparams"),
+        params=params,
         outputs=len(program.fetched(exported)),
         layers=layers,
     )
@@ -92,7 +89,15 @@ def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
             layer.training = training
 
 
-def _gist(error: Exception) -> str:
-    """Return the last line of a message that Paddle wraps in call stacks."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+def _explained(error: Exception) -> InvalidInput:
+    unread = re.search(r"feeded_var_names\[\d+\]: '(\w+)' doesn't exist", str(error))
+    if unread:
+        message = f"spec.model.inputs: the model's outputs do not depend on {unread.group(1)!r}; leave it out"
+    else:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        last = f": {lines[-1]}" if lines else ""  # Paddle puts call stacks before the message
+        message = (
+            f"spec.model.factory: Paddle cannot export the model: {type(error).__name__}{last[:300]}; "
+            "its forward must be one that paddle.jit.save can trace"
+        )
+    return InvalidInput(Reason.CONVERSION_UNSUPPORTED, message)

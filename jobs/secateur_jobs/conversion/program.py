@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,18 @@ from secateur_jobs.paddle_env import paddle  # noqa: F401  (its flags must be se
 
 from paddle.base.proto import framework_pb2 as proto  # isort: skip
 
+_ITEM_BYTES = {
+    proto.VarType.BOOL: 1,
+    proto.VarType.INT8: 1,
+    proto.VarType.UINT8: 1,
+    proto.VarType.FP16: 2,
+    proto.VarType.BF16: 2,
+    proto.VarType.INT16: 2,
+    proto.VarType.INT32: 4,
+    proto.VarType.FP32: 4,
+    proto.VarType.INT64: 8,
+    proto.VarType.FP64: 8,
+}
 Program = Any
 Block = Any
 Op = Any
@@ -71,17 +84,18 @@ def add_output(block: Block, op: Op, parameter: str, like: str, dims: list[int])
     op.outputs.add(parameter=parameter, arguments=[new.name])
 
 
-def fed(program: Program) -> list[str]:
-    """Return the names of the program's inputs, in feed order (not always the order of ``forward``)."""
-    return _boundary(program, "feed", lambda op: arguments(op.outputs, "Out"))
+def stored_bytes(program: Program) -> int:
+    """Return how many bytes the program's parameters have."""
+    total = 0
+    for var in program.blocks[0].vars:
+        if var.persistable and var.type.type == proto.VarType.DENSE_TENSOR:
+            tensor = var.type.dense_tensor.tensor
+            total += math.prod(tensor.dims) * _ITEM_BYTES[tensor.data_type]
+    return total
 
 
 def fetched(program: Program) -> list[str]:
     """Return the names of the program's outputs, in the order of ``forward``'s results."""
-    return _boundary(program, "fetch", lambda op: arguments(op.inputs, "X"))
-
-
-def _boundary(program: Program, kind: str, names: Any) -> list[str]:
-    ops = [op for op in program.blocks[0].ops if op.type == kind]
+    ops = [op for op in program.blocks[0].ops if op.type == "fetch"]
     ops.sort(key=lambda op: attribute(op, "col").i)
-    return [name for op in ops for name in names(op)]
+    return [name for op in ops for name in arguments(op.inputs, "X")]

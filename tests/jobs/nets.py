@@ -1,0 +1,44 @@
+"""Small networks, each with something that a converter stumbles over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from secateur_jobs.paddle_env import paddle
+
+nn = paddle.nn
+
+
+class Calls(nn.Layer):
+    """Calls a function, which may be one of Paddle's that is no layer."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self._function(*inputs)
+
+
+def after_conv(*layers: nn.Layer) -> nn.Layer:
+    """Return a convolution to 8 channels of 6x6 (from [batch, 3, 8, 8]), followed by ``layers``."""
+    return nn.Sequential(nn.Conv2D(3, 8, 3), *layers)
+
+
+class TwoInputs(nn.Layer):
+    """Reads its second input first, so that the program feeds them in another order than ``forward``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, 8)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, scale: Any, tokens: Any) -> Any:
+        words = self.embed(tokens)
+        return self.fc(words * scale.unsqueeze(-1)).mean(axis=1), words
+
+
+def with_cumprod() -> nn.Layer:
+    """Return a network with an operator that no converter knows."""
+    return after_conv(nn.ReLU(), Calls(lambda x: paddle.cumprod(x, 1)), nn.Flatten(), nn.Linear(288, 10))

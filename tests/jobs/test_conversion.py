@@ -1,0 +1,133 @@
+"""Networks converted by the real converters are run and must be the same networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secateur_api.results import Artifact
+from secateur_api.spec import PruningJobSpec
+from secateur_api.stage import Stage
+from secateur_jobs.conversion.convert import convert_model
+from secateur_jobs.conversion.manifest import manifest
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.store import Store
+from tests.jobs.nets import Calls, TwoInputs, after_conv
+from tests.jobs.stages import digits_spec, stage_input
+
+pytestmark = [pytest.mark.paddle, pytest.mark.lite]
+
+nn = paddle.nn
+F = paddle.nn.functional
+X86 = {"format": "paddle-lite", "backend": "x86"}
+ARM = {"format": "paddle-lite", "backend": "arm"}
+ONNX = {"format": "onnx"}
+IMAGE = [{"name": "image", "shape": [2, 3, 8, 8]}]
+
+
+def convert(
+    net: paddle.nn.Layer, folder: Path, *targets: dict[str, str], inputs: list[dict[str, Any]] = IMAGE
+) -> tuple[list[Artifact], StageContext, PruningJobSpec]:
+    """Convert with random inputs as samples; return the artifacts and what made them."""
+    spec = digits_spec(convert=list(targets), benchmark=[])
+    spec["model"]["inputs"] = inputs
+    folder.mkdir(exist_ok=True)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    request = stage_input(Stage.CONVERT, spec, folder / "store")
+    context = StageContext(request=request, store=Store(request.store), unit="unit", scratch=scratch)
+    generator = np.random.default_rng(0)
+    samples = [
+        [
+            generator.standard_normal(i.shape).astype("float32")
+            if i.dtype.value == "float32"
+            else generator.integers(0, 50, i.shape).astype(i.dtype.value)
+            for i in request.spec.model.inputs
+        ]
+        for _ in range(2)
+    ]
+    return convert_model(net, request.spec, "pruned", context, samples), context, request.spec
+
+
+PATCHED: dict[str, Callable[[], paddle.nn.Layer]] = {
+    "relu6": lambda: after_conv(nn.ReLU6()),
+    "swish": lambda: after_conv(nn.Swish()),
+    "silu": lambda: after_conv(nn.Silu()),
+    "hardtanh": lambda: after_conv(nn.Hardtanh()),
+    "flatten": lambda: after_conv(nn.Flatten(), nn.Linear(288, 5)),
+    "scalar constant": lambda: after_conv(
+        Calls(lambda x: x * (x > paddle.full([], 0.1)).astype("float32") + paddle.full([], 2.0))
+    ),
+    "InstanceNorm": lambda: after_conv(nn.InstanceNorm2D(8)),
+    "InstanceNorm without weight": lambda: after_conv(
+        nn.InstanceNorm2D(8, weight_attr=False, bias_attr=False)
+    ),
+    "LayerNorm without weight": lambda: after_conv(
+        nn.LayerNorm([8, 6, 6], weight_attr=False, bias_attr=False)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_what_paddle_lite_cannot_read_is_mended(name: str, tmp_path: Path) -> None:
+    artifacts, context, _ = convert(PATCHED[name](), tmp_path, X86, ARM)
+    x86, arm = artifacts
+    assert x86.parity is not None
+    assert x86.parity.samples == 4
+    assert 0 < x86.parity.max_rel < 1e-5 or name == "scalar constant"
+    assert arm.parity is None, "what cannot be run here must not claim to be compared"
+    for artifact in artifacts:
+        assert len(context.store.read(artifact.path)) == artifact.bytes
+
+
+def test_two_inputs_two_outputs_in_the_order_of_forward(tmp_path: Path) -> None:
+    inputs = [
+        {"name": "scale", "shape": [2, 7]},
+        {"name": "tokens", "shape": [2, 7], "dtype": "int64"},
+    ]
+    artifacts, _, _ = convert(TwoInputs(), tmp_path, X86, ONNX, inputs=inputs)
+    assert [a.parity is not None and a.parity.max_rel < 1e-5 for a in artifacts] == [True, True]
+
+
+def test_a_dict_of_outputs_is_compared_in_one_order(tmp_path: Path) -> None:
+    net = after_conv(Calls(lambda x: {"b": F.relu(x), "a": x.mean([2, 3])}))
+    artifacts, _, _ = convert(net, tmp_path, X86, ONNX)
+    assert all(a.parity is not None for a in artifacts)
+
+
+def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> None:
+    def build() -> paddle.nn.Layer:
+        paddle.seed(1)
+        with paddle.utils.unique_name.guard():  # as build_model does
+            return after_conv(nn.ReLU6())
+
+    first, context, _ = convert(build(), tmp_path / "a", X86, ARM, ONNX)
+    nn.Conv2D(1, 1, 1)(paddle.ones([1, 1, 1, 1]))  # what the process did in between must not show
+    second, _, _ = convert(build(), tmp_path / "b", X86, ARM, ONNX)
+    assert [a.sha256 for a in first] == [a.sha256 for a in second]
+    for artifact in first:
+        content = context.store.read(artifact.path)
+        assert str(tmp_path).encode() not in content
+        assert str(Path(__file__).parent).encode() not in content
+
+
+def test_the_manifest_names_files_tools_and_options(tmp_path: Path) -> None:
+    artifacts, _, spec = convert(after_conv(nn.ReLU()), tmp_path, X86, ONNX)
+    found = manifest(spec, artifacts)
+    assert found.artifacts == artifacts
+    assert found.toolchain["lite-paddlelite"] == "2.13rc0"
+    assert found.toolchain["paddle2onnx"]
+    assert set(found.options) == {"paddle-lite/x86", "onnx"}
+
+
+def test_the_network_is_left_in_the_mode_it_was_in(tmp_path: Path) -> None:
+    net = after_conv(nn.BatchNorm2D(8), nn.Dropout(0.5))
+    net.train()
+    net[1].eval()
+    convert(net, tmp_path, X86)
+    assert [layer.training for layer in net.sublayers(include_self=True)] == [True, True, False, True]
