@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.runs import Secateur
 
@@ -42,8 +44,6 @@ def test_a_job_runs_and_the_same_again_prints_the_result_at_once(secateur: Secat
 
 
 def test_outputs_are_the_resource(secateur: Secateur) -> None:
-    import yaml
-
     as_json = json.loads(secateur.run("-o", "json").stdout)
     as_yaml = yaml.safe_load(secateur.run("-o", "yaml").stdout)
     assert as_json == as_yaml
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_it_goes_on(secateur: Secateur, seed: int) -> None:
         process = secateur.start(seconds=0.2, child=["preflight"])
         try:
             process.wait(timeout=0.6 + dice.random() * 2.5)
-        except Exception:  # noqa: BLE001  (still running: that is the point)
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             kills += 1
@@ -130,6 +130,14 @@ def test_killed_at_any_moment_it_goes_on(secateur: Secateur, seed: int) -> None:
     assert {one["attempt"] for one in status["stages"]} == {1}
     assert len(set(secateur.worked())) == len(secateur.worked()) == len(STAGES) + 1
     assert secateur.processes() == []
+
+
+def test_no_stage_survives_the_run_that_started_it(secateur: Secateur) -> None:
+    process = secateur.start(seconds=3600, deaf=["pretrain"])
+    wait_for(lambda: any("stand_in" in line for line in secateur.processes()))
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not secateur.processes(), seconds=5)
 
 
 def test_two_runs_on_one_home(secateur: Secateur) -> None:
