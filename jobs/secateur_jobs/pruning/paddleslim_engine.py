@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from secateur_api.spec import InputSpec
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, Role, Slice
@@ -25,7 +26,6 @@ from secateur_jobs.pruning.layers import (
     homes,
     is_depthwise,
 )
-from secateur_jobs.user_code import RAISED, raised
 
 _AUXILIARY = ("Mask", "XShape", "SavedMean", "SavedVariance", "MeanOut", "VarianceOut", "ReserveSpace")
 _OUTSIDE = 1  # in an array of channel numbers: PaddleSlim writes 1 (keep) where no channel lands

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from secateur_api.spec import InputSpec
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.user_code import RAISED, raised
 
 TOLERANCE = 1e-5
 """Largest allowed difference, relative to the largest absolute output."""

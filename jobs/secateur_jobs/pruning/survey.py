@@ -112,7 +112,7 @@ def _reach(
         raise Unreachable(
             Reason.TARGET_UNREACHABLE,
             f"spec.pruning.target: {pruning.target.fraction:.0%} of the {pruning.target.quantity} is asked "
-            f"for, at most {most:.1%} is possible with protect first {protect.first:g}, last {protect.last:g}, "
+            f"for, at most {most:.1%} can go with protect first {protect.first:g}, last {protect.last:g}, "
             f"align {pruning.align}, the rules in layers and at most {MAX_RATIO:.0%} of a group; "
             f"{len(refused)} layers cannot be cut: {_say(refused)}",
         )

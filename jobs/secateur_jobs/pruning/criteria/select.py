@@ -9,11 +9,12 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import BUILT_IN_CRITERIA
+from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.user_code import RAISED, load_callable, raised
+from secateur_jobs.user_code import load_callable
 
 Criterion = Callable[[paddle.nn.Layer, ChannelGroup, Calibration], np.ndarray]
 _FIELD = "spec.pruning.criterion"

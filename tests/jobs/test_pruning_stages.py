@@ -1,0 +1,330 @@
+"""Preflight, sensitivity and rounds on a real small net, as the control plane calls them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secateur_api.conditions import Reason
+from secateur_api.results import ConvertOutcome, CurveTable, GroupTable, RoundPlan
+from secateur_api.stage import INPUT_VARIABLE, TERMINATION_VARIABLE, ExitCode, Stage, StageSummary
+from secateur_jobs import checkpoint
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.macs import count
+from secateur_jobs.runtime.process import run_stage
+from secateur_jobs.runtime.store import Store
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.user_code import load_data
+from tests.jobs.stages import digits_spec, stage_input
+
+pytestmark = pytest.mark.paddle
+PRUNING: dict[str, Any] = {"target": {"macs": "40%"}, "align": 2, "protect": {"first": 0.25, "last": 0.25}}
+
+
+def single_linear():
+    """A net whose only layer is its head."""
+    return paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Linear(256, 10))
+
+
+def always_zero(outputs, labels):
+    """A metric that no model raises above zero."""
+    return 0.0
+
+
+def spec_of(**changes: Any) -> dict[str, Any]:
+    """Return a job whose stages take seconds; ONNX only, so that no other interpreter is needed."""
+    model = {**digits_spec()["model"], "pretrain": {"epochs": 4, "learningRate": 0.01}}
+    return digits_spec(
+        **{
+            "model": model,
+            "pruning": PRUNING,
+            "convert": [{"format": "onnx"}],
+            "benchmark": [],
+            "sensitivity": {"ratios": [0.25, 0.5, 0.75]},
+            "fineTune": {"dataFraction": 0.2, "epochs": 1},
+            **changes,
+        }
+    )
+
+
+@dataclass
+class Home:
+    """A store, and stages run on it in this process."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.folder / "store"))
+
+    def run(self, stage: Stage, spec: dict[str, Any], **more: Any) -> tuple[ExitCode, StageSummary]:
+        request = stage_input(stage, spec, self.folder / "store", **more)
+        message = self.folder / "termination.json"
+        self.patch.setenv(INPUT_VARIABLE, json.dumps(request.to_wire()))
+        self.patch.setenv(TERMINATION_VARIABLE, str(message))
+        code = run_stage(stage)
+        return code, StageSummary.model_validate_json(message.read_text())
+
+    def done(self, stage: Stage, spec: dict[str, Any], **more: Any) -> StageSummary:
+        code, summary = self.run(stage, spec, **more)
+        assert code == ExitCode.DONE, summary.message
+        return summary
+
+    def unit(self, stage: Stage, spec: dict[str, Any], **more: Any) -> str:
+        unit = self.done(stage, spec, **more).unit
+        assert unit is not None
+        return unit
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        yield Home(tmp_path_factory.mktemp("home"), patch)
+
+
+@pytest.fixture(scope="module")
+def pretrain(home) -> str:
+    return home.unit(Stage.PRETRAIN, spec_of())
+
+
+@pytest.fixture(scope="module")
+def preflight(home, pretrain) -> str:
+    return home.unit(Stage.PREFLIGHT, spec_of(), upstream={"pretrain": pretrain})
+
+
+@pytest.fixture(scope="module")
+def sensitivity(home, preflight) -> str:
+    return home.unit(Stage.SENSITIVITY, spec_of(), upstream={"preflight": preflight})
+
+
+@pytest.fixture(scope="module")
+def ready(preflight, sensitivity) -> dict[str, Any]:
+    """What a round reads."""
+    return {"preflight": preflight, "sensitivity": [sensitivity]}
+
+
+def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretrain):
+    outcome = home.done(Stage.PREFLIGHT, spec_of(), upstream={"pretrain": pretrain}).outcome.preflight
+    net = checkpoint.from_bytes(home.store.unit_file(preflight, "checkpoint"))
+    spec = stage_input(Stage.PREFLIGHT, spec_of(), "unused").spec
+    assert outcome.baseline.metric == evaluate(net, load_data(spec.data).eval, spec.evaluation)
+    assert outcome.baseline.macs == count(net, spec.model.inputs).macs
+    assert (outcome.groups, outcome.layers, outcome.refused) == (6, 10, 1)
+    assert outcome.needs_sensitivity
+    assert 0.4 < outcome.reachable < 0.9
+    table = home.store.unit_json(preflight, "groups", GroupTable)
+    by_name = {g.name: g for g in table.groups}
+    assert by_name["conv1"].producers == ["conv1", "layer1.conv2"]
+    assert by_name["conv1"].consumers == ["layer1.conv1", "layer2.conv1", "layer2.shortcut.0"]
+    assert by_name["conv1"].cap == 0.25
+    assert by_name["layer3.conv2"].cap == 0.25
+    assert by_name["layer2.conv1"].cap == 0.75
+    assert [r.layer for r in table.refused] == ["fc"]
+    artifacts = home.store.unit_json(preflight, "artifacts", ConvertOutcome).artifacts
+    assert [(a.role, a.format.value) for a in artifacts] == [("baseline", "onnx")]
+    assert home.store.exists(artifacts[0].path)
+
+
+@pytest.mark.parametrize(
+    ("pruning", "code", "reason", "words"),
+    [
+        (
+            {"target": {"macs": "90%"}, "protect": {"first": 0, "last": 0}, "schedule": {"step": 0.5}},
+            ExitCode.UNREACHABLE,
+            Reason.TARGET_UNREACHABLE,
+            ["spec.pruning.target: 90% of the macs", "can go with protect first 0, last 0, align 8"],
+        ),
+        (
+            {"layers": [{"match": "layr1.*", "ratio": 0.3}]},
+            ExitCode.INVALID_INPUT,
+            Reason.PATTERN_MATCHES_NOTHING,
+            ["spec.pruning.layers[0].match: 'layr1.*' matches no layer; near names: layer1"],
+        ),
+        (
+            {**PRUNING, "criterion": "nowhere.to:be_found"},
+            ExitCode.INVALID_INPUT,
+            Reason.CODE_NOT_FOUND,
+            ["spec.pruning.criterion", "nowhere"],
+        ),
+    ],
+    ids=["unreachable", "pattern", "criterion"],
+)
+def test_preflight_refuses_what_cannot_work(home, pretrain, pruning, code, reason, words):
+    ended, summary = home.run(Stage.PREFLIGHT, spec_of(pruning=pruning), upstream={"pretrain": pretrain})
+    assert (ended, summary.reason) == (code, reason.value)
+    assert all(text in summary.message for text in words), summary.message
+
+
+def test_a_net_without_prunable_layer_says_why(home):
+    weights = home.folder / "linear.npz"
+    np.savez(weights, **{k: v.numpy() for k, v in single_linear().state_dict().items()})
+    model = {
+        **spec_of()["model"],
+        "factory": f"{__name__}:single_linear",
+        "args": {},
+        "weights": {"uri": str(weights)},
+    }
+    model.pop("pretrain")
+    code, summary = home.run(Stage.PREFLIGHT, spec_of(model=model))
+    assert (code, summary.reason) == (ExitCode.INVALID_INPUT, Reason.NOTHING_PRUNABLE.value)
+    assert "1: its channels are the model's output (head layer)" in summary.message
+
+
+def test_a_baseline_of_zero_is_refused(home, pretrain):
+    spec = spec_of(evaluation={"metric": f"{__name__}:always_zero"})
+    code, summary = home.run(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})
+    assert code == ExitCode.INVALID_INPUT
+    assert "spec.evaluation" in summary.message
+
+
+def test_rules_without_effect_are_noted(home, pretrain):
+    rules = [{"match": "fc", "ratio": 0.5}, {"match": "layer1.*", "ratio": 0.25}]
+    summary = home.done(
+        Stage.PREFLIGHT, spec_of(pruning={"layers": rules, "align": 2}), upstream={"pretrain": pretrain}
+    )
+    outcome = summary.outcome.preflight
+    assert not outcome.needs_sensitivity
+    assert outcome.reachable is None
+    assert len(outcome.notes) == 1
+    assert "layers[0].match: 'fc' has no effect" in outcome.notes[0]
+
+
+def test_curves_hold_every_point_that_allocation_can_use(home, preflight, sensitivity):
+    table = home.store.unit_json(sensitivity, "curves", CurveTable)
+    found = {(p.group, p.ratio) for p in table.points}
+    assert {ratio for group, ratio in found if group == "conv1"} == {0.25}
+    assert {ratio for group, ratio in found if group == "layer2.conv1"} == {0.25, 0.5, 0.75}
+    assert len(found) == len(table.points) == 2 + 4 * 3
+    worst = {p.group: p.loss for p in table.points if p.ratio == 0.75}
+    assert all(
+        loss == pytest.approx((table.baseline - p.metric) / table.baseline)
+        for p, loss in ((p, p.loss) for p in table.points)
+    )
+    assert max(worst.values()) > 0.1
+
+
+def test_finished_points_are_not_measured_again(home, preflight):
+    folder = next((home.folder / "store" / "points").iterdir())
+    files = sorted(path for path in folder.iterdir() if "@" in path.name)
+    files[0].unlink()  # lost
+    files[1].write_text(files[1].read_text()[:30])  # damaged
+    more = spec_of(pruning={**PRUNING, "target": {"macs": "35%"}})  # another job on the same model
+    upstream = {"preflight": preflight}
+    shards = [
+        home.done(Stage.SENSITIVITY, more, upstream=upstream, shard=i, shards=2).outcome.sensitivity
+        for i in range(2)
+    ]
+    assert sum(s.points for s in shards) == 14
+    assert sum(s.measured for s in shards) == 2
+    other = {**more, "pruning": {**more["pruning"], "criterion": "l2_norm"}}
+    done = home.done(Stage.SENSITIVITY, other, upstream=upstream, shard=0, shards=7)
+    assert done.outcome.sensitivity.measured == done.outcome.sensitivity.points == 2
+
+
+def test_shards_split_the_points_and_merge(home, preflight, sensitivity):
+    whole = home.store.unit_json(sensitivity, "curves", CurveTable)
+    parts = []
+    for shard in range(3):
+        unit = home.unit(
+            Stage.SENSITIVITY, spec_of(), upstream={"preflight": preflight}, shard=shard, shards=3
+        )
+        parts += home.store.unit_json(unit, "curves", CurveTable).points
+    assert len(parts) == len(whole.points)
+    assert {(p.group, p.ratio, p.loss) for p in parts} == {(p.group, p.ratio, p.loss) for p in whole.points}
+
+
+def test_rounds_reach_their_share_and_never_widen(home, ready):
+    first = home.done(Stage.ROUND, spec_of(), upstream=ready, round={"number": 1, "share": 0.5})
+    second = home.done(
+        Stage.ROUND, spec_of(), upstream=ready, round={"number": 2, "share": 1, "base": first.unit}
+    )
+    for summary, target in ((first, 0.2), (second, 0.4)):
+        outcome = summary.outcome.round
+        assert outcome.target == pytest.approx(target)
+        assert target <= outcome.cut_macs <= target + 0.05
+        net = checkpoint.from_bytes(home.store.unit_file(summary.unit, "checkpoint"))
+        counts = count(net, stage_input(Stage.ROUND, spec_of(), "unused").spec.model.inputs)
+        assert (counts.macs, counts.params) == (outcome.numbers.macs, outcome.numbers.params)
+        spec = stage_input(Stage.ROUND, spec_of(), "unused").spec
+        assert evaluate(net, load_data(spec.data).eval, spec.evaluation) == outcome.numbers.metric
+    plans = [home.store.unit_json(s.unit, "plan", RoundPlan) for s in (first, second)]
+    widths = [{w.layer: w for w in plan.widths} for plan in plans]
+    assert all(widths[1][name].after <= widths[0][name].after <= w.before for name, w in widths[0].items())
+    assert all(w.after == w.before or w.after % 2 == 0 for w in widths[1].values())
+    assert widths[1]["fc"].after == 10
+    assert all(plans[1].ratios[g] >= plans[0].ratios[g] for g in plans[0].ratios)
+    assert len(plans[1].losses) == len(plans[1].metrics) == 1
+
+
+def test_the_same_round_twice_gives_the_same_bytes(home, ready):
+    request = {"number": 1, "share": 0.75}
+    first = home.unit(Stage.ROUND, spec_of(), upstream=ready, round=request)
+    bytes_of = [home.store.unit_file(first, "checkpoint")]
+    (home.folder / "store" / "units" / first / "result.json").unlink()
+    again = home.done(Stage.ROUND, spec_of(), upstream=ready, round=request)
+    assert not again.reused
+    bytes_of.append(home.store.unit_file(first, "checkpoint"))
+    assert bytes_of[0] == bytes_of[1]
+
+
+@pytest.mark.parametrize("criterion", ["bn_scale", "activation", "taylor"])
+def test_rules_alone_need_no_sensitivity(home, pretrain, criterion):
+    rules = [{"match": "layer1.conv1", "ratio": 0.5}, {"match": "layer3", "ratio": 0.25}]
+    spec = spec_of(pruning={"layers": rules, "align": 2, "criterion": criterion})
+    upstream = {"preflight": home.unit(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})}
+    halfway = home.done(Stage.ROUND, spec, upstream=upstream, round={"number": 1, "share": 0.5})
+    whole = home.done(
+        Stage.ROUND, spec, upstream=upstream, round={"number": 2, "share": 1, "base": halfway.unit}
+    )
+    found = [home.store.unit_json(s.unit, "plan", RoundPlan).ratios for s in (halfway, whole)]
+    assert found[0] == {
+        **dict.fromkeys(found[0], 0),
+        "layer1.conv1": 0.25,
+        "layer3.conv1": 0.125,
+        "layer3.conv2": 0.125,
+    }
+    assert found[1] == {
+        **dict.fromkeys(found[1], 0),
+        "layer1.conv1": 0.5,
+        "layer3.conv1": 0.25,
+        "layer3.conv2": 0.25,
+    }
+    assert whole.outcome.round.target is None
+
+
+def test_a_diverging_round_commits_nothing(home, ready):
+    spec = spec_of(fineTune={"dataFraction": 1, "epochs": 3, "learningRate": 10, "batchSize": 8})
+    spec["evaluation"] = {"loss": f"{__name__}:not_a_number"}
+    code, summary = home.run(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 0.5})
+    assert (code, summary.reason) == (ExitCode.INVALID_INPUT, Reason.TRAINING_DIVERGED.value)
+    assert "spec.fineTune.learningRate" in summary.message
+    assert home.store.result(summary.unit) is None
+
+
+def not_a_number(output, label):
+    """A loss that is never finite."""
+    return output.sum() * float("nan")
+
+
+def test_a_lost_curve_is_missing_data(home, preflight):
+    code, summary = home.run(
+        Stage.ROUND, spec_of(), upstream={"preflight": preflight}, round={"number": 1, "share": 0.5}
+    )
+    assert code == ExitCode.MISSING_DATA
+    assert "no curve for" in summary.message
+
+
+def test_a_truncated_base_checkpoint_is_missing_data(home, ready):
+    unit = home.unit(Stage.ROUND, spec_of(), upstream=ready, round={"number": 1, "share": 0.25})
+    path = home.folder / "store" / home.store.unit_ref(unit, "checkpoint").path
+    path.write_bytes(path.read_bytes()[:1000])
+    code, summary = home.run(
+        Stage.ROUND, spec_of(), upstream=ready, round={"number": 2, "share": 0.5, "base": unit}
+    )
+    assert (code, summary.reason) == (ExitCode.MISSING_DATA, Reason.ARTIFACT_CORRUPT.value)
