@@ -45,7 +45,7 @@ class LiveView:
         if self._job is None:
             return Text("starting", style="dim")
         now = datetime.now(UTC)
-        return Group(_header(self._job, now), self._stages(self._job), _bar(self._job, now))
+        return Group(_header(self._job, now), self._stages(self._job), _bar(self._job))
 
     def _stages(self, job: PruningJob) -> Table:
         status = job.status
@@ -107,9 +107,9 @@ def _to_come(job: PruningJob) -> Iterator[str]:
         yield "rounds" if stage is Stage.ROUND else stage.value
 
 
-def _bar(job: PruningJob, now: datetime) -> Table:
+def _bar(job: PruningJob) -> Table:
     table = Table.grid(padding=(0, 1))
-    left = words.seconds_left(job.status, now)
+    left = words.seconds_left(job.status)
     table.add_row(
         ProgressBar(total=100, completed=job.status.percent, width=40),
         f"{job.status.percent:.0f}%",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 
 from secateur_api.quantity import show_seconds
@@ -51,7 +50,7 @@ class PlainView:
     def _details(seen: Seen) -> str:
         status = seen.job.status
         metric = words.current_metric(status)
-        left = words.seconds_left(status, datetime.now(UTC))
+        left = words.seconds_left(status)
         parts = [
             f"{words.metric_name(seen.job)} {metric:.4g}" if metric is not None else "",
             f"about {show_seconds(left)} left" if left is not None else "",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from secateur_api import PruningJob, PruningJobStatus, Stage
 from secateur_api.quantity import show_seconds
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
-from secateur_operator.domain.times import seconds_between
 
 _ENOUGH_PERCENT = 5.0
 """Below this the past says too little about the rest."""
@@ -20,12 +17,18 @@ def title(stage: CurrentStage | FinishedStage) -> str:
     return f"round {stage.round}" if stage.round is not None else stage.name.value
 
 
-def seconds_left(status: PruningJobStatus, now: datetime) -> float | None:
-    """Estimate the seconds to the job's end from the time it took so far; None while it is too early."""
-    if status.started_at is None or status.percent < _ENOUGH_PERCENT:
+def seconds_left(status: PruningJobStatus) -> float | None:
+    """Estimate the seconds to the job's end from the work done so far; None while it is too early.
+
+    Work counts, not time since the start: a job that lay interrupted overnight has not become slower.
+    """
+    spent = sum(done.seconds for done in status.stages)
+    live = status.progress
+    if live is not None and live.eta_seconds is not None and live.percent < 100:
+        spent += live.eta_seconds * live.percent / (100 - live.percent)
+    if status.percent < _ENOUGH_PERCENT or spent == 0:
         return None
-    spent = seconds_between(status.started_at, now) - status.paused_seconds
-    return max(0.0, spent * (100 - status.percent) / status.percent)
+    return spent * (100 - status.percent) / status.percent
 
 
 def metric_name(job: PruningJob) -> str:

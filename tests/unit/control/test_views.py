@@ -13,6 +13,7 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Seen
 from secateur_operator.gateway.fake import FakeCluster, ShardEnd
+from secateur_operator.view import words
 from secateur_operator.view.live import LiveView
 from secateur_operator.view.plain import PlainView
 from secateur_operator.view.summary import print_summary
@@ -119,3 +120,12 @@ def test_a_rolled_back_round_is_marked() -> None:
         return done(outcomes.summary(wanted.input, drop=0.3 if bad else 0.0))
 
     assert "rolled back" in shown(ended(script))
+
+
+def test_the_time_left_comes_from_work_not_from_the_clock() -> None:
+    status = in_a_round().status.model_copy(update={"percent": 50.0})
+    worked = sum(done.seconds for done in status.stages)
+    assert words.seconds_left(status) == worked
+    live = JobProgress(percent=50, step="", eta_seconds=10.0, heartbeat="")
+    assert words.seconds_left(status.model_copy(update={"progress": live})) == worked + 10
+    assert words.seconds_left(status.model_copy(update={"percent": 1.0})) is None
