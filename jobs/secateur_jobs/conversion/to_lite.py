@@ -20,7 +20,7 @@ OPTIONS = {Backend.ARM: "--valid_targets=arm --optimize_out_type=naive_buffer"}
 OPTIONS[Backend.X86] = OPTIONS[Backend.ARM].replace("arm", "x86")
 
 _LISTED = re.compile(r"unsupported ops are: (.*?)\.?$", re.MULTILINE)
-_DISK_FULL = re.compile(r"io\.cc:\d+ Write\]|No space left on device")
+_DISK_FULL = re.compile(r"io\.cc:\d+ Write\]|No space left on device|File too large")
 
 
 def convert(exported: Exported, target: Convert, folder: Path) -> Path:

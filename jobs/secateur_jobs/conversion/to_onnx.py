@@ -20,7 +20,7 @@ from secateur_jobs.runtime.errors import Retryable
 LIMIT_SECONDS = 300.0
 OPTIONS = f"opset_version={OPSET} optimize_tool=None"
 
-_DISK_FULL = re.compile(r"No space left on device|Errno 28")
+_DISK_FULL = re.compile(r"No space left on device|File too large")
 _WHO = "the conversion to onnx"
 
 

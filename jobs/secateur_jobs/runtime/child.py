@@ -102,6 +102,11 @@ class Child:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also that of its process group."""
+        return self._process.pid
+
     def send_arrays(self, arrays: Arrays) -> None:
         """Send arrays by name; raises ChildDied."""
         table = json.dumps([[name, a.dtype.str, a.shape] for name, a in arrays.items()]).encode()
