@@ -90,7 +90,7 @@ def _round(
     chosen = rounds.candidate(done_rounds)
     return {
         "rounds": done_rounds,
-        "step": rounds.next_step(step, accepted),
+        "step": rounds.next_step(step, status.rounds, outcome, accepted),
         "model": chosen.unit if chosen else None,
     }
 

@@ -59,9 +59,15 @@ def is_accepted(outcome: RoundOutcome, allowed: float) -> bool:
     return outcome.drop <= allowed
 
 
-def next_step(step: float, accepted: bool) -> float:
-    """Return the next round's step: halved after a roll-back."""
-    return step if accepted else step / 2
+def next_step(step: float, done: Sequence[RoundStatus], outcome: RoundOutcome, accepted: bool) -> float:
+    """Return the step after a round; ``done`` are the rounds before it.
+
+    After a roll-back it is half of what was tried, which is less than the step where the plan's end was near.
+    """
+    if accepted:
+        return step
+    base = last_accepted(done)
+    return (outcome.share - (base.outcome.share if base else 0.0)) / 2
 
 
 def next_round(spec: PruningJobSpec, done: Sequence[RoundStatus], step: float) -> RoundRequest | None:

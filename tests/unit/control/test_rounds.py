@@ -30,7 +30,7 @@ def play(spec: PruningJobSpec, drops: list[float]) -> list[RoundStatus]:
         stage_input = StageInput(job="j", stage="round", spec=spec, store="memory://s", round=request)
         outcome = outcomes.round_outcome(stage_input, drop)
         accepted = rounds.is_accepted(outcome, rounds.floor(spec))
-        step = rounds.next_step(step, accepted)
+        step = rounds.next_step(step, done, outcome, accepted)
         done.append(
             RoundStatus(
                 outcome=outcome,
@@ -69,6 +69,13 @@ def test_each_round_goes_on_from_the_last_accepted() -> None:
     assert rounds.next_round(spec, done, step).base == "round-3"
     assert rounds.next_round(spec, done[:2], step).base == "round-1"
     assert rounds.next_round(spec, [], step).base is None
+
+
+def test_a_short_last_step_that_fails_is_halved_too() -> None:
+    """The step is 0.4 of the plan, but only 0.2 was left: half of that comes next, not the same again."""
+    spec = spec_of(target={"macs": "50%"}, schedule={"rounds": 10, "step": 0.2})
+    done = play(spec, [0.0, 0.0, 0.9, 0.0, 0.0])
+    assert [one.outcome.share for one in done] == pytest.approx([0.4, 0.8, 1.0, 0.9, 1.0])
 
 
 def test_rounds_end_below_the_smallest_step() -> None:
@@ -117,8 +124,11 @@ def test_rounds_always_end_and_only_grow_from_accepted_ones(
     done = play(spec, drops)
     assert 1 <= len(done) <= limit
     reached = 0.0
+    tried = set()
     for one in done:
         assert reached < one.outcome.share <= 1.0
+        assert (reached, one.outcome.share) not in tried, "the same round is not tried twice"
+        tried.add((reached, one.outcome.share))
         reached = one.outcome.share if one.accepted else reached
     if all(one.accepted for one in done) and len(done) < limit:
         assert reached == 1.0
