@@ -64,7 +64,7 @@ def versions(python: Path) -> dict[str, str]:
 
 def start(python: Path, command: str, request: dict[str, Any], scratch: Path, limit: float) -> Child:
     """Start ``secateur_lite COMMAND``; ``limit`` is the longest time in seconds for one answer."""
-    argv = [python, "-m", "secateur_lite", command, json.dumps(request)]
+    argv: list[str | Path] = [python, "-m", "secateur_lite", command, json.dumps(request)]
     return Child(argv, environment(scratch), limit)
 
 

@@ -9,7 +9,7 @@ from secateur_api.results import LatencySamples
 from secateur_api.spec import InputSpec
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import explain, start
-from secateur_jobs.runtime.child import ChildDied
+from secateur_jobs.runtime.child import Arrays, ChildDied
 
 
 def compare(
@@ -56,5 +56,5 @@ def peak_memory(model: Path, inputs: Sequence[InputSpec], batch: Batch, scratch:
         raise explain(died, model) from None
 
 
-def _named(inputs: Sequence[InputSpec], batch: Batch) -> dict[str, object]:
+def _named(inputs: Sequence[InputSpec], batch: Batch) -> Arrays:
     return {i.name: array for i, array in zip(inputs, batch, strict=True)}

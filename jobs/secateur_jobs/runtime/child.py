@@ -99,8 +99,9 @@ class Child:
         self._kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._log):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
     @property
     def pid(self) -> int:
@@ -120,7 +121,8 @@ class Child:
 
     def receive_json(self) -> dict[str, Any]:
         """Return the child's next message; raises ChildDied if it ends first."""
-        return json.loads(self._receive(b"J"))
+        message: dict[str, Any] = json.loads(self._receive(b"J"))
+        return message
 
     def receive_arrays(self) -> Arrays:
         """Return the arrays of the child's next message; raises ChildDied if it ends first."""
