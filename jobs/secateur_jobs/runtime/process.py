@@ -51,7 +51,8 @@ def run_stage(stage: Stage) -> ExitCode:
         code, summary = known.exit_code, _failure(stage, unit, known.reason, known.message)
     except Exception as error:  # noqa: BLE001  (the process border: nothing may leave without a message)
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}; this is a defect in Secateur, the log has the traceback"
+        first = next(iter(str(error).splitlines()), "")
+        text = f"{type(error).__name__}: {first}; this is a defect in Secateur, the log has the traceback"
         code, summary = ExitCode.INTERNAL, _failure(stage, unit, Reason.INTERNAL_ERROR, text)
     _terminate(summary)
     return code
