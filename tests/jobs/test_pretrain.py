@@ -178,3 +178,26 @@ def test_a_wrong_digest_of_weights_ends_the_stage_at_once(tmp_path: Path) -> Non
     assert ended.said.reason == Reason.WEIGHTS_INVALID.value
     assert "spec.model.weights.sha256" in ended.said.message
     assert "Traceback" not in ended.stderr
+
+
+def test_slow_running_averages_do_not_spoil_the_baseline(tmp_path: Path) -> None:
+    """With momentum 0.99 the running variance is still near its start after 38 steps."""
+    code = tmp_path / "mine"
+    code.mkdir()
+    (code / "slow_models.py").write_text(
+        "import paddle\n"
+        "from secateur_jobs.zoo.digits import residual_net\n"
+        "def net():\n"
+        "    made = residual_net(width=8)\n"
+        "    for layer in made.sublayers():\n"
+        "        if isinstance(layer, paddle.nn.BatchNorm2D):\n"
+        "            layer._momentum = 0.999\n"
+        "    return made\n"
+    )
+    spec = digits_spec(code={"uri": str(code), "sha256": code_sha256(code)})
+    pretrain = {"epochs": 2, "learningRate": 0.005, "batchSize": 32}
+    spec["model"] = {**spec["model"], "factory": "slow_models:net", "args": {}, "pretrain": pretrain}
+    ended = run("pretrain", stage_input(Stage.PRETRAIN, spec, tmp_path / "store"), tmp_path)
+    assert ended.code == ExitCode.DONE, ended.stderr
+    assert ended.said.outcome.pretrain is not None
+    assert ended.said.outcome.pretrain.metric > 0.6
