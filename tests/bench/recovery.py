@@ -3,8 +3,8 @@
 ``python -m tests.bench.recovery [--mnist FILE.npz] [--seeds 3] [--home DIR] [--only NAME...]``
 
 The digits residual net over several seeds; with ``--mnist`` (an .npz with uint8 ``images`` [N, 28, 28] and
-``labels`` [N]) also MobileNetV1 at -50 % MACs and ResNet50 with the classic layer rules. Each seed trains its own
-baseline; accuracies and latencies are those of the converted Paddle Lite models, as the job measured them.
+``labels`` [N]) also MobileNetV1 at -50 % MACs and ResNet50 with the classic layer rules. Each seed trains its
+own baseline; accuracies and latencies are those of the converted Paddle Lite models, as the job measured them.
 """
 
 from __future__ import annotations
