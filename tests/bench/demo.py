@@ -18,8 +18,8 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from secateur_api.stage import PROGRESS_PREFIX
 
+from secateur_api.stage import PROGRESS_PREFIX
 from tests.bench.job import ROOT, SECATEUR
 
 _SAMPLE_SECONDS = 0.25

@@ -2,8 +2,7 @@
 
 ``python -m tests.bench.recovery [--mnist FILE.npz] [--seeds 3] [--home DIR] [--only NAME...]``
 
-The digits residual net over several seeds; with ``--mnist`` (an .npz with uint8 ``images`` [N, 28, 28] and
-``labels`` [N]) also MobileNetV1 at -50 % MACs and ResNet50 with the classic layer rules. Each seed trains its
+The digits residual net over several seeds; with ``--mnist`` (an .npz with uint8 ``images`` and ``labels``) also MobileNetV1 at -50 % MACs and ResNet50 with the classic layer rules. Each seed trains its
 own baseline; accuracies and latencies are those of the converted Paddle Lite models, as the job measured them.
 """
 
@@ -76,9 +75,11 @@ def table(name: str, rows: list[dict[str, float]]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-HEAD = """| net | seeds | baseline % | pruned % | kept % | MACs cut % | params cut % | p50 before ms | p50 after ms \
-| speed-up | kB before | kB after | stage seconds |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+_COLUMNS = (
+    ("net", "seeds", "baseline %", "pruned %", "kept %", "MACs cut %", "params cut %")
+    + ("p50 before ms", "p50 after ms", "speed-up", "kB before", "kB after", "stage seconds")
+)  # fmt: skip
+HEAD = f"| {' | '.join(_COLUMNS)} |\n|{' --- |' * len(_COLUMNS)}"
 
 
 def main() -> None:
