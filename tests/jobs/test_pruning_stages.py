@@ -144,7 +144,7 @@ def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretra
             {"layers": [{"match": "layr1.*", "ratio": 0.3}]},
             ExitCode.INVALID_INPUT,
             Reason.PATTERN_MATCHES_NOTHING,
-            ["spec.pruning.layers[0].match: 'layr1.*' matches no layer; near names: layer1"],
+            ["spec.pruning.layers[0].match: 'layr1.*' matches no layer; did you mean 'layer1'"],
         ),
         (
             {**PRUNING, "criterion": "nowhere.to:be_found"},

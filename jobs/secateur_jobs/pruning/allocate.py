@@ -1,10 +1,10 @@
 """Spread a cut over the groups: the widths that reach a target at the least predicted loss.
 
 The predicted loss is the sum of the groups' own curves, as PaddleSlim and Li et al. (2017) assume, plus a
-small convex term (:data:`EVEN`). A greedy descent over aligned widths (most saved per loss, on the lower
-convex hulls of the curves) comes under the budget; then whatever fits under it again is given back, and
-pairs of groups exchange width as long as that lowers the predicted loss. Unlike a bisection over one loss
-threshold, this ends within one aligned step of the target or says by its result that it cannot.
+convex term for lost capacity (:data:`EVEN`). A greedy descent over aligned widths (most saved per loss, on
+the lower convex hulls of the curves) comes under the budget; then whatever fits under it again is given
+back, and pairs of groups exchange width as long as that lowers the predicted loss. Unlike a bisection over
+one loss threshold, this ends within one aligned step of the target or says by its result that it cannot.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from secateur_jobs.pruning.cost import CostModel
 from secateur_jobs.pruning.curves import Curve
 from secateur_jobs.pruning.widths import kept_width, ladder
 
-EVEN = 0.05
-"""Weight of the convex term ``r^2`` of each group. Curves are flat at first (a few hundred samples resolve no
-small loss), and without it all of the cut would fall on whichever group is flat."""
+EVEN = 2.0
+"""Weight of the convex term ``r^2`` of each group.
+
+Curves say little at both ends: at first they are flat (a few hundred samples resolve no small loss), and
+near chance level they are flat again, where the loss of capacity is worst and no training brings it back.
+Without this term the last part of a cut falls on a group that is ruined already.
+"""
 _EXCHANGES = 200
 _ROUNDING = 1e-9  # of the whole cost: a target that is met exactly is met
 

@@ -7,13 +7,13 @@ it, so ``layer1`` and ``layer1.*`` are the same. Rules win over protect, and bot
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import LayerRule, Protect
+from secateur_jobs.explain import near
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.errors import InvalidInput
 
@@ -45,7 +45,8 @@ def apply_rules(
         where = f"spec.pruning.layers[{index}].match: {rule.match!r}"
         if not any(matches(rule.match, layer) for layer in layers):
             raise InvalidInput(
-                Reason.PATTERN_MATCHES_NOTHING, f"{where} matches no layer{_near(rule.match, layers)}"
+                Reason.PATTERN_MATCHES_NOTHING,
+                f"{where} matches no layer{near(rule.match.rstrip('.*?'), layers)}",
             )
         matched = [
             group for group, names in producers.items() if any(matches(rule.match, name) for name in names)
@@ -91,9 +92,3 @@ def _why(pattern: str, matched: list[str], refused: Mapping[str, str]) -> str:
     if hit:
         return "what it matches cannot be cut: " + "; ".join(f"{name}: {refused[name]}" for name in hit[:3])
     return "it matches no convolution or linear layer that leads its channels"
-
-
-def _near(pattern: str, layers: Sequence[str]) -> str:
-    wanted = pattern.rstrip("*?").rstrip(".")
-    close = difflib.get_close_matches(wanted, layers, n=3, cutoff=0.6) or list(layers[:8])
-    return f"; near names: {', '.join(close)}"
