@@ -105,7 +105,8 @@ def _rounds(status: PruningJobStatus) -> Table | None:
     table = _table(
         "Rounds", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
     )
-    table.columns[-1].no_wrap = True
+    for column in table.columns[4:]:
+        column.no_wrap = True
     for one in status.rounds:
         found = one.outcome
         table.add_row(
