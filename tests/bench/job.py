@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[2]
 SECATEUR = str(Path(sys.executable).with_name("secateur"))
 
 
-def example(name: str) -> dict[str, Any]:
-    """Return an example PruningJob as a dict."""
-    document: dict[str, Any] = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text())
+def job(path: str) -> dict[str, Any]:
+    """Return a PruningJob of this checkout as a dict."""
+    document: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())
     return document
 
 
