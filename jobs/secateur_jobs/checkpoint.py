@@ -20,6 +20,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Factory, InputSpec, Model, Pretrain
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.layers import describe_widths
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import build_model
@@ -84,7 +85,7 @@ def from_bytes(content: bytes, origin: str = "the checkpoint") -> paddle.nn.Laye
         if name not in layers:
             raise _corrupt(origin, f"it has groups for layer {name!r}, which the network lacks")
         layers[name]._groups = groups
-    _declare_widths(net)
+    describe_widths(net)
     net.eval()
     _try_on_zeros(net, model.inputs, origin)
     return net
@@ -171,18 +172,6 @@ def _fill(net: paddle.nn.Layer, tensors: dict[str, np.ndarray], origin: str) -> 
             tensor.set_value(array)
         else:
             tensor.get_tensor().set(array, paddle.framework._current_expected_place())
-
-
-def _declare_widths(net: paddle.nn.Layer) -> None:
-    """Make the widths that layers declare agree with their tensors (for repr, counters and exporters)."""
-    for layer in net.sublayers(include_self=True):
-        if isinstance(layer, (paddle.nn.Conv1D, paddle.nn.Conv2D, paddle.nn.Conv3D)):
-            layer._out_channels = layer.weight.shape[0]
-            layer._in_channels = layer.weight.shape[1] * layer._groups
-        elif isinstance(layer, paddle.nn.Linear):
-            layer.in_features, layer.out_features = layer.weight.shape
-        elif hasattr(layer, "_num_features") and getattr(layer, "_mean", None) is not None:
-            layer._num_features = layer._mean.shape[0]
 
 
 def _try_on_zeros(net: paddle.nn.Layer, inputs: list[InputSpec], origin: str) -> None:

@@ -7,6 +7,7 @@ Shims, each with a test:
 
 * operators that keep the shape but are unknown to PaddleSlim (:data:`SHAPE_KEEPING`);
 * a worker for ``reduce_mean``, which PaddleSlim skips: the layer behind it kept its inputs;
+* a worker for ``prelu``, whose slopes (one per channel) go with the channels;
 * a failing ``forward`` leaves Paddle in static mode, and everything after it fails (:func:`trace`);
 * its loggers print to stderr at INFO level.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import math
 import os
 import sys
 import types
@@ -32,7 +34,6 @@ SHAPE_KEEPING = (
     "elu",
     "mish",
     "tanh",
-    "prelu",
     "softplus",
     "hard_tanh",
     "brelu",
@@ -76,6 +77,7 @@ def _enter_packages() -> None:
     workers = importlib.import_module("paddleslim.prune.prune_worker")
     workers.OPS_UNCHANGE_SHAPE.extend(op for op in SHAPE_KEEPING if op not in workers.OPS_UNCHANGE_SHAPE)
     _register_reduce_mean(workers)
+    _register_prelu(workers)
 
 
 def _shell(name: str, folder: Path) -> None:
@@ -114,6 +116,26 @@ def _register_reduce_mean(workers: Any) -> None:
 
     if workers.PRUNE_WORKER.get("reduce_mean") is None:
         workers.PRUNE_WORKER.register(reduce_mean)
+
+
+def _register_prelu(workers: Any) -> None:
+    """Teach PaddleSlim that PReLU keeps the shape, and that its slopes are cut with the channels."""
+
+    class prelu(workers.PruneWorker):  # type: ignore[name-defined]
+        def __init__(self, op: Any, pruned_params: Any, visited: Any, skip_stranger: Any) -> None:
+            super().__init__(op, pruned_params, visited, skip_stranger)
+
+        def _prune(self, var: Any, pruned_axis: int, transforms: list[dict[str, int]]) -> None:
+            slopes = self.op.inputs("Alpha")[0]
+            count = math.prod(slopes.shape())
+            if count > 1:
+                self.append_pruned_vars(slopes, list(slopes.shape()).index(count), transforms)
+            for other in (*self.op.inputs("X"), *self.op.outputs("Out")):
+                if other.name() != var.name():
+                    self._visit_and_search(other, pruned_axis, transforms)
+
+    if workers.PRUNE_WORKER.get("prelu") is None:
+        workers.PRUNE_WORKER.register(prelu)
 
 
 def trace(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> Any:

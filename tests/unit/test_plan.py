@@ -1,0 +1,106 @@
+"""Widths for a share of the plan, what can be reached, and the points that this takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from secateur_api.conditions import Reason
+from secateur_api.results import Group
+from secateur_api.spec import Pruning, PruningJobSpec
+from secateur_jobs.pruning.cost import CostModel, Part
+from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.plan import next_widths, open_groups, reachable
+from secateur_jobs.pruning.points import folder_of, points_of, shard_of
+from secateur_jobs.runtime.errors import MissingData
+
+
+def group(name: str, channels: int = 64, cap: float = 0.75, rule: float | None = None) -> Group:
+    return Group(name=name, channels=channels, producers=[name], consumers=[], cap=cap, rule=rule)
+
+
+GROUPS = [group("ruled", rule=0.5), group("open"), group("capped", cap=0.1), group("tiny", channels=8)]
+COST = CostModel([g.name for g in GROUPS], [Part(100, {g.name: 1}, {}) for g in GROUPS])
+WHOLE = {g.name: g.channels for g in GROUPS}
+CURVES = {"open": Curve([(0.5, 0.1), (0.75, 0.4)])}
+
+
+def pruning(**fields: object) -> Pruning:
+    return Pruning.model_validate({"target": {"macs": "25%"}, **fields})
+
+
+def test_groups_are_open_if_no_rule_and_no_cap_settles_them():
+    assert [g.name for g in open_groups(GROUPS, align=8)] == ["open"]
+    assert [g.name for g in open_groups(GROUPS, align=4)] == ["open", "capped", "tiny"]
+
+
+def test_what_can_be_reached_counts_rules_and_caps():
+    assert reachable(GROUPS, 8, COST) == pytest.approx((50 + 75) / 400)
+
+
+def test_the_rule_is_taken_by_its_share_and_the_target_by_the_rest():
+    half = next_widths(GROUPS, WHOLE, pruning(), 0.5, CURVES, COST)
+    assert half == {**WHOLE, "ruled": 48, "open": 48}
+    whole = next_widths(GROUPS, half, pruning(), 1, CURVES, COST)
+    assert whole == {**WHOLE, "ruled": 32, "open": 32}
+
+
+def test_widths_never_grow_from_round_to_round():
+    narrow = {**WHOLE, "ruled": 16, "open": 24}
+    assert next_widths(GROUPS, narrow, pruning(), 0.1, CURVES, COST) == narrow
+
+
+def test_without_a_target_only_rules_cut():
+    rules = Pruning.model_validate({"layers": [{"match": "ruled", "ratio": 0.5}]})
+    assert next_widths(GROUPS, WHOLE, rules, 1, {}, COST) == {**WHOLE, "ruled": 32}
+
+
+def test_an_open_group_without_a_curve_is_missing_data():
+    with pytest.raises(MissingData, match="no curve for open") as caught:
+        next_widths(GROUPS, WHOLE, pruning(), 1, {}, COST)
+    assert caught.value.reason is Reason.ARTIFACT_CORRUPT
+
+
+def test_points_go_up_to_the_first_ratio_that_covers_the_cap():
+    ratios = [0.5, 0.25, 0.75, 0.9, 0.25]
+    assert points_of([group("a"), group("b", cap=0.3)], ratios) == [
+        *(("a", r) for r in (0.25, 0.5, 0.75)),
+        *(("b", r) for r in (0.25, 0.5)),
+    ]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 20])
+def test_shards_share_all_points_once(shards):
+    points = points_of([group("a"), group("b"), group("c")], [0.1, 0.2, 0.9])
+    parts = [shard_of(points, shard, shards) for shard in range(shards)]
+    assert sorted(p for part in parts for p in part) == sorted(points)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def job(**fields: object) -> PruningJobSpec:
+    return PruningJobSpec.model_validate(
+        {
+            "model": {
+                "factory": "a:b",
+                "pretrain": {"epochs": 1},
+                "inputs": [{"name": "x", "shape": [1, 4]}],
+            },
+            "data": {"factory": "a:c"},
+            "pruning": {"target": {"macs": "30%"}},
+            **fields,
+        }
+    )
+
+
+def test_points_are_shared_by_what_decides_them_and_nothing_else():
+    folder = folder_of(job(), "0" * 64, "paddleslim")
+    assert folder_of(job(pruning={"target": {"params": "60%"}, "align": 4}), "0" * 64, "paddleslim") == folder
+    others = [
+        folder_of(job(), "1" * 64, "paddleslim"),
+        folder_of(job(), "0" * 64, "native"),
+        folder_of(job(seed=1), "0" * 64, "paddleslim"),
+        folder_of(job(pruning={"target": {"macs": "30%"}, "criterion": "fpgm"}), "0" * 64, "paddleslim"),
+        folder_of(job(sensitivity={"dataFraction": 0.5}), "0" * 64, "paddleslim"),
+        folder_of(job(evaluation={"metric": "top5_accuracy"}), "0" * 64, "paddleslim"),
+        folder_of(job(data={"factory": "a:d"}), "0" * 64, "paddleslim"),
+    ]
+    assert len({folder, *others}) == len(others) + 1
