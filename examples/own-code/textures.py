@@ -44,7 +44,7 @@ class Stripes(paddle.io.Dataset):
         wave = np.sin(
             (np.cos(angle) * x + np.sin(angle) * y) * random.uniform(0.6, 1.2) + random.uniform(0, 6)
         )
-        return (wave + random.normal(0, 0.8, wave.shape))[None].astype("float32"), np.int64(label)
+        return (wave + random.normal(0, 1.5, wave.shape))[None].astype("float32"), np.int64(label)
 
 
 def splits(images: int) -> tuple[Stripes, Stripes]:
