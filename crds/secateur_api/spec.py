@@ -461,7 +461,7 @@ class PruningJobSpec(Contract):
     """What is cut."""
     fine_tune: FineTune = FineTune()
     """How a round recovers."""
-    convert: Annotated[list[Convert], Field(min_length=1, max_length=8)] = _DEFAULT_CONVERT
+    convert: Annotated[list[Convert], Field(min_length=1, max_length=3)] = _DEFAULT_CONVERT
     """Formats to convert to."""
     benchmark: Annotated[list[Benchmark], Field(max_length=8)] = [Benchmark()]
     """What to measure on which device."""
@@ -477,6 +477,12 @@ class PruningJobSpec(Contract):
     """Stop running stages and wait."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.convert) || self.convert.all(c, self.convert.exists_one(d, d.format == c.format "
+            "&& (!has(d.backend) || !has(c.backend) || d.backend == c.backend)))",
+            "convert names a format and backend twice",
+            lambda s: len({(c.format, c.backend) for c in s.convert}) == len(s.convert),
+        ),
         Rule(
             "!has(self.benchmark) || !has(self.convert) || self.benchmark.all(b, "
             "self.convert.exists(c, c.format == b.format && (!has(c.backend) || c.backend != 'arm')))",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import Enum, IntEnum
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -189,7 +190,8 @@ def unit_name(request: StageInput) -> str:
     """Name the unit of work: equal inputs give an equal name, so that finished work is found again.
 
     The schedule is left out (it decides which rounds are asked for, not what one round does), and so
-    is everything in the spec that the stage does not read. The report reads the whole request.
+    is everything in the spec that the stage does not read. The report reads the whole request. Another version of
+    Secateur may do the same work otherwise, so it names other units.
     """
     parts: dict[str, Any]
     if request.stage is Stage.REPORT:
@@ -212,6 +214,6 @@ def unit_name(request: StageInput) -> str:
         if request.round is not None:
             parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}
         parts["shard"] = [request.shard, request.shards]
-        parts["schema"] = request.schema_version
+    parts["secateur"] = version("secateur")
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return f"{request.stage.value}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"

@@ -13,6 +13,7 @@ Every module says ``from secateur_jobs.paddle_env import paddle``. Why each line
 from __future__ import annotations
 
 import os
+import warnings
 import zlib  # noqa: F401  (see above)
 
 os.environ.setdefault("FLAGS_enable_pir_api", "0")
@@ -20,8 +21,10 @@ os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLOG_minloglevel", "2")
 
-import paddle
-import paddle.base.dygraph.base as _dygraph_base
+warnings.filterwarnings("ignore", message="No ccache found")  # we compile nothing
+
+import paddle  # noqa: E402
+import paddle.base.dygraph.base as _dygraph_base  # noqa: E402
 
 if not hasattr(_dygraph_base, "_to_static_mode_guard_"):
     _dygraph_base._to_static_mode_guard_ = _dygraph_base.to_static_mode_guard

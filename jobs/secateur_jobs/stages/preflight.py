@@ -31,6 +31,7 @@ def run(context: StageContext) -> StageOutcome:
     baseline, with the model files).
     """
     spec = context.request.spec
+    context.progress(1, "load the model")
     toolchain.require(spec.convert)
     criterion_function(spec.pruning.criterion)
     loss_function(spec.evaluation)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from secateur_api.conditions import Reason
 from secateur_api.results import PretrainOutcome, StageOutcome
+from secateur_api.spec import PruningJobSpec
 from secateur_jobs import checkpoint
+from secateur_jobs.conversion import toolchain
 from secateur_jobs.data.check import check_data
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.layer_rules import check_patterns
+from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.metrics import metric_function
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import build_model, load_data
@@ -28,6 +35,7 @@ def run(context: StageContext) -> StageOutcome:
         )
     seed_everything(spec.seed)
     net = build_model(spec.model)
+    _check_early(spec, net)
     if spec.model.weights is not None:
         load_weights(net, spec.model.weights)
     context.progress(1, "reading data")
@@ -61,3 +69,11 @@ def run(context: StageContext) -> StageOutcome:
     metric = evaluate(net, splits.eval, spec.evaluation)
     context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
     return StageOutcome(pretrain=PretrainOutcome(metric=metric, epochs=settings.epochs))
+
+
+def _check_early(spec: PruningJobSpec, net: paddle.nn.Layer) -> None:
+    """Refuse before the training, as far as a second can tell, what preflight would refuse after it."""
+    toolchain.require(spec.convert)
+    criterion_function(spec.pruning.criterion)
+    metric_function(spec.evaluation)
+    check_patterns(spec.pruning.layers, list(named_layers(net)))

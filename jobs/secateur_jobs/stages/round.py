@@ -48,6 +48,7 @@ def run(context: StageContext) -> StageOutcome:
     request, spec = context.request.round, context.request.spec
     if request is None:
         raise InvalidInput(Reason.INVALID_SPEC, "stage round needs the field round: {number, share}")
+    context.progress(1, "load the model and the data")
     seed = _seed(spec.seed, request)
     seed_everything(seed)
     state = _State.load(context, request)

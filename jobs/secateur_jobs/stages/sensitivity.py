@@ -33,6 +33,7 @@ def run(context: StageContext) -> StageOutcome:
     it, is not measured again.
     """
     spec = context.request.spec
+    context.progress(1, "evaluate the unpruned model")
     preflight = context.upstream("preflight")
     table = context.store.unit_json(preflight, "groups", GroupTable)
     groups = open_groups(table.groups, spec.pruning.align)

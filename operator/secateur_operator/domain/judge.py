@@ -22,18 +22,7 @@ from secateur_operator.domain.measurements import Measurement
 NOT_MEASURED = "not measured"
 LAYER_RULES = "layerRules"
 FLOOR = "floor"
-_TOLERANCE_PER_CHANNEL = 0.005 / 8
-_LARGEST_TOLERANCE = 0.005
-
-
-def target_tolerance(align: int) -> float:
-    """Return by how much (share of the whole) the cut may miss the target.
-
-    Kept widths are multiples of ``align``, so that only some cuts can be had: with the default of 8, one step
-    of one group in a net of 64-channel groups moves the whole by about a percent, and the nearest cut is half
-    of that away. It shrinks with ``align`` and never grows above half a percent, where "50%" stops being 50%.
-    """
-    return min(_LARGEST_TOLERANCE, _TOLERANCE_PER_CHANNEL * align)
+_ROUNDING = 1e-9
 
 
 def verdict(spec: PruningJobSpec, status: PruningJobStatus) -> Verdict:
@@ -74,13 +63,11 @@ def _judge_target(spec: PruningJobSpec, chosen: RoundStatus | None) -> Judged:
     if target is None:
         metric, bound, name = LAYER_RULES, 1.0, "layer rules reached >= 100%"
         value = chosen.outcome.share if chosen else None
-        tolerance = 0.0
     else:
         macs = target.quantity == "macs"
         metric, bound = ("targetMacs" if macs else "targetParams"), target.fraction
         name = f"{'MACs' if macs else 'parameters'} cut >= {target.macs or target.params}"
         value = (chosen.outcome.cut_macs if macs else chosen.outcome.cut_params) if chosen else None
-        tolerance = target_tolerance(spec.pruning.align)
     return Judged(
         name=name,
         metric=metric,
@@ -88,7 +75,7 @@ def _judge_target(spec: PruningJobSpec, chosen: RoundStatus | None) -> Judged:
         measured=NOT_MEASURED if value is None else _percent(value),
         value=value,
         limit=bound,
-        holds=value is not None and value >= bound - tolerance - 1e-9,
+        holds=value is not None and value >= bound - _ROUNDING,
     )
 
 

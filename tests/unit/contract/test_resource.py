@@ -122,6 +122,7 @@ def test_the_wire_form_reads_back_as_the_same_spec():
             [{"format": "onnx"}],
             "spec: each benchmark needs its format in convert",
         ),
+        ("spec.convert", [{"format": "onnx"}] * 2, "spec: convert names a format and backend twice"),
         ("spec.convert", [{"format": "paddle-lite"}], "spec.convert[0]: format paddle-lite needs backend"),
         ("spec.benchmark", [{"runs": 10}], "spec.benchmark[0].runs: input should be greater than or equal"),
         ("spec.data", ..., "spec.data: this field is required"),

@@ -110,18 +110,11 @@ def with_cut(cut: float, **update: Any) -> PruningJobStatus:
 
 
 @pytest.mark.parametrize(
-    ("cut", "align", "holds"),
-    [
-        (0.5, 8, True),
-        (0.496, 8, True),
-        (0.494, 8, False),
-        (0.496, 1, False),
-        (0.4995, 1, True),
-        (0.494, 64, False),
-    ],
+    ("cut", "holds"),
+    [(0.53, True), (0.5, True), (0.4999, False), (0.47, False)],
 )
-def test_the_target_may_be_missed_by_what_alignment_costs(cut: float, align: int, holds: bool) -> None:
-    pruning = {"target": {"macs": "50%"}, "align": align}
+def test_the_target_is_reached_or_it_is_not(cut: float, holds: bool) -> None:
+    pruning = {"target": {"macs": "50%"}, "align": 8}
     found = verdict(with_cut(cut), pruning=pruning)
     assert (found.holds, found.reason) == (holds, "ConstraintsMet" if holds else "TargetNotReached")
 
