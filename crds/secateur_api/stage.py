@@ -190,8 +190,8 @@ def unit_name(request: StageInput) -> str:
     """Name the unit of work: equal inputs give an equal name, so that finished work is found again.
 
     The schedule is left out (it decides which rounds are asked for, not what one round does), and so
-    is everything in the spec that the stage does not read. The report reads the whole request. Another version
-    of Secateur may do the same work otherwise, so it names other units.
+    is everything in the spec that the stage does not read. The report reads the whole request. Another
+    version of Secateur may do the same work otherwise, so it names other units.
     """
     parts: dict[str, Any]
     if request.stage is Stage.REPORT:

@@ -86,7 +86,7 @@ class Judged(Contract):
     """The constraint in words: ``latencyP50 <= 500ms on local-x86 (paddle-lite/x86)``."""
     metric: str
     """A constraint's metric; ``targetMacs`` / ``targetParams`` for the target; ``layerRules`` for the
-    share of the layer rules that is reached where there is no target; ``floor`` for a missed accuracy floor."""
+    share of the layer rules reached where there is no target; ``floor`` for a missed accuracy floor."""
     bound: str
     measured: str
     """As a person reads it, in the unit of the bound; ``not measured`` where there is no measurement."""
