@@ -9,7 +9,8 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import DType, Engine, InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof, slim
-from secateur_jobs.pruning.engine import ChannelGroup, make_engine
+from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers, width
 from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
 from secateur_jobs.pruning.survey import refused_layers

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from secateur_api.spec import Engine, InputSpec
-
 if TYPE_CHECKING:
     from secateur_jobs.paddle_env import paddle
 
@@ -89,12 +87,3 @@ class PruningEngine(Protocol):
 
     def freeze(self) -> None:
         """Make the cut final: no backups are left, layers describe their new widths. The engine is spent."""
-
-
-def make_engine(name: Engine, net: paddle.nn.Layer, inputs: list[InputSpec]) -> PruningEngine:
-    """Return the engine that the spec names, with the net's groups found but not yet proven."""
-    from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
-
-    if name in (Engine.AUTO, Engine.PADDLESLIM):
-        return PaddleSlimEngine(net, inputs)
-    raise ValueError(f"no engine is named {name!r}")

@@ -28,6 +28,19 @@ class RuleOutcome:
     """What the user should know: rules without effect."""
 
 
+def check_patterns(rules: Sequence[LayerRule], layers: Sequence[str]) -> None:
+    """Refuse a pattern that matches none of a net's layers, blocks and others included.
+
+    Raises InvalidInput(PATTERN_MATCHES_NOTHING) naming near layers.
+    """
+    for index, rule in enumerate(rules):
+        if not any(matches(rule.match, layer) for layer in layers):
+            raise InvalidInput(
+                Reason.PATTERN_MATCHES_NOTHING,
+                f"{_field(index, rule)} matches no layer{near(rule.match.rstrip('.*?'), layers)}",
+            )
+
+
 def apply_rules(
     rules: Sequence[LayerRule],
     producers: Mapping[str, Sequence[str]],
@@ -40,21 +53,16 @@ def apply_rules(
     every layer of the net, blocks and others included.
     Raises InvalidInput(PATTERN_MATCHES_NOTHING) for a pattern that matches none of them.
     """
+    check_patterns(rules, layers)
     outcome = RuleOutcome()
     for index, rule in enumerate(rules):
-        where = f"spec.pruning.layers[{index}].match: {rule.match!r}"
-        if not any(matches(rule.match, layer) for layer in layers):
-            raise InvalidInput(
-                Reason.PATTERN_MATCHES_NOTHING,
-                f"{where} matches no layer{near(rule.match.rstrip('.*?'), layers)}",
-            )
         matched = [
             group for group, names in producers.items() if any(matches(rule.match, name) for name in names)
         ]
         open_ones = [group for group in matched if group not in outcome.ratios]
         outcome.ratios.update(dict.fromkeys(open_ones, rule.ratio))
         if not open_ones:
-            outcome.notes.append(f"{where} has no effect: {_why(rule.match, matched, refused)}")
+            outcome.notes.append(f"{_field(index, rule)} has no effect: {_why(rule.match, matched, refused)}")
     return outcome
 
 
@@ -83,6 +91,10 @@ def caps(
         last = max((g for g in runs if runs[g]), key=lambda g: max(runs[g]))
         found[last] = min(found[last], protect.last)
     return found
+
+
+def _field(index: int, rule: LayerRule) -> str:
+    return f"spec.pruning.layers[{index}].match: {rule.match!r}"
 
 
 def _why(pattern: str, matched: list[str], refused: Mapping[str, str]) -> str:

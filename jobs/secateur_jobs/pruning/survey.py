@@ -11,7 +11,8 @@ from secateur_api.spec import PruningJobSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.cost import CostModel
 from secateur_jobs.pruning.cost_of_net import cost_model
-from secateur_jobs.pruning.engine import ChannelGroup, make_engine
+from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layer_rules import RuleOutcome, apply_rules, caps
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.macs import Counts

@@ -22,7 +22,8 @@ from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_model
 from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
 from secateur_jobs.pruning.curves import curves_of
-from secateur_jobs.pruning.engine import PruningEngine, make_engine
+from secateur_jobs.pruning.engine import PruningEngine
+from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.plan import next_widths

@@ -14,7 +14,8 @@ from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.criteria.select import best_channels, criterion_function
-from secateur_jobs.pruning.engine import PruningEngine, make_engine
+from secateur_jobs.pruning.engine import PruningEngine
+from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.points import folder_of, points_of, shard_of
 from secateur_jobs.runtime.context import StageContext

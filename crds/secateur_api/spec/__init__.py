@@ -1,0 +1,50 @@
+"""The spec of a PruningJob: what a user asks for. Field docs become the CRD's descriptions."""
+
+from secateur_api.spec.constraint import Constraint, Metric
+from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.job import Budget, Code, PruningJobSpec
+from secateur_api.spec.model import Data, DType, Evaluation, Goal, InputSpec, Model, Pretrain, Weights
+from secateur_api.spec.pruning import (
+    Distillation,
+    Engine,
+    FineTune,
+    LayerRule,
+    Protect,
+    Pruning,
+    Schedule,
+    Sensitivity,
+    SensitivityMode,
+    Target,
+)
+from secateur_api.spec.types import BUILT_IN_CRITERIA
+
+__all__ = [
+    "BUILT_IN_CRITERIA",
+    "Backend",
+    "Benchmark",
+    "Budget",
+    "Code",
+    "Constraint",
+    "Convert",
+    "DType",
+    "Data",
+    "Distillation",
+    "Engine",
+    "Evaluation",
+    "FineTune",
+    "Format",
+    "Goal",
+    "InputSpec",
+    "LayerRule",
+    "Metric",
+    "Model",
+    "Pretrain",
+    "Protect",
+    "Pruning",
+    "PruningJobSpec",
+    "Schedule",
+    "Sensitivity",
+    "SensitivityMode",
+    "Target",
+    "Weights",
+]

@@ -1,0 +1,54 @@
+"""What the model is converted to, and where it is measured."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from secateur_api.base import Contract, Rule
+
+
+class Format(str, Enum):
+    """File format of a converted model."""
+
+    PADDLE_LITE = "paddle-lite"
+    ONNX = "onnx"
+
+
+class Backend(str, Enum):
+    """Target of a Paddle Lite model."""
+
+    ARM = "arm"
+    X86 = "x86"
+
+
+class Convert(Contract):
+    """One format to convert the model to."""
+
+    format: Format
+    """``paddle-lite`` or ``onnx``."""
+    backend: Backend | None = None
+    """Paddle Lite's target: ``arm`` (converted) or ``x86`` (converted and run)."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(self.format == 'paddle-lite') == has(self.backend)",
+            "format paddle-lite needs backend: arm or x86; format onnx has none",
+            lambda s: (s.format == Format.PADDLE_LITE) == (s.backend is not None),
+        ),
+    )
+
+
+class Benchmark(Contract):
+    """One measurement of the baseline and the pruned model, interleaved."""
+
+    device: Annotated[str, StringConstraints(pattern=r"^local-x86$")] = "local-x86"
+    """Where to measure: ``local-x86`` is the machine that the stage runs on, one thread."""
+    format: Format = Format.PADDLE_LITE
+    """Which converted model runs: paddle-lite (backend x86) or onnx (onnxruntime)."""
+    warmup: Annotated[int, Field(ge=1, le=10000)] = 20
+    """Runs of each model before the clock counts."""
+    runs: Annotated[int, Field(ge=200, le=100000)] = 200
+    """Timed runs of each model."""

@@ -1,0 +1,114 @@
+"""The model to make smaller, the data, and how good a model is."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from secateur_api.base import Contract, Rule
+from secateur_api.spec.types import CALLABLE, Args, Factory, Name, Sha256
+
+
+class DType(str, Enum):
+    """Element type of a model input."""
+
+    FLOAT32 = "float32"
+    INT32 = "int32"
+    INT64 = "int64"
+
+
+class InputSpec(Contract):
+    """One input of the model, in the order of its ``forward``."""
+
+    name: Name
+    """Name of the input; the converted model keeps it."""
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=8)]
+    """Shape with the batch size first, as used for conversion and latency: ``[1, 3, 224, 224]``."""
+    dtype: DType = DType.FLOAT32
+    """Element type."""
+
+
+class Weights(Contract):
+    """Trained weights of the model."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A path or fsspec URI of a ``.safetensors``, ``.npz`` or ``.pdparams`` file (arrays only)."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            r"self.uri.matches('\\.(safetensors|npz|pdparams)$')",
+            "weights.uri must end in .safetensors, .npz or .pdparams",
+            lambda s: s.uri.endswith((".safetensors", ".npz", ".pdparams")),
+        ),
+    )
+
+
+class Pretrain(Contract):
+    """Train the baseline first, for examples and tests that must not download weights."""
+
+    epochs: Annotated[int, Field(ge=1, le=10000)]
+    """Passes over the training set."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.002
+    """Peak learning rate (AdamW, cosine decay to zero)."""
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Samples per step."""
+
+
+class Model(Contract):
+    """The model to make smaller."""
+
+    factory: Factory
+    """``module:callable`` that returns a ``paddle.nn.Layer``."""
+    args: Args
+    """Keyword arguments of the factory."""
+    weights: Weights | None = None
+    """Trained weights; may be left out only with ``pretrain``."""
+    pretrain: Pretrain | None = None
+    """Train the baseline in a first stage (starting from ``weights`` where both are given)."""
+    inputs: Annotated[list[InputSpec], Field(min_length=1, max_length=16)]
+    """Inputs of ``forward``, in order."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.weights) || has(self.pretrain)",
+            "model needs weights: {uri: ...}, or pretrain: {epochs: N} to train the baseline first",
+            lambda s: s.weights is not None or s.pretrain is not None,
+        ),
+    )
+
+
+class Data(Contract):
+    """The data that the model is evaluated and fine-tuned on."""
+
+    factory: Factory
+    """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label)."""
+    args: Args
+    """Keyword arguments of the factory."""
+
+
+class Goal(str, Enum):
+    """Which way the metric gets better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+class Evaluation(Contract):
+    """How good a model is."""
+
+    metric: Annotated[
+        str, StringConstraints(pattern=rf"^(accuracy|top5_accuracy|{CALLABLE})$", max_length=253)
+    ] = "accuracy"
+    """``accuracy``, ``top5_accuracy``, or ``module:callable`` taking (outputs, labels) as arrays."""
+    goal: Goal = Goal.MAXIMIZE
+    """Whether a larger or a smaller metric is better."""
+    loss: Annotated[str, StringConstraints(pattern=rf"^(cross_entropy|mse|{CALLABLE})$", max_length=253)] = (
+        "cross_entropy"
+    )
+    """Training loss: ``cross_entropy``, ``mse``, or ``module:callable`` taking (output, label) tensors."""
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 128
+    """Samples per evaluation batch."""
