@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
-from secateur_api.spec import Factory, InputSpec, Model, Pretrain
+from secateur_api.spec import InputSpec, Model, Pretrain
+from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import describe_widths
