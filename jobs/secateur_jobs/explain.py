@@ -23,7 +23,8 @@ def near(name: str, known: Iterable[str], limit: int = 12) -> str:
 
 def raised(error: BaseException) -> str:
     """Write what user code raised, and where: ``ValueError: bad width (net.py, line 12)``."""
-    frames = traceback.extract_tb(error.__traceback__)
+    # the first frame is ours, which called the user's code; those of the import system say nothing
+    frames = [f for f in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in f.filename]
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Paddle writes a C++ stack first; the cause is on the line after its error summary

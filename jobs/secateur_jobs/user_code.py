@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -61,6 +62,7 @@ def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
             Reason.FACTORY_FAILED, f"{field}: {model.factory} is in a module of Python's own; rename yours"
         )
     factory = load_callable(model.factory, field)
+    _check_args(factory, model.args, model.factory, field)
     with paddle.utils.unique_name.guard():
         net = _call(factory, model.args, f"{field}: {model.factory}")
     if not isinstance(net, paddle.nn.Layer):
@@ -78,7 +80,9 @@ def load_data(data: Data) -> Splits:
     else than two non-empty map-style data sets); MissingData if it raises FileNotFoundError.
     """
     field = f"spec.data.factory: {data.factory}"
-    found = _call(load_callable(data.factory, "spec.data.factory"), data.args, field)
+    factory = load_callable(data.factory, "spec.data.factory")
+    _check_args(factory, data.args, data.factory, "spec.data.factory")
+    found = _call(factory, data.args, field)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         raise InvalidInput(
             Reason.DATASET_INVALID,
@@ -118,6 +122,22 @@ def _near_modules(missing: str) -> str:
     return "; user code comes by spec.code (locally --code DIR) or in the image"
 
 
+def _check_args(factory: Callable[..., Any], args: dict[str, Any], ref: str, field: str) -> None:
+    """Refuse arguments that the factory does not take, or lacks, before it runs."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # one written in C may not tell
+        return
+    try:
+        signature.bind(**args)
+    except TypeError as error:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{field.removesuffix('factory')}args: {ref}: {error}; it takes "
+            f"{', '.join(signature.parameters) or 'none'}",
+        ) from None
+
+
 def _call(factory: Callable[..., Any], args: dict[str, Any], what: str) -> Any:
     try:
         return factory(**args)
@@ -140,4 +160,6 @@ def _length(dataset: Any, what: str) -> int:
 
 
 def _type(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__module__}.{type(value).__qualname__}"
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return "None" if value is None else f"an object of type {name}"

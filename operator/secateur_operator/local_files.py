@@ -36,7 +36,10 @@ def _weights(weights: Weights, folder: Path) -> Weights:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InvalidResource([Problem(field, f"cannot read {path}: {error.strerror}")]) from None
-    return weights.model_copy(update={"uri": str(path), "sha256": weights.sha256 or digest})
+    if weights.sha256 not in (None, digest):
+        message = f"{path} has {digest}, expected {weights.sha256}; it is another file, or cut short"
+        raise InvalidResource([Problem("spec.model.weights.sha256", message)])
+    return weights.model_copy(update={"uri": str(path), "sha256": digest})
 
 
 def _checked_code(code: Code, folder: Path) -> Code:

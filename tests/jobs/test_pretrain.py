@@ -13,7 +13,7 @@ import pytest
 
 from secateur_api.code_digest import code_sha256
 from secateur_api.conditions import Reason
-from secateur_api.stage import TERMINATION_LIMIT, ExitCode, Stage
+from secateur_api.stage import LITE_PYTHON_VARIABLE, TERMINATION_LIMIT, ExitCode, Stage
 from secateur_jobs import checkpoint
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.store import Store
@@ -22,8 +22,13 @@ from tests.jobs.stages import Ended, digits_spec, run, stage_input
 pytestmark = pytest.mark.paddle
 
 
+def _spec(**changes: object) -> dict[str, object]:
+    """Return a job that needs no Paddle Lite."""
+    return digits_spec(**{"convert": [{"format": "onnx"}], "benchmark": [], **changes})
+
+
 def _pretrain(tmp_path: Path, store: str = "store", **spec: object) -> Ended:
-    request = stage_input(Stage.PRETRAIN, digits_spec(**spec), tmp_path / store)
+    request = stage_input(Stage.PRETRAIN, _spec(**spec), tmp_path / store)
     return run("pretrain", request, tmp_path)
 
 
@@ -80,7 +85,7 @@ def test_a_truncated_result_is_said_and_not_taken_for_done(tmp_path: Path) -> No
 
 def test_a_store_that_refuses_a_large_file_commits_nothing(tmp_path: Path) -> None:
     """The process may write files of 4 KiB only: the checkpoint fails half way."""
-    request = stage_input(Stage.PRETRAIN, digits_spec(), tmp_path / "store")
+    request = stage_input(Stage.PRETRAIN, _spec(), tmp_path / "store")
     ended = run("pretrain", request, tmp_path, file_limit=4096)
     assert ended.code == ExitCode.RETRYABLE, ended.stderr
     assert ended.said.reason == Reason.STORE_UNAVAILABLE.value
@@ -107,7 +112,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_a_passing_fault(small_disk: Path, tmp_path: Path) -> None:
-    ended = run("pretrain", stage_input(Stage.PRETRAIN, digits_spec(), small_disk / "store"), tmp_path)
+    ended = run("pretrain", stage_input(Stage.PRETRAIN, _spec(), small_disk / "store"), tmp_path)
     assert ended.code == ExitCode.RETRYABLE, ended.stderr
     assert ended.said.reason == Reason.STORE_FULL.value
     assert "no space left" in ended.said.message
@@ -120,7 +125,7 @@ def test_a_full_disk_for_the_message_too_keeps_the_exit_code(small_disk: Path) -
             (small_disk / f"filler-{index}").write_bytes(b"x" * 4096)
         except OSError:
             break
-    ended = run("pretrain", stage_input(Stage.PRETRAIN, digits_spec(), small_disk / "store"), small_disk)
+    ended = run("pretrain", stage_input(Stage.PRETRAIN, _spec(), small_disk / "store"), small_disk)
     assert ended.code == ExitCode.RETRYABLE, ended.stderr
     assert "cannot be written" in ended.stderr
 
@@ -143,7 +148,7 @@ def test_user_code_comes_as_a_folder_or_a_zip(packed: bool, tmp_path: Path) -> N
         code = tmp_path / "mine.zip"
         with zipfile.ZipFile(code, "w") as archive:
             archive.writestr("my_models.py", _MINE)
-    spec = digits_spec(code={"uri": str(code), "sha256": code_sha256(code)})
+    spec = _spec(code={"uri": str(code), "sha256": code_sha256(code)})
     spec["model"] = {**spec["model"], "factory": "my_models:net", "args": {}}
     ended = run("pretrain", stage_input(Stage.PRETRAIN, spec, tmp_path / "store"), tmp_path)
     assert ended.code == ExitCode.DONE, ended.stderr
@@ -154,7 +159,7 @@ def test_pretraining_goes_on_from_given_weights(tmp_path: Path) -> None:
     assert unit is not None
     store = Store(str(tmp_path / "store"))
     ref = store.unit_ref(unit, "checkpoint")
-    model = digits_spec()["model"]
+    model = _spec()["model"]
     weights = {"uri": str(tmp_path / "store" / ref.path), "sha256": ref.sha256}
     slow = {"epochs": 1, "learningRate": 1e-9}
     ended = _pretrain(tmp_path, model={**model, "pretrain": slow, "weights": weights})
@@ -168,11 +173,43 @@ def test_pretraining_goes_on_from_given_weights(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason", "words"),
+    [
+        (
+            {"convert": [{"format": "paddle-lite", "backend": "arm"}]},
+            Reason.TOOLCHAIN_MISSING,
+            "spec.convert: Paddle Lite is missing",
+        ),
+        (
+            {"pruning": {"layers": [{"match": "layr1.*", "ratio": 0.5}]}},
+            Reason.PATTERN_MATCHES_NOTHING,
+            "did you mean 'layer1'",
+        ),
+        (
+            {"pruning": {"target": {"macs": "50%"}, "criterion": "nowhere:score"}},
+            Reason.CODE_NOT_FOUND,
+            "spec.pruning.criterion: there is no module 'nowhere'",
+        ),
+        ({"evaluation": {"metric": "nowhere:f1"}}, Reason.CODE_NOT_FOUND, "spec.evaluation.metric"),
+    ],
+    ids=["toolchain", "pattern", "criterion", "metric"],
+)
+def test_what_cannot_work_is_refused_before_the_training(
+    changes: dict[str, object], reason: Reason, words: str, tmp_path: Path
+) -> None:
+    request = stage_input(Stage.PRETRAIN, _spec(**changes), tmp_path / "store")
+    ended = run("pretrain", request, tmp_path, **{LITE_PYTHON_VARIABLE: "/nowhere/python"})
+    assert (ended.code, ended.said.reason) == (ExitCode.INVALID_INPUT, reason.value)
+    assert words in ended.said.message
+    assert [one.step for one in ended.progress] == ["starting"]
+
+
 def test_a_wrong_digest_of_weights_ends_the_stage_at_once(tmp_path: Path) -> None:
     path = tmp_path / "w.npz"
     path.write_bytes(b"")
     wrong = hashlib.sha256(b"another").hexdigest()
-    model = {**digits_spec()["model"], "weights": {"uri": str(path), "sha256": wrong}}
+    model = {**_spec()["model"], "weights": {"uri": str(path), "sha256": wrong}}
     ended = _pretrain(tmp_path, model=model)
     assert ended.code == ExitCode.INVALID_INPUT
     assert ended.said.reason == Reason.WEIGHTS_INVALID.value
@@ -194,7 +231,7 @@ def test_slow_running_averages_do_not_spoil_the_baseline(tmp_path: Path) -> None
         "            layer._momentum = 0.999\n"
         "    return made\n"
     )
-    spec = digits_spec(code={"uri": str(code), "sha256": code_sha256(code)})
+    spec = _spec(code={"uri": str(code), "sha256": code_sha256(code)})
     pretrain = {"epochs": 2, "learningRate": 0.005, "batchSize": 32}
     spec["model"] = {**spec["model"], "factory": "slow_models:net", "args": {}, "pretrain": pretrain}
     ended = run("pretrain", stage_input(Stage.PRETRAIN, spec, tmp_path / "store"), tmp_path)

@@ -303,7 +303,7 @@ def test_a_diverging_round_commits_nothing(home, ready):
     spec["evaluation"] = {"loss": f"{__name__}:not_a_number"}
     code, summary = home.run(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 0.5})
     assert (code, summary.reason) == (ExitCode.INVALID_INPUT, Reason.TRAINING_DIVERGED.value)
-    assert "spec.fineTune.learningRate" in summary.message
+    assert f"spec.evaluation.loss: {__name__}:not_a_number is nan in the first step" in summary.message
     assert home.store.result(summary.unit) is None
 
 

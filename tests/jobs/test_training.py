@@ -136,7 +136,7 @@ def test_training_that_diverges_is_an_error_with_the_field(digits: Splits) -> No
 
 def test_a_loss_that_is_nan_is_an_error(digits: Splits) -> None:
     evaluation = Evaluation(loss="tests.jobs.test_training:nan_loss")
-    with pytest.raises(InvalidInput, match=r"the loss became nan in epoch 1") as caught:
+    with pytest.raises(InvalidInput, match=r"nan_loss is nan in the first step, before any weight") as caught:
         train(_net(), digits.train, evaluation, epochs=1, learning_rate=0.1, batch_size=32)
     assert caught.value.reason is Reason.TRAINING_DIVERGED
 

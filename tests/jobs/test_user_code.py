@@ -70,6 +70,7 @@ def words(): return Rows(9), Rows(6, item=lambda i: (np.array([None] * 4), np.in
 def _mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_code.py").write_text(_CODE)
     (tmp_path / "mine_broken.py").write_text("import nothing_of_that_name\n")
+    (tmp_path / "mine_syntax.py").write_text("\ndef net(:\n")
     (tmp_path / "mine_raises.py").write_text("\nraise ValueError('half written')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -87,6 +88,7 @@ def _model(factory: str, **args: Any) -> Model:
         ("mine_code:nett", Reason.CODE_NOT_FOUND, ["has no 'nett'", "did you mean 'net'"]),
         ("mine_code:size", Reason.CODE_NOT_FOUND, ["is a int", "callable"]),
         ("mine_broken:net", Reason.CODE_NOT_FOUND, ["imports 'nothing_of_that_name'", "not installed"]),
+        ("mine_syntax:net", Reason.FACTORY_FAILED, ["raised SyntaxError", "(mine_syntax.py, line 2)"]),
         ("mine_raises:net", Reason.FACTORY_FAILED, ["ValueError: half written", "mine_raises.py, line 2"]),
     ],
 )
@@ -103,8 +105,7 @@ def test_a_callable_that_cannot_be_had(ref: str, reason: Reason, words: list[str
     [
         (_model("mine_code:broken"), ["RuntimeError: no such width", "mine_code.py, line 13"]),
         (_model("mine_code:leaves"), ["SystemExit"]),
-        (_model("mine_code:number"), ["returned a builtins.int", "paddle.nn.Layer"]),
-        (_model("mine_code:net", klasses=3), ["TypeError", "klasses"]),
+        (_model("mine_code:number"), ["returned an object of type int", "paddle.nn.Layer"]),
         (_model("os:system", command="true"), ["os:system", "Python's own"]),
     ],
 )
@@ -114,6 +115,16 @@ def test_a_factory_that_gives_no_network(model: Model, words: list[str]) -> None
     assert caught.value.reason is Reason.FACTORY_FAILED
     for word in ["spec.model.factory", *words]:
         assert word in caught.value.message
+
+
+def test_arguments_that_a_factory_does_not_take() -> None:
+    unknown = (
+        r"spec\.model\.args: mine_code:net: got an unexpected keyword argument 'klasses'; it takes classes"
+    )
+    with pytest.raises(InvalidInput, match=unknown):
+        build_model(_model("mine_code:net", klasses=3))
+    with pytest.raises(InvalidInput, match=r"spec\.data\.args: mine_code:rows: .*'n'; it takes none"):
+        load_data(Data(factory="mine_code:rows", args={"n": 3}))
 
 
 def test_parameter_names_do_not_depend_on_what_was_built_before() -> None:
@@ -128,7 +139,7 @@ def test_parameter_names_do_not_depend_on_what_was_built_before() -> None:
         ("single", InvalidInput, ["must return (train, eval)"]),
         ("stream", InvalidInput, ["the eval set", "Stream", "__len__"]),
         ("missing", MissingData, ["/nowhere/data.npz"]),
-        ("number", InvalidInput, ["returned a builtins.int"]),
+        ("number", InvalidInput, ["returned an object of type int"]),
         ("label_too_large", InvalidInput, ["the train set, item 5", "label 3", "3 outputs", "0..2"]),
         ("label_negative", InvalidInput, ["the eval set, item 0", "label -1"]),
         ("label_float", InvalidInput, ["labels are float32", "int64"]),

@@ -44,6 +44,8 @@ def run_stage(stage: Stage) -> ExitCode:
         summary = _do(request, unit)
         code = ExitCode.DONE
     except StageError as error:
+        if error.__cause__ is not None:  # what the user's code raised: its traceback is for the log
+            traceback.print_exception(error.__cause__)
         code, summary = error.exit_code, _failure(stage, unit, error.reason, error.message)
     except OSError as error:
         traceback.print_exc()

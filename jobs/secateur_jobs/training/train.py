@@ -61,6 +61,8 @@ def train(
         for index, batch in enumerate(shuffled(len(chosen), batch_size, generator)):
             loss = step(gather(dataset, chosen[batch]))
             if not np.isfinite(loss):
+                if epoch == index == 0:
+                    raise _never_finite(evaluation, loss)
                 raise _diverged(field, learning_rate, f"the loss became {loss}", epoch + 1)
             total += loss * len(batch)
             if on_batch is not None:
@@ -73,6 +75,14 @@ def train(
             on_epoch(epoch + 1, losses[-1])
     net.eval()
     return losses
+
+
+def _never_finite(evaluation: Evaluation, loss: float) -> InvalidInput:
+    return InvalidInput(
+        Reason.TRAINING_DIVERGED,
+        f"spec.evaluation.loss: {evaluation.loss} is {loss} in the first step, before any weight changed; "
+        "look at the loss, the data and the weights",
+    )
 
 
 def _diverged(field: str, learning_rate: float, what: str, epoch: int) -> InvalidInput:

@@ -67,9 +67,9 @@ def test_crd_is_printed_as_yaml() -> None:
     assert yaml.safe_load(done.stdout)["kind"] == "CustomResourceDefinition"
 
 
-def with_weights(tmp_path: Path, uri: str) -> Path:
+def with_weights(tmp_path: Path, uri: str, **more: str) -> Path:
     text = document()
-    text["spec"]["model"]["weights"] = {"uri": uri}
+    text["spec"]["model"]["weights"] = {"uri": uri, **more}
     file = tmp_path / "job.yaml"
     file.write_text(yaml.safe_dump(text))
     return file
@@ -88,6 +88,16 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run", str(with_weights(tmp_path, "w.npz"))])
     assert done.exit_code == 2
     assert f"spec.model.weights.uri: cannot read {tmp_path / 'w.npz'}: No such file" in done.stderr
+
+
+def test_weights_of_another_digest_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "w.npz").write_bytes(b"weights")
+    file = with_weights(tmp_path, "w.npz", sha256="0" * 64)
+    done = CliRunner().invoke(app, ["run", str(file), "--home", str(tmp_path / "home")])
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert done.exit_code == 2
+    assert f"spec.model.weights.sha256: {tmp_path / 'w.npz'} has {digest}, expected 000" in done.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_remote_weights_are_left_alone(tmp_path: Path) -> None:
