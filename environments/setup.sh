@@ -47,8 +47,12 @@ sum() { cat pyproject.toml "$1" environments/setup.sh | sha256sum; }
 
 # uv can bring an interpreter where the machine may download one.
 bring_python() {
-    command -v uv >/dev/null || return 1
-    say "fetching Python $1 with uv"
+    if ! command -v uv >/dev/null; then
+        [ -x .venv/bin/python ] || return 1
+        .venv/bin/python -m pip install -q -c environments/main.txt uv || return 1
+        export PATH="$PWD/.venv/bin:$PATH"
+    fi
+    say "no Python $1 on this machine; trying to fetch it with uv"
     uv python install -q "$1" 2>/dev/null && find_python "$1"
 }
 
