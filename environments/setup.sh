@@ -64,7 +64,7 @@ main() {
         exit 1
     }
     say "making .venv with $("$python" --version) (about 1 GB on disk)"
-    make_venv "$python" .venv
+    [ -x .venv/bin/python ] || make_venv "$python" .venv
     .venv/bin/python -m pip install -q -c environments/main.txt -e '.[operator,jobs,s3,dev]'
     # PaddleSlim's own pins contradict each other and are not needed for its pruners.
     .venv/bin/python -m pip install -q --no-deps -c environments/main.txt paddleslim
@@ -92,7 +92,7 @@ lite() {
         return 0
     }
     say "making .venv-lite with $("$python" --version)"
-    make_venv "$python" .venv-lite
+    [ -x .venv-lite/bin/python ] || make_venv "$python" .venv-lite
     .venv-lite/bin/python -m pip install -q -c environments/lite.txt numpy paddlelite
     sum environments/lite.txt >.venv-lite/.stamp
 }
