@@ -15,6 +15,7 @@ from secateur_jobs.pruning.layers import cuttable_layers, named_layers, width
 from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
 from secateur_jobs.pruning.survey import refused_layers
 from secateur_jobs.zoo.digits import residual_net
+from tests.jobs.statistics import like_trained
 
 pytestmark = pytest.mark.paddle
 nn, F = paddle.nn, paddle.nn.functional
@@ -22,19 +23,6 @@ nn, F = paddle.nn, paddle.nn.functional
 
 def images(size: int, channels: int = 3) -> list[InputSpec]:
     return [InputSpec(name="image", shape=[1, channels, size, size])]
-
-
-def trained(net: nn.Layer) -> nn.Layer:
-    """Give normalisations the statistics of a trained net: with 0 and 1 everywhere a wrong cut can hide."""
-    random = np.random.default_rng(0)
-    for layer in net.sublayers():
-        if isinstance(layer, nn.BatchNorm2D):
-            for parameter in (layer.weight, layer._variance):
-                parameter.set_value(random.uniform(0.5, 1.5, parameter.shape).astype("float32"))
-            for parameter in (layer.bias, layer._mean):
-                parameter.set_value(random.normal(0, 0.3, parameter.shape).astype("float32"))
-    net.eval()
-    return net
 
 
 def state(net: nn.Layer) -> dict[str, bytes]:
@@ -56,7 +44,7 @@ VISION = paddle.vision.models
     ids=["digits", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "resnet50"],
 )
 def test_every_group_is_exact_and_restored_bit_for_bit(build, inputs, groups, refused):
-    net = trained(build())
+    net = like_trained(build())
     before = state(net)
     engine = make_engine(Engine.PADDLESLIM, net, inputs)
     proven, unproven = proof.prove_groups(engine, inputs)
@@ -79,7 +67,7 @@ def test_every_group_is_exact_and_restored_bit_for_bit(build, inputs, groups, re
     ids=["resnext", "squeezenet", "densenet", "googlenet"],
 )
 def test_what_paddleslim_cannot_cut_is_refused_by_name(build, size, groups, reason):
-    net = trained(build())
+    net = like_trained(build())
     engine = PaddleSlimEngine(net, images(size))
     assert len(engine.groups) == groups
     refused = {r.layer: r.reason for r in refused_layers(net, engine.groups, engine.reasons)}
@@ -206,7 +194,7 @@ def test_several_inputs_of_several_types_are_traced():
 
 
 def test_a_final_cut_equals_the_masked_net_and_describes_itself():
-    net = trained(VISION.mobilenet_v3_small(scale=0.5))
+    net = like_trained(VISION.mobilenet_v3_small(scale=0.5))
     inputs = images(32)
     engine = make_engine(Engine.PADDLESLIM, net, inputs)
     random = np.random.default_rng(3)
@@ -231,7 +219,7 @@ def test_a_final_cut_equals_the_masked_net_and_describes_itself():
 
 def test_masked_producers_agree_too_where_nothing_revives_the_channel():
     """A second, independent reference: filters, biases and normalisations of the cut channels at zero."""
-    net = trained(residual_net(width=8))
+    net = like_trained(residual_net(width=8))
     inputs = images(16, 1)
     engine = make_engine(Engine.PADDLESLIM, net, inputs)
     keep = {g.name: np.arange(g.channels) % 3 != 1 for g in engine.groups}
@@ -251,7 +239,7 @@ def test_masked_producers_agree_too_where_nothing_revives_the_channel():
 
 
 def test_the_proof_notices_a_single_wrong_channel():
-    net = trained(residual_net(width=8))
+    net = like_trained(residual_net(width=8))
     inputs = images(16, 1)
     engine = make_engine(Engine.PADDLESLIM, net, inputs)
     group = engine.groups[1]
@@ -298,3 +286,12 @@ def test_reasons_exist_for_a_single_linear():
     assert Reason.NOTHING_PRUNABLE.value == "NothingPrunable"
     _, refused = proven_groups(nn.Linear(4, 2), [InputSpec(name="x", shape=[1, 4])])
     assert list(refused.values()) == ["its channels are the model's output (head layer)"]
+
+
+def test_a_difference_is_relative_to_each_output_and_nan_is_never_equal():
+    one, other = np.array([10.0, 4.0]), np.array([0.1, 0.2])
+    assert proof.relative_difference([one, other], [one, other + [0, 0.01]]) == pytest.approx(0.01 / 0.21)
+    for place in (0, 1):
+        found = [one.copy(), other.copy()]
+        found[place][0] = np.nan
+        assert np.isnan(proof.relative_difference(found, [one, other]))
