@@ -290,7 +290,7 @@ def test_reasons_exist_for_a_single_linear():
 
 def test_a_difference_is_relative_to_each_output_and_nan_is_never_equal():
     one, other = np.array([10.0, 4.0]), np.array([0.1, 0.2])
-    assert proof.relative_difference([one, other], [one, other + [0, 0.01]]) == pytest.approx(0.01 / 0.21)
+    assert proof.relative_difference([one, other], [one, np.array([0.1, 0.21])]) == pytest.approx(0.01 / 0.21)
     for place in (0, 1):
         found = [one.copy(), other.copy()]
         found[place][0] = np.nan
