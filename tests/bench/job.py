@@ -30,12 +30,12 @@ def with_seed(document: dict[str, Any], seed: int) -> dict[str, Any]:
     return changed
 
 
-def run(document: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Run a job to its end (Succeeded or Failed) and return the final resource."""
+def run(document: dict[str, Any], home: Path, *options: str) -> dict[str, Any]:
+    """Run a job to its end and return the final resource; ``options`` are the command's."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(document, file)
         file.flush()
-        command = [SECATEUR, "run", file.name, "--home", str(home), "-o", "json"]
+        command = [SECATEUR, "run", file.name, "--home", str(home), "-o", "json", *options]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{' '.join(command)} exited with {done.returncode}")
