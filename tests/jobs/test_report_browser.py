@@ -114,6 +114,13 @@ def test_verdict_is_the_first_thing_to_see(name: str, words: str, tab: Tab, page
     assert tab.evaluate("document.getElementById('verdict').getBoundingClientRect().bottom") < 300
 
 
+def test_a_long_group_name_is_shown_whole(tab: Tab, pages: dict[str, str]) -> None:
+    tab.open(pages["success"], 1280, "light")
+    name = "'backbone.stage4.block_12._pointwise_conv.0'"
+    tab.evaluate(f"label = document.querySelector('.multiples code'); label.textContent = {name}")
+    assert tab.evaluate("label.scrollWidth <= label.clientWidth && label.clientHeight > 20")
+
+
 def test_a_hostile_job_name_is_shown_and_not_run(tab: Tab, pages: dict[str, str]) -> None:
     tab.open(pages["hostile"], 1280, "light")
     assert tab.evaluate("document.title").startswith('<script>document.title="owned"')

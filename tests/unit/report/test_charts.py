@@ -110,6 +110,13 @@ def test_slow_outliers_are_counted_not_drawn(tmp_path: Path) -> None:
     ElementTree.fromstring(distribution(measured))
 
 
+def test_stalls_of_a_busy_machine_do_not_flatten_the_distributions(tmp_path: Path) -> None:
+    outcome = _evidence(SampleJob(), tmp_path).measured[0].outcome
+    before, after = [2e-4] * 190 + [8e-3] * 10, [1e-4] * 195 + [8e-3] * 5
+    measured = Measured(outcome, LatencySamples(baseline_seconds=before, pruned_seconds=after))
+    assert beyond(measured) == (15, pytest.approx(4e-4))
+
+
 def test_equal_samples_still_make_a_picture(tmp_path: Path) -> None:
     outcome = _evidence(SampleJob(), tmp_path).measured[0].outcome
     same = LatencySamples(baseline_seconds=[3e-4] * 200, pruned_seconds=[3e-4] * 200)

@@ -13,12 +13,15 @@ _WIDTH, _HEIGHT = 460, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 40
 _STEPS = 200
 _TAIL = 0.99
+_LONGEST = 2.0
+"""The chart ends at this multiple of the slower model's p90: a few stalls would flatten what is compared."""
 
 
 def beyond(measured: Measured) -> tuple[int, float]:
     """Return how many timed runs lie right of the chart, and where it ends (seconds)."""
     both = (measured.samples.baseline_seconds, measured.samples.pruned_seconds)
-    end = max(float(np.quantile(seconds, _TAIL)) for seconds in both)
+    tail, p90 = (max(float(np.quantile(seconds, level)) for seconds in both) for level in (_TAIL, 0.9))
+    end = min(tail, _LONGEST * p90)
     return sum(s > end for seconds in both for s in seconds), end
 
 
