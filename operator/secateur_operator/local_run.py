@@ -22,6 +22,9 @@ from secateur_operator.gateway.local.resources import Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
 from secateur_operator.gateway.protocol import Key
 
+_LONGEST_DELAY_SECONDS = 10.0
+"""A person waits for a full disk to be seen as free again; a look at it costs nothing."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -34,7 +37,7 @@ class Ending:
 def submit(home: Home, job: PruningJob) -> PruningJob:
     """Put a job into a home; a job that has ended, and may go better now, is asked to start again.
 
-    Raises HomeError.
+    A retry that waits is due at once: its user is here again. Raises HomeError.
     """
     resources = Resources(home)
     name = job.metadata.name
@@ -43,6 +46,10 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
         current = _read(home, name)
         if start.next_run(current) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
+            current = _read(home, name)
+        eager = start.without_wait(current.status)
+        if eager != current.status:
+            resources.apply_status(name, eager, resources.get(name).version)
             current = _read(home, name)
     except OSError as error:
         raise HomeError(f"cannot write to {home.path}: {error.strerror or error}") from None
@@ -75,7 +82,11 @@ async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Seq
     try:
         await gateway.open()
         reconciler = Reconciler(gateway, lambda: datetime.now(UTC), see)
-        await _first_of(run_forever(gateway, reconciler), ended.wait(), interrupted.wait())
+        await _first_of(
+            run_forever(gateway, reconciler, longest_delay=_LONGEST_DELAY_SECONDS),
+            ended.wait(),
+            interrupted.wait(),
+        )
     except OSError as error:
         raise HomeError(f"cannot use {home.path}: {error.strerror or error}") from None
     finally:

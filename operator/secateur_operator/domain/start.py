@@ -43,6 +43,13 @@ def begun(job: PruningJob, run: int, now: datetime) -> PruningJobStatus:
     )
 
 
+def without_wait(status: PruningJobStatus) -> PruningJobStatus:
+    """Return the status with a retry that waits made due."""
+    if status.stage is None or status.stage.not_before is None:
+        return status
+    return status.model_copy(update={"stage": status.stage.model_copy(update={"not_before": None})})
+
+
 def resolve(spec: PruningJobSpec) -> dict[str, object]:
     """Return the spec with every default written out, without what only holds or releases a run."""
     return spec.model_copy(update={"suspend": False}).to_wire()

@@ -13,13 +13,20 @@ from secateur_operator.gateway.protocol import Conflict, Gateway, GatewayError, 
 
 log = logging.getLogger(__name__)
 
+LONGEST_DELAY_SECONDS = 300.0
+"""The longest wait after a pass that failed."""
 RESYNC_SECONDS = 300.0
 """How often every PruningJob is looked at whether or not something was heard of it."""
 
 
-async def run_forever(gateway: Gateway, reconciler: Reconciler, workers: int = 1) -> None:
+async def run_forever(
+    gateway: Gateway,
+    reconciler: Reconciler,
+    workers: int = 1,
+    longest_delay: float = LONGEST_DELAY_SECONDS,
+) -> None:
     """Reconcile until cancelled. A defect in one pass is logged and backed off, never fatal to others."""
-    queue: WorkQueue[Key] = WorkQueue(Schedule(random.random), time.monotonic)
+    queue: WorkQueue[Key] = WorkQueue(Schedule(random.random, longest_delay=longest_delay), time.monotonic)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_listen(gateway, queue))
         tasks.create_task(_resync(gateway, queue))

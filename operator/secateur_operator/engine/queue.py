@@ -87,7 +87,9 @@ class WorkQueue(Generic[K]):
             due = self._schedule.next_due()
             timeout = None if due is None else max(0.0, due - self._clock())
             try:
-                await asyncio.wait_for(self._changed.wait(), timeout)
+                # not wait_for: before Python 3.12 it may swallow a cancellation
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secateur_api import Stage
+from secateur_api import PruningJobStatus, Stage
 from secateur_api.stage import Progress
-from secateur_operator.domain import progress, retries
+from secateur_api.status import CurrentStage
+from secateur_operator.domain import progress, retries, start
 from secateur_operator.domain.naming import LIMIT, child_name
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
 from secateur_operator.gateway.fake import FakeCluster
@@ -116,3 +117,16 @@ def test_the_percentage_never_goes_back() -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert len(set(seen)) > 6
+
+
+def test_a_retry_that_waits_is_due_once_its_user_is_back() -> None:
+    waiting = CurrentStage(
+        name=Stage.ROUND,
+        attempt=3,
+        job="a",
+        started_at="2030-01-01T00:00:00Z",
+        not_before="2030-01-01T00:05:00Z",
+    )
+    eager = start.without_wait(PruningJobStatus(stage=waiting)).stage
+    assert eager == waiting.model_copy(update={"not_before": None})
+    assert start.without_wait(PruningJobStatus()) == PruningJobStatus()

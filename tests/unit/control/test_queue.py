@@ -28,6 +28,29 @@ def test_a_key_is_there_once_at_its_earliest_time() -> None:
     assert len(queue) == 0
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_a_worker_can_be_cancelled_at_the_moment_that_a_key_arrives(turns: int) -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(schedule(), asyncio.get_running_loop().time)
+        queue.add("later", 3600.0)
+
+        async def work() -> None:
+            while True:
+                queue.done(await queue.get())
+
+        worker = asyncio.create_task(work())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        queue.add("now")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        worker.cancel()
+        await asyncio.wait({worker}, timeout=1.0)
+        assert worker.cancelled()
+
+    asyncio.run(scenario())
+
+
 def test_a_running_key_is_not_given_out_again_before_it_is_done() -> None:
     queue = schedule()
     queue.add("a", 0.0)

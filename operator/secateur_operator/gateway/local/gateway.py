@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ class LocalGateway:
         try:
             self._resources.apply_status(key.name, status, version)
         except OSError as error:
-            raise Transient(f"cannot write the status: {error.strerror or error}") from None
+            raise self._refused("write the status", error) from None
 
     async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
         return [child.observe() for child in self._children.values() if child.owner_uid == uid]
@@ -94,7 +95,7 @@ class LocalGateway:
         try:
             child = Child.new(self._home.children(job.owner) / job.name, job)
         except OSError as error:
-            raise Transient(f"cannot create Job {job.name}: {error.strerror or error}") from None
+            raise self._refused(f"create Job {job.name}", error) from None
         self._children[job.name] = child
         self._runner.start(child)
         self._changed()
@@ -109,7 +110,7 @@ class LocalGateway:
         try:
             child.remove()
         except OSError as error:
-            raise Transient(f"cannot delete Job {name}: {error.strerror or error}") from None
+            raise self._refused(f"delete Job {name}", error) from None
         del self._children[name]
         self._changed()
 
@@ -124,15 +125,22 @@ class LocalGateway:
             with (self._home.job(key.name) / "events.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise Transient(f"cannot write an event: {error.strerror or error}") from None
+            raise self._refused("write an event", error) from None
 
     async def changes(self) -> AsyncIterator[Key]:
         while True:
             try:
-                yield await asyncio.wait_for(self._changes.get(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    key = await self._changes.get()
+                yield key
             except TimeoutError:
                 if any(child.state.is_active for child in self._children.values()):
                     yield self._key
+
+    def _refused(self, what: str, error: OSError) -> Transient:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "; free some space, the job goes on by itself" if is_full else ""
+        return Transient(f"cannot {what} in {self._home.path}: {error.strerror or error}{hint}")
 
     def _changed(self) -> None:
         self._changes.put_nowait(self._key)
