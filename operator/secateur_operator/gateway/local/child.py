@@ -111,6 +111,10 @@ class Child:
         """Return the path of a shard's termination message."""
         return self.folder / f"{index}.message"
 
+    def scratch(self, index: int) -> Path:
+        """Return a shard's folder for temporary files; it is there only while the shard runs."""
+        return self.folder / f"{index}.tmp"
+
     @property
     def state(self) -> JobState:
         """The Job's state: failed only when no shard is active any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -72,6 +73,9 @@ class Runner:
 
     async def _process(self, child: Child, index: int, stage: Stage) -> None:
         shard, marker = child.shards[index], f"{TERMINATION_VARIABLE}={child.message(index)}"
+        scratch = child.scratch(index)
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+        scratch.mkdir(parents=True)
         with child.log(index).open("ab") as log:
             process = await processes.start([*self._command, stage.value], _environment(child, index), log)
         leader = processes.entry(process.pid)
@@ -86,7 +90,10 @@ class Runner:
             await processes.end_tree(leader, marker, self._grace)
             await process.wait()
             raise
-        await processes.end_tree(None, marker, 0.0)  # what it left behind
+        else:
+            await processes.end_tree(None, marker, 0.0)  # what it left behind
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         shard.exit_code = code if code >= 0 else 128 - code
         shard.state = JobState.SUCCEEDED if code == 0 else JobState.FAILED
 
@@ -127,6 +134,7 @@ def _environment(child: Child, index: int) -> dict[str, str]:
         INPUT_VARIABLE: child.input_json,
         TERMINATION_VARIABLE: str(child.message(index)),
         SHARD_VARIABLE: str(index),
+        "TMPDIR": str(child.scratch(index).absolute()),
         "PYTHONUNBUFFERED": "1",
         # user code comes from --code only: what merely lies in the current folder has no digest
         "PYTHONSAFEPATH": "1",
