@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main() -> int:
     if stage in steer.get("child", []):
         subprocess.Popen(["sleep", "3600"])
         subprocess.Popen(["sleep", "3601"], start_new_session=True)
+    tempfile.mkdtemp()  # as a stage does; it is not removed where the process is killed
     code, summary = _work(request, steer)
     message = Path(os.environ[TERMINATION_VARIABLE])
     message.write_text(summary.model_dump_json(by_alias=True, exclude_none=True))

@@ -130,6 +130,7 @@ def test_killed_at_any_moment_it_goes_on(secateur: Secateur, seed: int) -> None:
     assert {one["attempt"] for one in status["stages"]} == {1}
     assert len(set(secateur.worked())) == len(secateur.worked()) == len(STAGES) + 1
     assert secateur.processes() == []
+    assert list(secateur.home.rglob("*.tmp")) == []
 
 
 def test_no_stage_survives_the_run_that_started_it(secateur: Secateur) -> None:
