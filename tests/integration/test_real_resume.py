@@ -1,0 +1,101 @@
+"""Killed or interrupted at any moment, a real job goes on: nothing is done twice, the bytes are the same."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.integration.real import Ended, User, ended
+
+pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(300)]
+
+CHANGES = {"sensitivity.shards": 2, "sensitivity.ratios": [0.25, 0.5, 0.75]}
+COMMITTED = ("units/*/result.json", "points/**/*.json")
+
+
+class File(NamedTuple):
+    """A committed file; it is another one if it was written again."""
+
+    inode: int
+    written: int
+
+
+def committed(user: User) -> dict[str, File]:
+    """Return every finished stage, round and sensitivity point in the store."""
+    store = user.home / "store"
+    found = {}
+    for path in (path for pattern in COMMITTED for path in store.glob(pattern)):
+        stat = path.stat()
+        found[str(path.relative_to(store))] = File(stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+def models(user: User) -> dict[str, bytes]:
+    """Return every checkpoint and converted model in the store, by path."""
+    store = user.home / "store"
+    files = [path for kind in ("safetensors", "onnx") for path in store.glob(f"units/*/*.{kind}")]
+    return {str(path.relative_to(store)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[User, Ended]:
+    """The job, run to its end in a home of its own."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    user = User(folder, folder / "home")
+    done = user.run(user.write(changes=CHANGES))
+    assert done.code == 0, done.err
+    return user, done
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(
+    undisturbed: tuple[User, Ended], tmp_path: Path
+) -> None:
+    other, expected = undisturbed
+    user = User(tmp_path, tmp_path / "home")
+    file = user.write(changes=CHANGES)
+    dice = random.Random(7)
+    stops: list[int] = []
+    before: dict[str, File] = {}
+    while True:
+        process = user.start(file)
+        try:
+            out, err = process.communicate(timeout=4.0 + 4.0 * dice.random() + len(stops))
+        except subprocess.TimeoutExpired:
+            kill = len(stops) % 3 != 2  # each third time it is Ctrl-C
+            process.kill() if kill else process.send_signal(2)
+            stops.append(ended(process).code)
+            now = committed(user)
+            assert {name: now.get(name) for name in before} == before, "finished work was done again"
+            before = now
+            continue
+        done = Ended(process.returncode, out, err)
+        break
+    assert len(stops) >= 3
+    assert set(stops) <= {-9, 130}
+    assert done.code == 0, done.err
+    now = committed(user)
+    assert {name: now.get(name) for name in before} == before
+    assert set(now) - _reports(now) == set(committed(other)) - _reports(committed(other))
+    assert models(user) == models(other)
+    _same_course(done, expected)
+
+
+def _reports(names: dict[str, File]) -> set[str]:
+    """A report tells the verdict with its timings, so that its unit is another one in every run."""
+    return {name for name in names if name.startswith("units/report-")}
+
+
+def _same_course(done: Ended, expected: Ended) -> None:
+    """The stages and rounds are those of a run that nothing disturbed, each of them once."""
+    here, there = done.status, expected.status
+    assert (here["run"], here["phase"]) == (1, "Succeeded")
+    assert [(one["name"], one["attempt"]) for one in here["stages"]] == [
+        (one["name"], one["attempt"]) for one in there["stages"]
+    ]
+    assert [one["outcome"]["numbers"] for one in here["rounds"]] == [
+        one["outcome"]["numbers"] for one in there["rounds"]
+    ]
