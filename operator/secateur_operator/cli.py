@@ -97,11 +97,9 @@ def crd() -> None:
 
 def _run(job: PruningJob, path: Path) -> local_run.Ending:
     errors = Console(stderr=True)
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(console=errors, show_time=False, show_path=False)],
-    )
+    pretty = RichHandler(console=errors, show_time=False, show_path=False)
+    handler = pretty if errors.is_terminal else logging.StreamHandler()  # in a pipe a line stays one line
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     home = Home(path)
     try:
         submitted = local_run.submit(home, job)
