@@ -18,8 +18,10 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import load_data
+from secateur_jobs.zoo.digits import residual_net
 from tests.jobs.stages import digits_spec, stage_input
 
 pytestmark = pytest.mark.paddle
@@ -296,6 +298,31 @@ def test_rules_alone_need_no_sensitivity(home, pretrain, criterion):
         "layer3.conv2": 0.25,
     }
     assert whole.outcome.round.target is None
+
+
+def slow_normalisations():
+    """A net whose running averages hardly move in one round, as MobileNetV3's."""
+    net = residual_net(width=8)
+    for layer in net.sublayers():
+        if isinstance(layer, paddle.nn.BatchNorm2D):
+            layer._momentum = 0.999
+    return net
+
+
+def test_a_round_leaves_the_statistics_of_the_weights_that_it_leaves(home):
+    model = {**spec_of()["model"], "factory": f"{__name__}:slow_normalisations", "args": {}}
+    rules = {"layers": [{"match": "layer3", "ratio": 0.25}], "align": 2}
+    tune = {"dataFraction": 1, "epochs": 1, "learningRate": 0.02}
+    spec = spec_of(model=model, pruning=rules, fineTune=tune)
+    pretrain = home.unit(Stage.PRETRAIN, spec)
+    upstream = {"preflight": home.unit(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})}
+    unit = home.unit(Stage.ROUND, spec, upstream=upstream, round={"number": 1, "share": 1})
+    net = checkpoint.from_bytes(home.store.unit_file(unit, "checkpoint"))
+    layers = [layer for layer in net.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
+    left = [layer._mean.numpy() for layer in layers]
+    recalibrate(net, load_data(stage_input(Stage.ROUND, spec, "unused").spec.data).train, 100, 64, seed=1)
+    for mean, layer in zip(left, layers, strict=True):
+        assert np.abs(mean - layer._mean.numpy()).max() < 0.1 * np.sqrt(layer._variance.numpy()).max()
 
 
 def test_a_diverging_round_commits_nothing(home, ready):

@@ -178,6 +178,8 @@ def _fine_tune(
         context.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{settings.epochs}", latest)
 
     def on_epoch(epoch: int, loss: float) -> None:
+        # few steps do not bring slow running averages (MobileNetV3: momentum 0.99) to the new weights
+        recalibrate(state.net, splits.train, _REPAIR_BATCHES, _REPAIR_BATCH_SIZE, seed)
         metrics.append(evaluate(state.net, splits.eval, spec.evaluation))
 
     losses = train(
