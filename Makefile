@@ -18,7 +18,7 @@ demo: setup ## prune, convert, measure and report a digits recogniser (about 5 m
 	$(BIN)/secateur run examples/digits.yaml --home .secateur/demo
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: setup lint types imports generated fast-tests ## what must pass before each commit (under 2 minutes)
 

@@ -211,7 +211,7 @@ def test_curves_hold_every_point_that_allocation_can_use(home, preflight, sensit
     assert max(worst.values()) > 0.1
 
 
-def test_finished_points_are_not_measured_again(home, preflight):
+def test_finished_points_are_not_measured_again(home, preflight, sensitivity):
     folder = next((home.folder / "store" / "points").iterdir())
     files = sorted(path for path in folder.iterdir() if "@" in path.name)
     files[0].unlink()  # lost

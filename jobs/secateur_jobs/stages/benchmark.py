@@ -34,7 +34,7 @@ _ACCURACY_SHARE = 0.3
 def run(context: StageContext) -> StageOutcome:
     """Measure every benchmark of the spec; commits the timed runs as ``samples-0``, ``samples-1``, ..."""
     spec = context.request.spec
-    context.progress(1, "load the data")
+    context.progress(0, "load the data")
     made = context.store.unit_json(context.upstream("convert"), "manifest", Manifest)
     toolchain.require([t for t in spec.convert if any(t.format is b.format for b in spec.benchmark)])
     dataset = load_data(spec.data).eval
