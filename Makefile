@@ -14,7 +14,7 @@ setup: ## make .venv and .venv-lite
 	@environments/setup.sh main
 	@environments/setup.sh lite
 
-demo: setup ## prune, convert, measure and report a digits recogniser (about 5 minutes)
+demo: setup ## prune, convert, measure and report a digits recogniser (about 3 minutes)
 	$(BIN)/secateur run examples/digits.yaml --home .secateur/demo
 
 test: setup ## all tests
