@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,26 +63,33 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     before: dict[str, File] = {}
     while True:
         process = user.start(file)
-        try:
-            out, err = process.communicate(timeout=4.0 + 4.0 * dice.random() + len(stops))
-        except subprocess.TimeoutExpired:
+        if _is_at_a_moment_to_stop(process, user, len(before) if stops else -1, dice.random()):
             kill = len(stops) % 3 != 2  # each third time it is Ctrl-C
             process.kill() if kill else process.send_signal(2)
-            stops.append(ended(process).code)
-            now = committed(user)
-            assert {name: now.get(name) for name in before} == before, "finished work was done again"
-            before = now
-            continue
-        done = Ended(process.returncode, out, err)
-        break
+        done, now = ended(process), committed(user)
+        assert {name: now.get(name) for name in before} == before, "finished work was done again"
+        before = now
+        if done.code not in (-9, 130):
+            break
+        stops.append(done.code)
     assert len(stops) >= 3
-    assert set(stops) <= {-9, 130}
     assert done.code == 0, done.err
-    now = committed(user)
-    assert {name: now.get(name) for name in before} == before
     assert set(now) - _reports(now) == set(committed(other)) - _reports(committed(other))
     assert models(user) == models(other)
     _same_course(done, expected)
+
+
+def _is_at_a_moment_to_stop(
+    process: subprocess.Popen[str], user: User, committed_before: int, more_seconds: float
+) -> bool:
+    """Wait until something more was committed, and then up to a second; False if the run ended meanwhile."""
+    while process.poll() is None and len(committed(user)) <= committed_before:
+        time.sleep(0.02)
+    try:
+        process.wait(timeout=more_seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def _reports(names: dict[str, File]) -> set[str]:
