@@ -78,18 +78,9 @@ def _affine(block: Block, op: Op, like: str, width: int) -> list[Op]:
     """Give a normalisation the Scale and Bias that it lacks; return the ops that make them."""
     made = []
     for parameter, value in (("Scale", 1.0), ("Bias", 0.0)):
-        if p.arguments(op.inputs, parameter):
-            continue
-        new = block.vars.add()
-        new.CopyFrom(p.variable(block, like))
-        new.name = f"{p.all_arguments(op.outputs)[0]}.{parameter.lower()}"
-        new.persistable = False
-        del new.type.dense_tensor.tensor.dims[:]
-        new.type.dense_tensor.tensor.dims.append(width)
-        for slot in [slot for slot in op.inputs if slot.parameter == parameter]:
-            op.inputs.remove(slot)
-        op.inputs.add(parameter=parameter, arguments=[new.name])
-        made.append(_constant(new.name, width, value))
+        name = p.add_input(block, op, parameter, like, [width])
+        if name is not None:
+            made.append(_constant(name, width, value))
     return made
 
 

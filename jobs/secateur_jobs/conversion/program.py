@@ -71,17 +71,33 @@ def shape(block: Block, name: str) -> list[int]:
 
 def add_output(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> None:
     """Give an op an output that it lacks: a new variable of another one's type, of the shape ``dims``."""
-    if arguments(op.outputs, parameter):
-        return
+    if not arguments(op.outputs, parameter):
+        _fill_slot(op.outputs, parameter, _new_variable(block, op, parameter, like, dims))
+
+
+def add_input(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str | None:
+    """Give an op an input that it lacks, as :func:`add_output`; return its name, None if none was lacking."""
+    if arguments(op.inputs, parameter):
+        return None
+    name = _new_variable(block, op, parameter, like, dims)
+    _fill_slot(op.inputs, parameter, name)
+    return name
+
+
+def _new_variable(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str:
     new = block.vars.add()
     new.CopyFrom(variable(block, like))
     new.name = f"{all_arguments(op.outputs)[0]}.{parameter.lower()}"
     new.persistable = False
     del new.type.dense_tensor.tensor.dims[:]
     new.type.dense_tensor.tensor.dims.extend(dims)
-    for slot in [slot for slot in op.outputs if slot.parameter == parameter]:
-        op.outputs.remove(slot)
-    op.outputs.add(parameter=parameter, arguments=[new.name])
+    return str(new.name)
+
+
+def _fill_slot(slots: Any, parameter: str, name: str) -> None:
+    for slot in [slot for slot in slots if slot.parameter == parameter]:
+        slots.remove(slot)
+    slots.add(parameter=parameter, arguments=[name])
 
 
 def stored_bytes(program: Program) -> int:
