@@ -6,15 +6,26 @@ from collections.abc import Callable
 
 from secateur_jobs.conversion import program as p
 from secateur_jobs.conversion.program import Op, Program, proto
+from secateur_jobs.runtime.child import ChildDied
 
 _MAIN_OUTPUTS = ("Out", "Y", "Output")
 
 
-def first_failing(content: bytes, converts: Callable[[bytes], bool]) -> Op | None:
+def first_failing(content: bytes, convert: Callable[[bytes], object], who: str) -> Op | None:
     """Return the operator whose addition makes the program fail to convert, by bisection over its prefixes.
 
-    ``converts`` says whether a converter takes a program. None if only the whole program fails.
+    ``convert`` raises ChildDied where the converter gives up on a program; ``who`` names it where the child
+    did not give up but was ended (Retryable). None if only the whole program fails.
     """
+
+    def converts(candidate: bytes) -> bool:
+        try:
+            convert(candidate)
+        except ChildDied as died:
+            died.raise_if_fault(who)
+            return False
+        return True
+
     program = p.parse(content)
     body = [op for op in program.blocks[0].ops if op.type not in ("feed", "fetch")]
     good, bad = 0, len(body)

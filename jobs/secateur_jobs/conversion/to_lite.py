@@ -68,16 +68,11 @@ def _located(program: bytes, exported: Exported, target: Convert, folder: Path) 
     scratch = folder / "locate"
     scratch.mkdir(exist_ok=True)
 
-    def converts(candidate: bytes) -> bool:
-        try:
-            _opt(candidate, exported, target, scratch, "prefix")
-        except ChildDied as died:
-            died.raise_if_fault(f"the conversion to {name_of(target)}")
-            return False
-        return True
+    def attempt(candidate: bytes) -> None:
+        _opt(candidate, exported, target, scratch, "prefix")
 
     try:
-        op = locate.first_failing(program, converts)
+        op = locate.first_failing(program, attempt, f"the conversion to {name_of(target)}")
     finally:
         shutil.rmtree(scratch)
     return [op.type] if op is not None else []

@@ -57,18 +57,13 @@ def _located(program: bytes, exported: Exported, folder: Path) -> str | None:
     # it looks for the parameters beside the program, whatever it is told
     shutil.copy(exported.params, scratch / "prefix.pdiparams")
 
-    def converts(candidate: bytes) -> bool:
+    def attempt(candidate: bytes) -> None:
         path = scratch / "prefix.pdmodel"
         path.write_bytes(candidate)
-        try:
-            _export(path, exported, scratch)
-        except ChildDied as died:
-            died.raise_if_fault(_WHO)
-            return False
-        return True
+        _export(path, exported, scratch)
 
     try:
-        op = locate.first_failing(program, converts)
+        op = locate.first_failing(program, attempt, _WHO)
     finally:
         shutil.rmtree(scratch)
     return op.type if op is not None else None
