@@ -44,6 +44,18 @@ class Reason(str, Enum):
     RETRYING = "Retrying"
     SUSPENDED = "Suspended"
     RESUMED = "Resumed"
+    # waiting for the cluster; the message names the remedy
+    QUEUE_WAITING = "QueueWaiting"
+    POD_STARTING = "PodStarting"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    VOLUME_MISSING = "VolumeMissing"
+    SECRET_MISSING = "SecretMissing"
+    POD_REFUSED = "PodRefused"
+    JOB_REFUSED = "JobRefused"
+    NODE_LOST = "NodeLost"
+    EVICTED = "Evicted"
+    OUT_OF_MEMORY = "OutOfMemory"
     # ended well
     DONE = "Done"
     CONSTRAINTS_MET = "ConstraintsMet"

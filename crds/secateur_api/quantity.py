@@ -8,6 +8,8 @@ PERCENT = r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$"
 DURATION = r"^([0-9]+(\.[0-9]+)?(h|ms|us|m|s))+$"
 BYTES = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|k|M|G)?$"
 COUNT = r"^[0-9]+(\.[0-9]+)?(k|M|G|T)?$"
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+"""Kubernetes quantity of CPU or memory."""
 FACTOR = r"^[0-9]+(\.[0-9]+)?x$"
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}

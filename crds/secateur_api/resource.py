@@ -118,6 +118,9 @@ _EXAMPLES: dict[str, str] = {
     "min": "a factor such as '1.3x'",
     "wallClock": "a duration such as '6h' or '90m'",
     "sha256": "64 hexadecimal digits in lower case",
+    "cpu": "a CPU quantity such as '2' or '500m'",
+    "memory": "a memory quantity such as '4Gi'",
+    "gpuWait": "a duration such as '10m'",
     "name": "letters, digits, '-' (metadata.name: lower case, at most 52)",
     "device": "local-x86",
 }

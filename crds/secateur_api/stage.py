@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from enum import Enum, IntEnum
+from enum import IntEnum
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -23,29 +23,20 @@ from pydantic import Field
 from secateur_api.base import Contract
 from secateur_api.results import StageOutcome
 from secateur_api.spec import PruningJobSpec
+from secateur_api.stage_names import Stage as Stage
 
 INPUT_VARIABLE = "SECATEUR_INPUT"
 TERMINATION_VARIABLE = "SECATEUR_TERMINATION_LOG"
 TERMINATION_DEFAULT = "/dev/termination-log"
 TERMINATION_LIMIT = 2048
 SHARD_VARIABLE = "JOB_COMPLETION_INDEX"
+RECALL_VARIABLE = "SECATEUR_RECALL"
+"""Set to 1: only say again what the store holds of this unit, do no work; not there is a retryable fault."""
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """File name of a unit's ``checkpoint``."""
-
-
-class Stage(str, Enum):
-    """The stages, in the order in which a job runs them."""
-
-    PRETRAIN = "pretrain"
-    PREFLIGHT = "preflight"
-    SENSITIVITY = "sensitivity"
-    ROUND = "round"
-    CONVERT = "convert"
-    BENCHMARK = "benchmark"
-    REPORT = "report"
 
 
 class ExitCode(IntEnum):

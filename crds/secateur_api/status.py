@@ -35,6 +35,10 @@ class CurrentStage(Contract):
     started_at: str
     not_before: str | None = None
     """A retry waits until then."""
+    recall: bool = False
+    """Its Job only reads the finished result from the store, because the pod was gone before it was read."""
+    on_cpu: bool = False
+    """No GPU came free within ``gpuWait``: it runs on the CPU."""
 
 
 class JobProgress(Contract):

@@ -44,7 +44,7 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     try:
         resources.apply(job)
         current = _read(home, name)
-        if start.next_run(current) is None and _is_worth_another_run(current):
+        if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
             current = _read(home, name)
         eager = start.without_wait(current.status)
@@ -63,7 +63,7 @@ def run(
     command: Sequence[str] = STAGE_COMMAND,
 ) -> Ending:
     """Reconcile a submitted job until it ends, is suspended, or a signal asks to stop. Raises HomeError."""
-    if job.status.phase.is_final and start.next_run(job) is None:
+    if job.status.phase.is_final and start.next_run(job, home.defaults) is None:
         return Ending(job)
     return asyncio.run(_run(home, Key(job.metadata.namespace, job.metadata.name), watch, command))
 

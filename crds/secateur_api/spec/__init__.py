@@ -1,8 +1,9 @@
 """The spec of a PruningJob: what a user asks for. Field docs become the CRD's descriptions."""
 
+from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
-from secateur_api.spec.job import Budget, Code, PruningJobSpec
+from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
 from secateur_api.spec.model import Data, DType, Evaluation, Goal, InputSpec, Model, Pretrain, Weights
 from secateur_api.spec.pruning import (
     Distillation,
@@ -20,6 +21,8 @@ from secateur_api.spec.types import BUILT_IN_CRITERIA
 
 __all__ = [
     "BUILT_IN_CRITERIA",
+    "MUTABLE",
+    "STORE_MOUNT",
     "Backend",
     "Benchmark",
     "Budget",
@@ -38,6 +41,7 @@ __all__ = [
     "LayerRule",
     "Metric",
     "Model",
+    "PodTemplate",
     "Pretrain",
     "Protect",
     "Pruning",
@@ -45,6 +49,8 @@ __all__ = [
     "Schedule",
     "Sensitivity",
     "SensitivityMode",
+    "StageResources",
+    "Store",
     "Target",
     "Weights",
 ]

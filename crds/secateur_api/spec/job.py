@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from secateur_api.base import Contract, Rule
+from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
 from secateur_api.spec.model import Data, Evaluation, Model
@@ -31,6 +32,9 @@ class Code(Contract):
     sha256: Sha256
     """SHA-256 of the file (of a folder: of its sorted Python files)."""
 
+
+MUTABLE = ("suspend", "budget", "resources", "queue", "template")
+"""Fields of the spec that may change while a job runs; they count from the next Job on."""
 
 _DEFAULT_CONVERT = [
     Convert(format=Format.PADDLE_LITE, backend=Backend.ARM),
@@ -75,7 +79,15 @@ class PruningJobSpec(Contract):
     code: Code | None = None
     """User code beside the image."""
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Image of the stage pods (cluster only), built FROM Secateur's."""
+    """Image of the stage pods, built FROM Secateur's; absent: the operator's. Cluster only, as all below."""
+    store: Store | None = None
+    """Where artifacts go; absent: the operator's default."""
+    resources: Annotated[list[StageResources], Field(max_length=8)] = [StageResources()]
+    """What the pods of each stage ask for."""
+    queue: ObjectReference | None = None
+    """Kueue LocalQueue that the job's pods wait in."""
+    template: PodTemplate | None = None
+    """Overrides of the stage pods."""
     suspend: bool = False
     """Stop running stages and wait."""
 

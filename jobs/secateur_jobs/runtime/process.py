@@ -17,6 +17,7 @@ from secateur_api.conditions import Reason
 from secateur_api.results import StageOutcome
 from secateur_api.stage import (
     INPUT_VARIABLE,
+    RECALL_VARIABLE,
     SHARD_VARIABLE,
     TERMINATION_DEFAULT,
     TERMINATION_LIMIT,
@@ -30,7 +31,7 @@ from secateur_api.stage import (
 )
 from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
+from secateur_jobs.runtime.errors import InvalidInput, Retryable, StageError, from_os_error
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.runtime.toolchain import toolchain
 
@@ -89,6 +90,8 @@ def _do(request: StageInput, unit: str) -> StageSummary:
     done = store.result(unit)
     if done is not None:
         return done.summary.model_copy(update={"reused": True})
+    if os.environ.get(RECALL_VARIABLE):
+        raise Retryable(Reason.KILLED, f"{store.uri} holds no result of {unit}; the work is to be done again")
     scratch = Path(tempfile.mkdtemp(prefix=f"secateur-{request.stage.value}-"))
     try:
         context = StageContext(request=request, store=store, unit=unit, scratch=scratch)

@@ -65,3 +65,8 @@ def _truth(value: bool) -> Truth:
 def since(status: PruningJobStatus, kind: ConditionType) -> str | None:
     """Return since when a condition has been as it is."""
     return next((c.last_transition_time for c in status.conditions if c.type is kind), None)
+
+
+def reason(status: PruningJobStatus, kind: ConditionType) -> str | None:
+    """Return why a condition is as it is."""
+    return next((c.reason for c in status.conditions if c.type is kind), None)

@@ -18,10 +18,11 @@ from secateur_operator.domain import (
     rounds,
     stages,
     start,
+    waiting,
 )
 from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
 from secateur_operator.domain.naming import child_name
-from secateur_operator.domain.observed import JobState, Observed, ObservedJob
+from secateur_operator.domain.observed import JobState, Observed, ObservedJob, Trouble
 from secateur_operator.domain.plan import resolved_spec, stage_job
 from secateur_operator.domain.retries import Failure
 from secateur_operator.domain.times import moment_of, seconds_between, stamp
@@ -30,6 +31,12 @@ from secateur_operator.domain.times import moment_of, seconds_between, stamp
 def decide(observed: Observed, now: datetime) -> Decision:
     """Decide one pass. Pure; calling it again with what it led to changes nothing more."""
     return _Pass(observed, now).run()
+
+
+_NO_STORE = (
+    "spec.store: a store is required, because the operator has no default store; "
+    "name a claim of this namespace, or a uri such as 's3://bucket/prefix'"
+)
 
 
 class _Pass:
@@ -43,17 +50,23 @@ class _Pass:
         self.events: list[Event] = []
 
     def run(self) -> Decision:
-        run = start.next_run(self.job)
+        run = start.next_run(self.job, self.observed.defaults)
         if run is not None:
-            self.status = start.begun(self.job, run, self.now)
+            self.status = start.begun(self.job, run, self.now, self.observed.defaults)
             self._say(Reason.QUEUED, f"run {run} starts")
+        else:
+            self.status = start.moved(self.status, self.observed.defaults)
         if self.status.phase.is_final:
             self._see_generation()
             return self._decision(*self._garbage(keep=None))
+        if run is None and self.status.observed_generation != self.job.metadata.generation:
+            self.status = start.refreshed(self.job, self.status)
         if self.job.spec.suspend:
             return self._suspend()
         self._resume()
         spec = resolved_spec(self.status)
+        if spec.store is None:
+            return self._fail(Failure(Reason.INVALID_SPEC.value, _NO_STORE, retryable=False))
         if deadline.seconds_left(spec, self.status, self.now) <= 0:
             budget = f"budget.wallClock of {spec.budget.wall_clock} is spent{self._during()}"
             return self._fail(Failure(Reason.BUDGET_EXCEEDED.value, budget, retryable=False))
@@ -71,11 +84,11 @@ class _Pass:
         if child.state.is_active:
             return self._watch(spec, child)
         if child.state is JobState.FAILED:
-            return self._failed(spec, current, retries.failure_of(child))
+            return self._failed(spec, current, retries.failure_of(child), child.tries)
         summaries = record.summaries_of(current, child)
         if isinstance(summaries, Failure):
-            return self._failed(spec, current, summaries)
-        self.status = record.finished(spec, self.status, child, summaries, self.observed.store, self.now)
+            return self._unread(spec, current, summaries)
+        self.status = record.finished(spec, self.status, child, summaries, self.now)
         self._say_finished(current)
         return self._next(spec)
 
@@ -100,36 +113,66 @@ class _Pass:
         if current.not_before is not None and moment_of(current.not_before) > self.now:
             wait = (moment_of(current.not_before) - self.now).total_seconds()
             return self._decision(*self._garbage(keep=current.job), requeue_after=wait)
-        self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
-        create = Create(stage_job(self.job, self.status, current, self.observed.store))
-        return self._decision(
-            *self._garbage(keep=current.job), create, requeue_after=self._until_deadline(spec)
-        )
+        if not self._was_refused():
+            self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
+        left = self._until_deadline(spec)
+        create = Create(stage_job(self.job, self.status, current, left))
+        return self._decision(*self._garbage(keep=current.job), create, requeue_after=left)
+
+    def _was_refused(self) -> bool:
+        """Whether the last try to create this Job was refused: that stays said until one succeeds."""
+        reason = conditions.reason(self.status, ConditionType.RECONCILING)
+        return reason == Reason.JOB_REFUSED and self.status == self.job.status
 
     def _watch(self, spec: PruningJobSpec, child: ObservedJob) -> Decision:
         current = self.status.stage
         if current is None:
             raise ValueError("no stage is under way")
+        if waiting.gives_up_gpu(spec, current, child, self.now):
+            return self._to_cpu(spec, current)
         self.status = self.status.model_copy(update={"progress": progress.of_job(child)})
-        self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
-        return self._decision(*self._garbage(keep=current.job), requeue_after=self._until_deadline(spec))
+        trouble = child.trouble
+        if trouble is None:
+            self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
+        else:
+            self._in_trouble(spec, current, trouble)
+        look = waiting.look_again(spec, current, child)
+        return self._decision(
+            *self._garbage(keep=current.job), requeue_after=min(look, self._until_deadline(spec))
+        )
 
-    def _failed(self, spec: PruningJobSpec, current: CurrentStage, failure: Failure) -> Decision:
+    def _in_trouble(self, spec: PruningJobSpec, current: CurrentStage, trouble: Trouble) -> None:
+        message = f"{_title(current)}: {trouble.message}"
+        if conditions.reason(self.job.status, ConditionType.RECONCILING) != trouble.reason:
+            self._say(trouble.reason, message, warning=trouble.reason not in waiting.HARMLESS)
+        self._running(spec, trouble.reason, message)
+
+    def _to_cpu(self, spec: PruningJobSpec, current: CurrentStage) -> Decision:
+        again = self._again(current, current.attempt + 1, on_cpu=True)
+        self._say(
+            Reason.UNSCHEDULABLE, f"{_title(current)}: no GPU came free in time; it runs on the CPU", True
+        )
+        return self._create(spec, again)
+
+    def _unread(self, spec: PruningJobSpec, current: CurrentStage, failure: Failure) -> Decision:
+        """The work is done, but its message is lost: read the result from the store, never guess."""
+        if current.recall:
+            return self._failed(spec, current, failure)
+        self._say(Reason.RETRYING, f"{_title(current)}: {failure.message}; reading it from the store", True)
+        return self._create(spec, self._again(current, current.attempt, recall=True))
+
+    def _failed(
+        self, spec: PruningJobSpec, current: CurrentStage, failure: Failure, tries: int = 1
+    ) -> Decision:
         if not failure.retryable:
             return self._fail(failure, current)
-        if current.attempt > spec.budget.retries:
-            tried = f"{failure.reason}: {failure.message}; tried {current.attempt} times"
+        tried_times = current.attempt - 1 + tries
+        if tried_times > spec.budget.retries:
+            tried = f"{failure.reason}: {failure.message}; tried {tried_times} times"
             return self._fail(Failure(Reason.RETRIES_EXHAUSTED.value, tried, False, failure.log), current)
         wait = retries.delay(current.job, current.attempt)
-        attempt = current.attempt + 1
-        number = current.round.number if current.round else None
-        again = current.model_copy(
-            update={
-                "attempt": attempt,
-                "job": self._name(current.name, number, attempt),
-                "not_before": stamp(self.now + timedelta(seconds=wait)),
-            }
-        )
+        attempt = current.attempt + tries
+        again = self._again(current, attempt, not_before=stamp(self.now + timedelta(seconds=wait)))
         message = (
             f"{_title(current)}: {failure.reason}: {failure.message}; "
             f"attempt {attempt} of {spec.budget.retries + 1} in {wait:.0f} s"
@@ -138,6 +181,14 @@ class _Pass:
         self._running(spec, Reason.RETRYING, message)
         self._say(Reason.RETRYING, message, warning=True)
         return self._decision(requeue_after=wait)
+
+    def _again(self, current: CurrentStage, attempt: int, **changes: object) -> CurrentStage:
+        """Return the current stage's next try: another Job of another name."""
+        number = current.round.number if current.round else None
+        recall = bool(changes.get("recall", False))
+        name = self._name(current.name, number, attempt, recall)
+        wanted = {"attempt": attempt, "job": name, "recall": False, "not_before": None, **changes}
+        return current.model_copy(update=wanted)
 
     # ---- ends ----
 
@@ -223,9 +274,9 @@ class _Pass:
         if self.status.observed_generation != self.job.metadata.generation:
             self.status = self.status.model_copy(update={"observed_generation": self.job.metadata.generation})
 
-    def _name(self, stage: Stage, number: int | None, attempt: int) -> str:
+    def _name(self, stage: Stage, number: int | None, attempt: int, recall: bool = False) -> str:
         meta = self.job.metadata
-        return child_name(meta.name, meta.uid, self.status.run, stage, number, attempt)
+        return child_name(meta.name, meta.uid, self.status.run, stage, number, attempt, recall)
 
     def _until_deadline(self, spec: PruningJobSpec) -> float:
         return max(0.0, deadline.seconds_left(spec, self.status, self.now))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from secateur_api import PruningJob
+from secateur_api.conditions import Reason
+from secateur_api.spec import Store
 
 
 class JobState(str, Enum):
@@ -41,6 +43,15 @@ class ObservedShard:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why a Job does not get on, or did not: something of the cluster that a person can act on."""
+
+    reason: Reason
+    message: str
+    """What, where, and the remedy."""
+
+
+@dataclass(frozen=True)
 class ObservedJob:
     """One Job of a PruningJob."""
 
@@ -49,8 +60,23 @@ class ObservedJob:
     run: int
     state: JobState
     shards: tuple[ObservedShard, ...]
+    created_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    tries: int = 1
+    """How often it tried by itself, this time included (the cluster's Jobs retry their pods)."""
+    trouble: Trouble | None = None
+    """The trouble that it is in, or that it failed of."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the place gives a job where its spec is silent."""
+
+    store: Store | None
+    image: str | None = None
+    forced: bool = False
+    """The place's store counts, whatever the spec says (a run on one machine)."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +85,8 @@ class Observed:
 
     job: PruningJob
     children: tuple[ObservedJob, ...]
-    store: str
-    """fsspec URI of the artifact store."""
+    """At least the current stage's Job and every Job that is active."""
+    defaults: Defaults
 
     def child(self, name: str) -> ObservedJob | None:
         """Return the Job of that name, if it was seen."""

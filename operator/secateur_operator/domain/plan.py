@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from secateur_api import PruningJob, PruningJobSpec, PruningJobStatus, Stage, StageInput
+from secateur_api.spec import Budget, StageResources, Store
 from secateur_api.stage import Upstream
 from secateur_api.status import CurrentStage
 from secateur_operator.domain import judge
@@ -25,6 +26,14 @@ class StageJob:
     round: int | None
     attempt: int
     input: StageInput
+    spec: PruningJobSpec
+    """The resolved spec, with what only the cluster reads (the stage is not told that part)."""
+    deadline_seconds: float
+    """What is left of the budget; not part of the Job's identity."""
+    recall: bool = False
+    """It only reads the finished result from the store."""
+    on_cpu: bool = False
+    """It runs on the CPU, whatever ``spec.resources`` says."""
 
     @property
     def stage(self) -> Stage:
@@ -52,8 +61,11 @@ def resolved_spec(status: PruningJobStatus) -> PruningJobSpec:
     return PruningJobSpec.model_validate(status.resolved_spec)
 
 
-def stage_job(job: PruningJob, status: PruningJobStatus, current: CurrentStage, store: str) -> StageJob:
+def stage_job(
+    job: PruningJob, status: PruningJobStatus, current: CurrentStage, deadline_seconds: float
+) -> StageJob:
     """Build the Job of the current stage."""
+    spec = resolved_spec(status)
     return StageJob(
         name=current.job,
         owner=job.metadata.name,
@@ -62,18 +74,40 @@ def stage_job(job: PruningJob, status: PruningJobStatus, current: CurrentStage, 
         run=status.run,
         round=current.round.number if current.round else None,
         attempt=current.attempt,
-        input=_stage_input(job.metadata.name, status, current, store),
+        input=_stage_input(job.metadata.name, spec, status, current),
+        spec=spec,
+        deadline_seconds=deadline_seconds,
+        recall=current.recall,
+        on_cpu=current.on_cpu,
     )
 
 
-def _stage_input(name: str, status: PruningJobStatus, current: CurrentStage, store: str) -> StageInput:
-    spec = resolved_spec(status)
+def store_of(spec: PruningJobSpec) -> Store:
+    """Return the store of a resolved spec."""
+    if spec.store is None:
+        raise ValueError("the spec is not resolved: it has no store")
+    return spec.store
+
+
+_CLUSTER_ONLY: dict[str, object] = {
+    "store": None,
+    "image": None,
+    "queue": None,
+    "template": None,
+    "resources": [StageResources()],
+    "budget": Budget(),
+}
+
+
+def _stage_input(
+    name: str, spec: PruningJobSpec, status: PruningJobStatus, current: CurrentStage
+) -> StageInput:
     verdict = judge.verdict(spec, status).to_wire() if current.name is Stage.REPORT else None
     return StageInput(
         job=name,
         stage=current.name,
-        spec=spec,
-        store=store,
+        spec=spec.model_copy(update=_CLUSTER_ONLY),
+        store=store_of(spec).stage_uri,
         upstream=_upstream(status),
         shards=spec.sensitivity.shards if current.name is Stage.SENSITIVITY else 1,
         round=current.round,

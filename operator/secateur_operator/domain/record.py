@@ -11,6 +11,7 @@ from secateur_api.stage import CHECKPOINT_FILE, unit_path
 from secateur_api.status import ArtifactStatus, CurrentStage, FinishedStage, RoundStatus
 from secateur_operator.domain import rounds
 from secateur_operator.domain.observed import ObservedJob
+from secateur_operator.domain.plan import store_of
 from secateur_operator.domain.retries import Failure, summary_of
 from secateur_operator.domain.times import stamp
 
@@ -38,7 +39,6 @@ def finished(
     status: PruningJobStatus,
     job: ObservedJob,
     summaries: list[StageSummary],
-    store: str,
     now: datetime,
 ) -> PruningJobStatus:
     """Return the status with the current stage recorded as finished."""
@@ -68,7 +68,8 @@ def finished(
     if outcome.benchmark is not None:
         update["benchmarks"] = outcome.benchmark.benchmarks
     recorded = status.model_copy(update=update)
-    return recorded.model_copy(update={"artifacts": _artifacts(recorded, summaries[0], store)})
+    artifacts = _artifacts(recorded, summaries[0], store_of(spec).public_uri)
+    return recorded.model_copy(update={"artifacts": artifacts})
 
 
 def _round(

@@ -37,6 +37,9 @@ def delay(identity: str, attempt: int) -> float:
 def failure_of(job: ObservedJob) -> Failure:
     """Explain a failed Job by its worst shard: what cannot be helped by another attempt comes first."""
     failures = [_explain(shard) for shard in job.shards if shard.state is JobState.FAILED]
+    if job.trouble is not None and all(failure.retryable for failure in failures):
+        log = next((failure.log for failure in failures if failure.log), None)
+        return Failure(job.trouble.reason.value, job.trouble.message, True, log)
     if not failures:
         return Failure(Reason.KILLED.value, "the Job failed and left no trace of a process", True)
     return min(failures, key=lambda failure: failure.retryable)

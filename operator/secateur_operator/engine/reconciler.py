@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from secateur_api import InvalidResource, PruningJob, parse_job
+from secateur_api.conditions import Reason
 from secateur_operator.domain.decide import decide
 from secateur_operator.domain.decision import Action, Create, Decision, Event
-from secateur_operator.domain.invalid import refuse
+from secateur_operator.domain.invalid import refuse, with_refusal
 from secateur_operator.domain.observed import Observed
-from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Resource
+from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Refused, Resource
 
 log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 20.0
+"""After a Job was refused, it is tried again so often."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,14 @@ class Reconciler:
         except InvalidResource as error:
             await self._refuse(key, resource, error)
             return None
-        children = await self._gateway.list_jobs(key, job.metadata.uid)
-        observed = Observed(job, tuple(children), self._gateway.store)
+        current = job.status.stage.job if job.status.stage else None
+        children = await self._gateway.list_jobs(key, job.metadata.uid, current)
+        observed = Observed(job, tuple(children), self._gateway.defaults)
         decision = decide(observed, self._clock())
-        await self._carry_out(key, job, resource.version, decision)
+        try:
+            await self._carry_out(key, job, resource.version, decision)
+        except Refused as error:
+            return await self._refused(key, job, error)
         idle = not decision.actions and not any(child.state.is_active for child in children)
         self._watcher(key, Seen(job.model_copy(update={"status": decision.status}), decision.events, idle))
         return decision.requeue_after
@@ -80,6 +88,17 @@ class Reconciler:
             await self._gateway.delete_job(key, action.name, action.uid)
         except NotFound:
             log.debug("Job %s is gone already", action.name)
+
+    async def _refused(self, key: Key, job: PruningJob, error: Refused) -> float:
+        """Say that the cluster refused the Job; it is tried again, in case that the cause goes."""
+        resource = await self._gateway.get(key)
+        status = with_refusal(parse_job(resource.document), str(error), self._clock())
+        if status is not None:
+            await self._gateway.apply_status(key, status, resource.version)
+            event = Event("Warning", Reason.JOB_REFUSED.value, status.message)
+            await self._gateway.event(key, job.metadata.uid, event)
+            log.warning("%s/%s: %s", *key, status.message)
+        return REFUSED_SECONDS
 
     async def _refuse(self, key: Key, resource: Resource, error: InvalidResource) -> None:
         status = refuse(resource.document, error, self._clock())

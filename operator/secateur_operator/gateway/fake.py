@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from secateur_api import PruningJobStatus
+from secateur_api.spec import Store
 from secateur_operator.domain.decision import Event
-from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
+from secateur_operator.domain.observed import Defaults, JobState, ObservedJob, ObservedShard
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Resource
@@ -44,7 +45,7 @@ class FakeCluster:
 
     script: Script
     now: datetime
-    store: str = "memory://store"
+    defaults: Defaults = field(default_factory=lambda: Defaults(Store(uri="memory://store")))
     versions_back: Callable[[], int] = lambda: 0
     """How old the next read is, in versions."""
     cut_after: int | None = None
@@ -125,7 +126,7 @@ class FakeCluster:
             self._store_version(key, {**document, "status": wire})
         self._written()
 
-    async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
+    async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
         listing = self._listings[max(0, len(self._listings) - 1 - self.versions_back())]
         return [seen for owner, seen in listing if owner == key]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from secateur_api import PruningJobStatus
 from secateur_operator.domain.decision import Event
-from secateur_operator.domain.observed import ObservedJob
+from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
 
 
@@ -48,12 +48,20 @@ class Transient(GatewayError):
     """It may work later: a time-out, a refusal for load, a full disk."""
 
 
+class Refused(GatewayError):
+    """It is refused for what it says: trying the same again cannot help. The message says why."""
+
+
+class NotLeader(GatewayError):
+    """This process does not lead any more, so it writes nothing."""
+
+
 class Gateway(Protocol):
     """Reads are fresh or stale; writes carry preconditions; every call may raise GatewayError."""
 
     @property
-    def store(self) -> str:
-        """fsspec URI of the artifact store that stages use."""
+    def defaults(self) -> Defaults:
+        """What a spec that is silent gets here."""
         ...
 
     async def get(self, key: Key) -> Resource:
@@ -68,12 +76,15 @@ class Gateway(Protocol):
         """Write the status if the resource still has that version; raises Conflict, NotFound."""
         ...
 
-    async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
-        """List the Jobs that belong to the PruningJob with that uid."""
+    async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
+        """List Jobs of the PruningJob with that uid: at least ``current`` and the active ones."""
         ...
 
     async def create_job(self, job: StageJob) -> None:
-        """Create a Job; success if the same one (owner and input) is there, else raises AlreadyExists."""
+        """Create a Job; success if the same one (owner and input) is there, else raises AlreadyExists.
+
+        Raises Refused if the cluster does not take it as it is.
+        """
         ...
 
     async def delete_job(self, key: Key, name: str, uid: str) -> None:

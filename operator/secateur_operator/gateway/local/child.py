@@ -39,6 +39,7 @@ class Child:
     shards: list[Shard]
     started_at: str | None = None
     finished_at: str | None = None
+    recall: bool = False
     input_json: str = field(default="", repr=False)
 
     @classmethod
@@ -52,10 +53,11 @@ class Child:
             input_hash=job.input_hash,
             run=job.run,
             shards=[Shard() for _ in range(job.shards)],
+            recall=job.recall,
             input_json=job.input_json,
         )
         (folder / "state.json").unlink(missing_ok=True)
-        identity = {"uid": child.uid, "ownerUid": job.owner_uid, "inputHash": job.input_hash}
+        identity: dict[str, Any] = {"uid": child.uid, "ownerUid": job.owner_uid, "inputHash": job.input_hash}
         labels = {"run": job.run, "round": job.round, "attempt": job.attempt, "shards": job.shards}
         write_json(folder / "job.json", {**identity, **labels, "input": job.input.to_wire()})
         return child

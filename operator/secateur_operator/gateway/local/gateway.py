@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from secateur_api import PruningJobStatus
 from secateur_api.stage import TERMINATION_VARIABLE
 from secateur_operator.domain.decision import Event
-from secateur_operator.domain.observed import ObservedJob
+from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.local import processes
@@ -44,8 +44,8 @@ class LocalGateway:
         self._runner = Runner(self._changed, limit, command, grace)
 
     @property
-    def store(self) -> str:
-        return self._home.store
+    def defaults(self) -> Defaults:
+        return self._home.defaults
 
     async def open(self) -> None:
         """Take the home over from whoever had it before.
@@ -83,7 +83,7 @@ class LocalGateway:
         except OSError as error:
             raise self._refused("write the status", error) from None
 
-    async def list_jobs(self, key: Key, uid: str) -> list[ObservedJob]:
+    async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
         return [child.observe() for child in self._children.values() if child.owner_uid == uid]
 
     async def create_job(self, job: StageJob) -> None:

@@ -20,6 +20,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from secateur_api.spec import Store
+from secateur_operator.domain.observed import Defaults
+
 
 class HomeError(Exception):
     """The home cannot be used; the message says why in one line."""
@@ -60,9 +63,9 @@ class Home:
         os.close(self._lock)
 
     @property
-    def store(self) -> str:
-        """URI of the artifact store."""
-        return (self.path / "store").as_uri()
+    def defaults(self) -> Defaults:
+        """What jobs get here: the home's store, whatever they say."""
+        return Defaults(Store(uri=(self.path / "store").as_uri()), forced=True)
 
     def jobs(self) -> list[str]:
         """Return the names of all PruningJobs."""

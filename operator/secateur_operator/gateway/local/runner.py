@@ -13,7 +13,7 @@ from pathlib import Path
 
 from secateur_api import ExitCode, Stage, StageInput, StageSummary
 from secateur_api.conditions import Reason
-from secateur_api.stage import INPUT_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
+from secateur_api.stage import INPUT_VARIABLE, RECALL_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
 from secateur_operator.domain.observed import JobState
 from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.local import processes
@@ -132,6 +132,7 @@ def _environment(child: Child, index: int) -> dict[str, str]:
     env = {
         **os.environ,
         INPUT_VARIABLE: child.input_json,
+        RECALL_VARIABLE: "1" if child.recall else "",
         TERMINATION_VARIABLE: str(child.message(index)),
         SHARD_VARIABLE: str(index),
         "TMPDIR": str(child.scratch(index).absolute()),
