@@ -244,18 +244,20 @@ class _Pass:
     # ---- small parts ----
 
     def _garbage(self, keep: str | None) -> list[Action]:
-        """Jobs that still run and must not: of an earlier run, or any when nothing may run.
+        """Jobs that still run and must not: of an earlier run, that waits for a GPU given up, or any when
+        nothing may run.
 
         Jobs of this run that the status has moved past are left alone: a Job that looks active but is
         recorded as ended was read late.
         """
         past = {done.job for done in self.status.stages}
+        left_waiting = self.status.stage is not None and self.status.stage.on_cpu
         return [
             Delete(child.name, child.uid)
             for child in self.observed.children
             if child.state.is_active
             and child.name != keep
-            and (keep is None or child.run != self.status.run)
+            and (keep is None or child.run != self.status.run or left_waiting)
             and child.name not in past
         ]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.conditions import Reason
 from secateur_operator.domain.decide import decide
-from secateur_operator.domain.decision import Action, Create, Decision, Event
+from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
 from secateur_operator.domain.invalid import refuse, with_refusal
 from secateur_operator.domain.observed import Observed
 from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Refused, Resource
@@ -101,7 +101,12 @@ class Reconciler:
         return REFUSED_SECONDS
 
     async def _refuse(self, key: Key, resource: Resource, error: InvalidResource) -> None:
+        """Say what is wrong with the resource, and end what still runs for it."""
         status = refuse(resource.document, error, self._clock())
         if status is not None:
             await self._gateway.apply_status(key, status, resource.version)
             log.warning("%s/%s: %s", *key, status.message)
+        uid = resource.document["metadata"].get("uid", "")
+        for child in await self._gateway.list_jobs(key, uid, None):
+            if child.state.is_active:
+                await self._act(key, Delete(child.name, child.uid))
