@@ -47,6 +47,11 @@ class AlreadyExists(GatewayError):
 class Transient(GatewayError):
     """It may work later: a time-out, a refusal for load, a full disk."""
 
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """``retry_after``: seconds that the other side asks to wait, where it does."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class Refused(GatewayError):
     """It is refused for what it says: trying the same again cannot help. The message says why."""

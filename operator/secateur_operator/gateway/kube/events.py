@@ -1,0 +1,84 @@
+"""Events (events.k8s.io/v1) about PruningJobs: one object per message, counted when it is said again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from secateur_api.base import API_VERSION, GROUP, KIND
+from secateur_operator.domain.decision import Event
+from secateur_operator.gateway.kube.client import KubeClient, Object
+from secateur_operator.gateway.kube.kinds import EVENTS
+from secateur_operator.gateway.protocol import AlreadyExists, GatewayError, Key, NotFound
+
+log = logging.getLogger(__name__)
+
+CONTROLLER = f"{GROUP}/operator"
+ACTION = "Reconcile"
+NOTE_LIMIT = 1024
+"""Longest note that the API takes, in bytes."""
+
+
+class EventRecorder:
+    """Writes events; one that cannot be written is logged, for it must not hold up the work."""
+
+    def __init__(self, client: KubeClient, instance: str, clock: Callable[[], datetime]) -> None:
+        """``instance`` names this process (its pod), at most 128 characters."""
+        self._client = client
+        self._instance = instance[:128]
+        self._clock = clock
+
+    async def record(self, key: Key, uid: str, event: Event) -> None:
+        """Publish an event about a PruningJob; the same one said again raises its count."""
+        body = event_body(key, uid, event, self._instance, self._now())
+        try:
+            try:
+                await self._client.create(EVENTS, key.namespace, body)
+            except AlreadyExists:
+                await self._count(key.namespace, body["metadata"]["name"])
+        except NotFound as error:
+            log.debug("event %s of %s/%s was not written: %s", event.reason, *key, error)
+        except GatewayError as error:
+            log.warning("event %s of %s/%s was not written: %s", event.reason, *key, error)
+
+    async def _count(self, namespace: str, name: str) -> None:
+        """Raise the count of an event that is there; two writers at once may count one time too few."""
+        before = await self._client.get(EVENTS, namespace, name)
+        count = (before.get("series") or {}).get("count", 1) + 1
+        series = {"series": {"count": count, "lastObservedTime": self._now()}}
+        await self._client.merge(EVENTS, namespace, name, series)
+
+    def _now(self) -> str:
+        return self._clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def event_body(key: Key, uid: str, event: Event, instance: str, at: str) -> Object:
+    """Return the event; its name is a function of what it says, so that it exists once. Pure."""
+    digest = hashlib.sha256(f"{uid}/{event.type}/{event.reason}/{event.message}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{key.name}.{digest}", "namespace": key.namespace},
+        "eventTime": at,
+        "type": event.type,
+        "reason": event.reason,
+        "action": ACTION,
+        "note": _fitting(event.message),
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance,
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": uid,
+        },
+    }
+
+
+def _fitting(text: str) -> str:
+    """Cut a text to the limit, which counts bytes."""
+    sent = text.encode()
+    return text if len(sent) <= NOTE_LIMIT else sent[: NOTE_LIMIT - 3].decode(errors="ignore") + "..."

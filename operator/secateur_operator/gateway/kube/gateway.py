@@ -1,0 +1,185 @@
+"""The gateway over the Kubernetes API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from secateur_api import PruningJobStatus
+from secateur_api.base import API_VERSION, KIND
+from secateur_operator.domain.decision import Event
+from secateur_operator.domain.observed import Defaults, ObservedJob
+from secateur_operator.domain.plan import StageJob
+from secateur_operator.gateway.kube import hints, names, owners
+from secateur_operator.gateway.kube.children import Children
+from secateur_operator.gateway.kube.client import KubeClient, Object
+from secateur_operator.gateway.kube.events import EventRecorder
+from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
+from secateur_operator.gateway.kube.observe import observe
+from secateur_operator.gateway.protocol import AlreadyExists, Key, NotFound, NotLeader, Resource, Transient
+
+FIELD_MANAGER = "secateur"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class KubeGateway:
+    """Implements Gateway over one API server.
+
+    Whoever watches tells it what was heard (``heard_pruningjob``, ``heard_job``, ``heard_pod``) and when the
+    first listings are through (``jobs_listed``, ``pods_listed``).
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        defaults: Defaults,
+        manifest: Callable[[StageJob], Object],
+        *,
+        namespaces: tuple[str, ...] = (),
+        fence: Callable[[], bool] = lambda: True,
+        instance: str = "secateur",
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """Serve some namespaces (none given: all).
+
+        ``manifest`` builds a Job; ``fence`` says whether this process may write; ``instance`` names it.
+        """
+        self._client = client
+        self._defaults = defaults
+        self._manifest = manifest
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._fence = fence
+        self._clock = clock
+        self._hints = hints.Hints()
+        self._owners = owners.Owners()
+        self._children = Children(client, self._hints)
+        self._events = EventRecorder(client, instance, clock)
+        self._heard: asyncio.Queue[Key] = asyncio.Queue()
+
+    # ---- what the watches say ----
+
+    def heard(self, key: Key) -> None:
+        """Something may have changed: the PruningJob is looked at."""
+        self._heard.put_nowait(key)
+
+    def heard_pruningjob(self, body: Mapping[str, Any], gone: bool = False) -> None:
+        """Take over a watch event of a PruningJob; ``gone``: it was deleted."""
+        active = bool(self._hints.active_jobs(body["metadata"]["uid"]))
+        if self._owners.heard(body, gone, active):
+            self.heard(owners.key_of(body))
+
+    def heard_job(self, body: Mapping[str, Any], gone: bool = False) -> None:
+        """Take over a watch event of a Job of ours."""
+        key, name = hints.key_of(body), body["metadata"]["name"]
+        news = self._hints.job(body, gone)
+        if key is None or not news:
+            return
+        is_active = name in self._hints.active_jobs(hints.owner_uid(body) or "")
+        if is_active or self._owners.waits_for(key, name):
+            self.heard(key)
+
+    def heard_pod(self, body: Mapping[str, Any], gone: bool = False) -> None:
+        """Take over a watch event of a pod of ours."""
+        key, news = hints.key_of(body), self._hints.pod(body, gone)
+        job = (body["metadata"].get("labels") or {}).get(names.POD_JOB, "")
+        if key is not None and news and self._owners.waits_for(key, job):
+            self.heard(key)
+
+    def jobs_listed(self) -> None:
+        """Every Job that is there was heard of: from now on they are read by name."""
+        self._hints.jobs_listed = True
+
+    def pods_listed(self) -> None:
+        """Every pod that is there was heard of: from now on they are read by name."""
+        self._hints.pods_listed = True
+
+    # ---- Gateway: reads ----
+
+    @property
+    def defaults(self) -> Defaults:
+        return self._defaults
+
+    async def get(self, key: Key) -> Resource:
+        document = await self._client.get(PRUNING_JOBS, key.namespace, key.name)
+        meta = document["metadata"]
+        if meta.get("deletionTimestamp"):
+            raise NotFound(f"PruningJob {key.namespace}/{key.name} is being deleted")
+        return Resource(document, meta["resourceVersion"])
+
+    async def keys(self) -> list[Key]:
+        """Name every PruningJob that is not settled."""
+        found = []
+        for namespace in self._namespaces:
+            async for body in self._client.items(PRUNING_JOBS, namespace):
+                active = bool(self._hints.active_jobs(body["metadata"]["uid"]))
+                if active or not owners.is_settled(body):
+                    found.append(owners.key_of(body))
+        return found
+
+    async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
+        jobs = await self._children.jobs(key.namespace, uid, current)
+        return [await self._observe(job, job["metadata"]["name"] == current) for job in jobs]
+
+    async def changes(self) -> AsyncIterator[Key]:
+        while True:
+            yield await self._heard.get()
+
+    async def _observe(self, job: Object, is_current: bool) -> ObservedJob:
+        """Read what a decision needs of a Job: of one that is only to be deleted, nothing more."""
+        if not is_current:
+            return observe(job, ())
+        return observe(job, await self._children.pods(job))
+
+    # ---- Gateway: writes ----
+
+    async def apply_status(self, key: Key, status: PruningJobStatus, version: str) -> None:
+        self._may_write()
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
+            "status": status.to_wire(),
+        }
+        answer = await self._client.apply_status(PRUNING_JOBS, key.namespace, key.name, body, FIELD_MANAGER)
+        self._owners.wrote(answer)
+
+    async def create_job(self, job: StageJob) -> None:
+        manifest = self._manifest(job)
+        self._may_write()
+        try:
+            made = await self._client.create(JOBS, job.namespace, manifest)
+        except AlreadyExists:
+            await self._must_be_same(job)
+        else:
+            self._hints.job(made)
+
+    async def delete_job(self, key: Key, name: str, uid: str) -> None:
+        self._may_write()
+        await self._client.delete(JOBS, key.namespace, name, uid)
+
+    async def event(self, key: Key, uid: str, event: Event) -> None:
+        self._may_write()
+        await self._events.record(key, uid, event)
+
+    def _may_write(self) -> None:
+        if not self._fence():
+            raise NotLeader("this process does not lead any more; it writes nothing")
+
+    async def _must_be_same(self, job: StageJob) -> None:
+        """Raise unless the Job that has the name is the one that was to be created."""
+        try:
+            there = await self._client.get(JOBS, job.namespace, job.name)
+        except NotFound:
+            raise Transient(f"Job {job.name} was deleted just now") from None
+        meta = there["metadata"]
+        owner = next((one["uid"] for one in meta.get("ownerReferences") or [] if one.get("controller")), None)
+        if (owner, (meta.get("annotations") or {}).get(names.INPUT_HASH)) != (job.owner_uid, job.input_hash):
+            raise AlreadyExists(f"Job {job.name} exists with another owner or input; delete or rename it")
+        if meta.get("deletionTimestamp"):
+            raise Transient(f"Job {job.name} is still being deleted")
+        self._hints.job(there)

@@ -1,0 +1,177 @@
+"""Where to look: an index of Jobs and pods, fed by watch events.
+
+A hint may be late, or missing where a watch had a gap: the truth is what a read by that name returns. It
+replaces listing by label, which makes the API server scan a whole namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secateur_operator.gateway.kube import names
+from secateur_operator.gateway.kube.conditions import has, is_finished
+from secateur_operator.gateway.protocol import Key
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunningPods:
+    """Pods of one Job that run now."""
+
+    key: Key
+    job: str
+    """Name of the Job."""
+    pods: tuple[str, ...]
+
+
+@dataclass
+class _Pod:
+    key: Key
+    job: str
+    shape: Hashable
+    running: bool
+
+
+@dataclass
+class Hints:
+    """Answers "which ones are there, as far as was heard"."""
+
+    jobs_listed: bool = False
+    """The watch of Jobs is through its first listing."""
+    pods_listed: bool = False
+    """The watch of pods is through its first listing."""
+    _active: dict[str, dict[str, Hashable]] = field(default_factory=dict)
+    """Uid of a PruningJob -> names of its unfinished Jobs -> what was last heard of them."""
+    _pods: dict[str, dict[str, _Pod]] = field(default_factory=dict)
+    """Uid of a Job -> names of its pods."""
+
+    def job(self, body: Body, gone: bool = False) -> bool:
+        """Note what was heard of a Job; return whether it is news for a decision."""
+        owner, name = owner_uid(body), body["metadata"]["name"]
+        if owner is None:
+            return False
+        if gone:
+            self._pods.pop(body["metadata"]["uid"], None)
+            return self.forget_job(owner, name)
+        if is_finished(body):
+            self.forget_job(owner, name)
+            return True
+        shape = _job_shape(body)
+        known = self._active.setdefault(owner, {})
+        news = known.get(name) != shape
+        known[name] = shape
+        return news
+
+    def pod(self, body: Body, gone: bool = False) -> bool:
+        """Note what was heard of a pod; return whether it is news for a decision."""
+        meta = body["metadata"]
+        labels = meta.get("labels") or {}
+        job_uid, owner = labels.get(names.POD_OWNER), key_of(body)
+        if job_uid is None or owner is None:
+            return False
+        if gone:
+            return self.forget_pod(job_uid, meta["name"])
+        pod = _Pod(owner, labels.get(names.POD_JOB, ""), _pod_shape(body), _runs(body))
+        known = self._pods.setdefault(job_uid, {})
+        before = known.get(meta["name"])
+        known[meta["name"]] = pod
+        return pod.shape != (before.shape if before else _UNSEEN)
+
+    def forget_job(self, owner: str, name: str) -> bool:
+        """A Job has ended or is gone; return whether it was thought to be active."""
+        known = self._active.get(owner, {})
+        was = known.pop(name, None) is not None
+        if not known:
+            self._active.pop(owner, None)
+        return was
+
+    def forget_pod(self, job_uid: str, name: str) -> bool:
+        """A pod is gone; return whether it was known."""
+        known = self._pods.get(job_uid, {})
+        was = known.pop(name, None) is not None
+        if not known:
+            self._pods.pop(job_uid, None)
+        return was
+
+    def active_jobs(self, owner: str) -> list[str]:
+        """Name the unfinished Jobs of the PruningJob with that uid."""
+        return list(self._active.get(owner, ()))
+
+    def pods(self, job_uid: str) -> list[str]:
+        """Name the pods of the Job with that uid, ended ones included."""
+        return list(self._pods.get(job_uid, ()))
+
+    def running(self) -> list[RunningPods]:
+        """Return the pods that run now, by Job."""
+        found = []
+        for pods in self._pods.values():
+            running = {name: pod for name, pod in pods.items() if pod.running}
+            if running:
+                first = next(iter(running.values()))
+                found.append(RunningPods(first.key, first.job, tuple(running)))
+        return found
+
+
+def owner_uid(body: Body) -> str | None:
+    """Return the uid of the PruningJob that an object of ours says that it belongs to."""
+    uid: str | None = (body["metadata"].get("labels") or {}).get(names.OWNER_UID_LABEL)
+    return uid
+
+
+def key_of(body: Body) -> Key | None:
+    """Return the PruningJob that an object of ours belongs to, by its labels."""
+    meta = body["metadata"]
+    name = (meta.get("labels") or {}).get(names.JOB_LABEL)
+    return None if name is None else Key(meta["namespace"], name)
+
+
+def _job_shape(body: Body) -> Hashable:
+    """Return what a decision may depend on; the counters of ready and terminating pods are not part of it."""
+    status = body.get("status") or {}
+    return (
+        body["metadata"]["uid"],
+        bool(body["metadata"].get("deletionTimestamp")),
+        bool((body.get("spec") or {}).get("suspend")),
+        "startTime" in status,
+        bool(status.get("active")),
+        status.get("succeeded", 0),
+        status.get("failed", 0),
+        has(body, "FailureTarget"),
+    )
+
+
+def _pod_shape(body: Body) -> Hashable:
+    status = body.get("status") or {}
+    conditions = tuple(
+        (one.get("type"), one.get("status"), one.get("reason"))
+        for one in status.get("conditions") or []
+        if one.get("type") in ("PodScheduled", "DisruptionTarget", "Ready") and one.get("status") is not None
+    )
+    waits = tuple(
+        ((one.get("state") or {}).get("waiting") or {}).get("reason")
+        for one in status.get("containerStatuses") or []
+    )
+    return (
+        status.get("phase"),
+        bool(body["metadata"].get("deletionTimestamp")),
+        tuple(one for one in conditions if one not in _AS_EXPECTED),
+        tuple(one for one in waits if one not in (None, "ContainerCreating", "PodInitializing")),
+    )
+
+
+_AS_EXPECTED = (
+    ("PodScheduled", "True", None),
+    ("Ready", "True", None),
+    ("Ready", "False", "ContainersNotReady"),
+    ("Ready", "False", "PodCompleted"),
+    ("Ready", "False", "PodFailed"),
+)
+_UNSEEN = _pod_shape({"metadata": {}, "status": {"phase": "Pending"}})
+"""A pod that was just made: there is nothing to decide about it yet."""
+
+
+def _runs(body: Body) -> bool:
+    return (body.get("status") or {}).get("phase") == "Running"

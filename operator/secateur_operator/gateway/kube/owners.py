@@ -1,0 +1,71 @@
+"""Which PruningJobs have work left, and which Job each is at: so that news of others cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from secateur_api.base import RUN_ANNOTATION
+from secateur_api.conditions import Phase
+from secateur_operator.gateway.protocol import Key
+
+Body = Mapping[str, Any]
+
+
+class Owners:
+    """What was last heard of each PruningJob that is not settled."""
+
+    def __init__(self) -> None:
+        self._current: dict[Key, str | None] = {}
+        self._written: dict[Key, str] = {}
+
+    def heard(self, body: Body, gone: bool = False, active: bool = False) -> bool:
+        """Note a PruningJob; return whether it is worth a pass.
+
+        ``active``: one of its Jobs is thought to run. The echo of our own write is not worth one.
+        """
+        key = key_of(body)
+        echo = self._written.get(key) == body["metadata"].get("resourceVersion")
+        if gone or is_settled(body):
+            self._current.pop(key, None)
+            self._written.pop(key, None)
+            return active and not gone and not echo
+        self._current[key] = current_job(body)
+        return not echo
+
+    def wrote(self, body: Body) -> None:
+        """Note what the API server answered to our own write of a status."""
+        self.heard(body)
+        self._written[key_of(body)] = body["metadata"]["resourceVersion"]
+
+    def waits_for(self, key: Key, job: str) -> bool:
+        """Whether a PruningJob is at that Job."""
+        return self._current.get(key) == job
+
+
+def key_of(body: Body) -> Key:
+    """Return a PruningJob's key."""
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def current_job(body: Body) -> str | None:
+    """Return the name of the Job that a PruningJob is at."""
+    stage = (body.get("status") or {}).get("stage") or {}
+    name: str | None = stage.get("job")
+    return name
+
+
+def is_settled(body: Body) -> bool:
+    """Whether nothing is to be done for a PruningJob until it is changed.
+
+    It has ended and was not changed or asked to run again since, or it is being deleted.
+    """
+    meta, status = body["metadata"], body.get("status") or {}
+    if meta.get("deletionTimestamp"):
+        return True
+    asked = str((meta.get("annotations") or {}).get(RUN_ANNOTATION, ""))
+    return (
+        status.get("phase") in (Phase.SUCCEEDED.value, Phase.FAILED.value)
+        and status.get("observedGeneration") == meta.get("generation")
+        and not (asked.isdecimal() and int(asked) > status.get("run", 0))
+    )
