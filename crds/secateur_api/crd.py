@@ -8,18 +8,30 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from secateur_api.base import GROUP, KIND, VERSION, Contract
-from secateur_api.spec import PruningJobSpec
+from secateur_api.conditions import Phase
+from secateur_api.spec import MUTABLE, PruningJobSpec
 from secateur_api.status import PruningJobStatus
 
-_COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("Phase", "string", ".status.phase"),
-    ("Stage", "string", ".status.stage.name"),
-    ("Round", "integer", ".status.stage.round.number"),
-    ("Metric", "number", ".status.rounds[-1:].outcome.numbers.metric"),
-    ("Drop", "number", ".status.rounds[-1:].outcome.drop"),
-    ("MACs cut", "number", ".status.rounds[-1:].outcome.cutMacs"),
-    ("Speed-up", "number", ".status.benchmarks[0].speedup"),
-    ("Age", "date", ".metadata.creationTimestamp"),
+_COLUMNS: tuple[tuple[str, str, str, int], ...] = (
+    # name, type, path, priority (1: only with -o wide)
+    ("Phase", "string", ".status.phase", 0),
+    ("Stage", "string", ".status.stage.name", 0),
+    ("Round", "integer", ".status.printed.round", 0),
+    ("Progress", "string", ".status.printed.progress", 0),
+    ("Metric", "string", ".status.printed.metric", 0),
+    ("Drop", "string", ".status.printed.drop", 0),
+    ("MACs cut", "string", ".status.printed.macsCut", 0),
+    ("Speed-up", "string", ".status.printed.speedup", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Message", "string", ".status.message", 1),
+)
+_LIST_KEYS = {"conditions": ["type"]}
+"""Lists whose entries are told apart by a field, so that several writers can share them."""
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
+_RUNNING = (Phase.PENDING, Phase.RUNNING)
+FROZEN_MESSAGE = (
+    "cannot change while the job runs; set spec.suspend to true, wait for phase Suspended, then change it; "
+    "or delete the job"
 )
 _DROP = ("title", "additionalProperties", "$defs", "const", "discriminator")
 
@@ -49,7 +61,8 @@ def crd() -> dict[str, Any]:
                     "subresources": {"status": {}},
                     "selectableFields": [{"jsonPath": ".status.phase"}],
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path} for name, kind, path in _COLUMNS
+                        {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+                        for name, kind, path, priority in _COLUMNS
                     ],
                     "schema": {
                         "openAPIV3Schema": {
@@ -63,11 +76,36 @@ def crd() -> dict[str, Any]:
                                 "spec": schema_of(PruningJobSpec),
                                 "status": schema_of(PruningJobStatus, with_defaults=False),
                             },
+                            "x-kubernetes-validations": [_frozen(name) for name in frozen_fields()],
                         }
                     },
                 }
             ],
         },
+    }
+
+
+def frozen_fields() -> list[str]:
+    """Name the fields of the spec that may not change while a job runs."""
+    names = [field.alias or name for name, field in PruningJobSpec.model_fields.items()]
+    return [name for name in names if name not in MUTABLE]
+
+
+def _frozen(name: str) -> dict[str, str]:
+    """Return the transition rule of one field; one rule each, so that the error names the field."""
+    runs = (
+        "has(oldSelf.status) && has(oldSelf.status.phase) && "
+        f"oldSelf.status.phase in [{', '.join(repr(phase.value) for phase in _RUNNING)}]"
+    )
+    same = (
+        f"has(self.spec.{name}) == has(oldSelf.spec.{name}) && "
+        f"(!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name})"
+    )
+    return {
+        "rule": f"!({runs}) || ({same})",
+        "message": FROZEN_MESSAGE,
+        "fieldPath": f".spec.{name}",
+        "reason": "FieldValueForbidden",
     }
 
 
@@ -137,12 +175,16 @@ def _structural(
 
     if node.get("type") == "object" and "properties" not in node:
         extra = node.get("additionalProperties")
-        if isinstance(extra, dict) and extra:
-            out["additionalProperties"] = child(extra)
-        else:
-            out["x-kubernetes-preserve-unknown-fields"] = True
+        # not preserve-unknown-fields on the object itself: CEL then calls it equal when a key was renamed
+        out["additionalProperties"] = child(extra) if isinstance(extra, dict) and extra else dict(_ANYTHING)
     if "properties" in node:
         out["properties"] = {name: child(inner) for name, inner in node["properties"].items()}
+        for name, keys in _LIST_KEYS.items():
+            if name in out["properties"]:
+                out["properties"][name] |= {
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": keys,
+                }
     if "items" in node:
         out["items"] = child(node["items"])
     attached = [{"rule": r.cel, "message": r.message} for name in names for r in rules.get(name, ())]

@@ -128,6 +128,23 @@ class ArtifactStatus(Contract):
     backend: Backend | None = None
 
 
+class Printed(Contract):
+    """The summary that ``kubectl get`` shows, rounded for reading; the numbers themselves are elsewhere."""
+
+    progress: str
+    """``percent``: ``43%``."""
+    round: int | None = None
+    """The round under way, else how many were run."""
+    metric: str | None = None
+    """Of the model that would be converted now; before the first round, the baseline's."""
+    drop: str | None = None
+    """Its relative drop from the baseline's metric: ``0.52%``."""
+    macs_cut: str | None = None
+    """Its share of the unpruned model's MACs that is cut: ``48.1%``."""
+    speedup: str | None = None
+    """The least over all benchmarks: ``1.58x``."""
+
+
 class PruningJobStatus(Contract):
     """What was observed and measured."""
 
@@ -159,3 +176,5 @@ class PruningJobStatus(Contract):
     """Counts starts: 1, and one more for each changed spec and each time its user started it again."""
     paused_seconds: float = 0.0
     """Time spent suspended; not counted against ``budget.wallClock``."""
+    printed: Printed | None = None
+    """What ``kubectl get`` shows."""

@@ -12,6 +12,7 @@ from secateur_operator.domain import (
     deadline,
     judge,
     percent,
+    printed,
     progress,
     record,
     retries,
@@ -307,7 +308,8 @@ class _Pass:
             self._say(Reason.DONE, f"going on from round {chosen.outcome.number}")
 
     def _decision(self, *actions: Action, requeue_after: float | None = None) -> Decision:
-        return Decision(self.status, tuple(actions), tuple(self.events), requeue_after)
+        status = printed.with_printed(self.status)
+        return Decision(status, tuple(actions), tuple(self.events), requeue_after)
 
 
 def _title(stage: CurrentStage) -> str:
