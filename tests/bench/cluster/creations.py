@@ -1,0 +1,64 @@
+"""Counts the Jobs that are really created: each of them once, by an own watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from secateur_api import Stage
+from tests.bench.cluster.client import JOBS, METADATA_ONLY, Client
+from tests.bench.cluster.workload import STEPS, Step
+
+OURS = "labelSelector=app.kubernetes.io/managed-by=secateur"
+
+
+def step_of(labels: dict[str, str]) -> Step:
+    """Return the step that a Job or pod is for."""
+    number = labels.get("secateur.dev/round")
+    return Step(Stage(labels["secateur.dev/stage"]), int(number) if number else None)
+
+
+class Creations:
+    """How many Jobs were made for each step of each PruningJob."""
+
+    def __init__(self) -> None:
+        self.jobs: Counter[tuple[str, Step]] = Counter()
+        self._seen: set[str] = set()
+
+    def count(self, metadata: dict[str, Any]) -> None:
+        """Count a Job, unless it was seen before."""
+        uid, labels = metadata["uid"], metadata["labels"]
+        if uid in self._seen:
+            return
+        self._seen.add(uid)
+        self.jobs[labels["secateur.dev/job"], step_of(labels)] += 1
+
+    def duplicates(self) -> int:
+        """How many Jobs there are beyond one for each step."""
+        return sum(count - 1 for count in self.jobs.values())
+
+    def lost(self, names: Iterable[str]) -> int:
+        """How many steps of these PruningJobs never got a Job."""
+        return sum(self.jobs[name, step] == 0 for name in names for step in STEPS)
+
+
+@asynccontextmanager
+async def counted(api: Client) -> AsyncIterator[Creations]:
+    """Count meanwhile. A watch that breaks ends the benchmark: its count would be wrong."""
+    found = Creations()
+
+    async def watching() -> None:
+        async for change in api.watch(f"{JOBS}?{OURS}", METADATA_ONLY):
+            if change.type != "DELETED":
+                found.count(change.object["metadata"])
+
+    task = asyncio.create_task(watching())
+    try:
+        yield found
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()

@@ -1,0 +1,55 @@
+"""A control plane of one's own with our CRD and, for pods, kwok."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.bench.cluster import kwok
+from tests.bench.cluster.client import Client, connected
+from tests.bench.job import ROOT
+from tests.control_plane.plane import control_plane
+
+CRD = ROOT / "crds" / "secateur.dev_pruningjobs.yaml"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+@asynccontextmanager
+async def kwok_cluster(folder: Path, run_seconds: float) -> AsyncIterator[tuple[Path, Client]]:
+    """Start a control plane whose pods end after ``run_seconds``; give its kubeconfig and a client."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if not assets:
+        raise SystemExit("KUBEBUILDER_ASSETS must name the folder of etcd, kube-apiserver and so on")
+    with control_plane(folder / "plane", Path(assets), controllers=True) as plane:
+        async with connected(plane.kubeconfig) as api:
+            await need_crd(api)
+            await api.create("/api/v1/nodes", kwok.node())
+            with kwok.running(plane.kubeconfig, folder, run_seconds):
+                yield plane.kubeconfig, api
+
+
+async def need_crd(api: Client) -> None:
+    """Install the CRD if it is not there, and wait until it is served."""
+    document = yaml.safe_load(CRD.read_text())
+    name = document["metadata"]["name"]
+    there = (await api.get(_DEFINITIONS))["items"]
+    if not any(one["metadata"]["name"] == name for one in there):
+        await api.create(_DEFINITIONS, document)
+    await api.wait(f"{_DEFINITIONS}?fieldSelector=metadata.name={name}", _is_served)
+
+
+def _is_served(definition: dict[str, Any]) -> bool:
+    conditions = definition.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+async def namespace(api: Client, name: str) -> None:
+    """Make a namespace, and wait until pods may be made in it."""
+    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    await api.wait(accounts, lambda account: bool(account["metadata"]["name"] == "default"))
