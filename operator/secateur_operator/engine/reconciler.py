@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from secateur_api import InvalidResource, PruningJob, parse_job
+from secateur_api import InvalidResource, PruningJob, PruningJobStatus, parse_job
 from secateur_api.conditions import Reason
 from secateur_operator.domain.decide import decide
 from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
 from secateur_operator.domain.invalid import refuse, with_refusal
-from secateur_operator.domain.observed import Observed
+from secateur_operator.domain.observed import Observed, ObservedJob
+from secateur_operator.engine.reference import reference
 from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Refused, Resource
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ class Seen:
     events: tuple[Event, ...]
     idle: bool
     """Nothing was left to do and no Job of it was running."""
+    before: PruningJobStatus = field(default_factory=PruningJobStatus)
+    """The status that the pass began with."""
+    children: tuple[ObservedJob, ...] = ()
+    """The Jobs that it saw."""
 
 
 Watcher = Callable[[Key, Seen], None]
@@ -67,7 +72,8 @@ class Reconciler:
         except Refused as error:
             return await self._refused(key, job, error)
         idle = not decision.actions and not any(child.state.is_active for child in children)
-        self._watcher(key, Seen(job.model_copy(update={"status": decision.status}), decision.events, idle))
+        now = job.model_copy(update={"status": decision.status})
+        self._watcher(key, Seen(now, decision.events, idle, job.status, observed.children))
         return decision.requeue_after
 
     async def _carry_out(self, key: Key, job: PruningJob, version: str, decision: Decision) -> None:
@@ -76,8 +82,9 @@ class Reconciler:
             await self._gateway.apply_status(key, decision.status, version)
         for action in decision.actions:
             await self._act(key, action)
+        now = job.model_copy(update={"status": decision.status})
         for event in decision.events:
-            log.info("%s/%s: %s: %s", *key, event.reason, event.message)
+            log.info("%s: %s", event.reason, event.message, extra=reference(key, now, reason=event.reason))
             await self._gateway.event(key, job.metadata.uid, event)
 
     async def _act(self, key: Key, action: Action) -> None:
@@ -97,16 +104,22 @@ class Reconciler:
             await self._gateway.apply_status(key, status, resource.version)
             event = Event("Warning", Reason.JOB_REFUSED.value, status.message)
             await self._gateway.event(key, job.metadata.uid, event)
-            log.warning("%s/%s: %s", *key, status.message)
+            log.warning(
+                "%s: %s", event.reason, status.message, extra=reference(key, job, reason=event.reason)
+            )
         return REFUSED_SECONDS
 
     async def _refuse(self, key: Key, resource: Resource, error: InvalidResource) -> None:
         """Say what is wrong with the resource, and end what still runs for it."""
+        uid = resource.document["metadata"].get("uid", "")
+        running = [one for one in await self._gateway.list_jobs(key, uid, None) if one.state.is_active]
         status = refuse(resource.document, error, self._clock())
         if status is not None:
+            reason = Reason.INVALID_SPEC.value
+            log.warning("%s: %s", reason, status.message, extra=reference(key, uid=uid, reason=reason))
+        elif running:  # said already; the version proves that what was read still stands
+            status = PruningJobStatus.model_validate(resource.document.get("status"))
+        if status is not None:
             await self._gateway.apply_status(key, status, resource.version)
-            log.warning("%s/%s: %s", *key, status.message)
-        uid = resource.document["metadata"].get("uid", "")
-        for child in await self._gateway.list_jobs(key, uid, None):
-            if child.state.is_active:
-                await self._act(key, Delete(child.name, child.uid))
+        for child in running:
+            await self._act(key, Delete(child.name, child.uid))

@@ -11,10 +11,10 @@ from typing import Any
 from secateur_api import PruningJobStatus
 from secateur_api.spec import Store
 from secateur_operator.domain.decision import Event
-from secateur_operator.domain.observed import Defaults, JobState, ObservedJob, ObservedShard
+from secateur_operator.domain.observed import Defaults, JobState, ObservedJob, ObservedShard, Trouble
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Resource
+from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Refused, Resource
 
 
 class Cut(BaseException):
@@ -27,6 +27,8 @@ class ShardEnd:
 
     exit_code: int
     message: str | None
+    tries: int = 1
+    """How many pods it has used, this one included."""
 
 
 Script = Callable[[StageJob, int], ShardEnd]
@@ -48,6 +50,10 @@ class FakeCluster:
     defaults: Defaults = field(default_factory=lambda: Defaults(Store(uri="memory://store")))
     versions_back: Callable[[], int] = lambda: 0
     """How old the next read is, in versions."""
+    holds: Callable[[StageJob], Trouble | None] = lambda _: None
+    """The trouble that keeps a Job from running; None lets it run."""
+    refuses: Callable[[StageJob], str | None] = lambda _: None
+    """Why a Job is refused; None takes it."""
     cut_after: int | None = None
     """Raise Cut after this many writes (1 is the first)."""
     writes: int = 0
@@ -100,6 +106,10 @@ class FakeCluster:
         """Return the newest status."""
         return PruningJobStatus.model_validate(json.loads(self._history[key][-1]).get("status", {}))
 
+    def generation(self, key: Key) -> int:
+        """Return how often the spec was written."""
+        return int(json.loads(self._history[key][-1])["metadata"]["generation"])
+
     def active_jobs(self, key: Key) -> list[str]:
         """Name the Jobs that still run."""
         return [n for (k, n), job in self._jobs.items() if k == key and job.seen.state.is_active]
@@ -132,6 +142,9 @@ class FakeCluster:
 
     async def create_job(self, job: StageJob) -> None:
         key = Key(job.namespace, job.owner)
+        refusal = self.refuses(job)
+        if refusal is not None:
+            raise Refused(refusal)
         existing = self._jobs.get((key, job.name))
         if existing is not None:
             same = (existing.wanted.owner_uid, existing.wanted.input_hash) == (job.owner_uid, job.input_hash)
@@ -139,7 +152,8 @@ class FakeCluster:
                 raise AlreadyExists(f"Job {job.name} exists with another input")
             return
         shards = tuple(ObservedShard(index, JobState.PENDING) for index in range(job.shards))
-        seen = ObservedJob(job.name, self._uid(), job.run, JobState.PENDING, shards)
+        created = stamp(self.now)
+        seen = ObservedJob(job.name, self._uid(), job.run, JobState.PENDING, shards, created_at=created)
         self._jobs[key, job.name] = _Job(key, job, seen)
         self.created.append(job.name)
         self.pending.add(key)
@@ -169,17 +183,24 @@ class FakeCluster:
     # ---- inside ----
 
     def _stepped(self, job: _Job) -> ObservedJob:
+        trouble = self.holds(job.wanted)
+        if trouble is not None:
+            return replace(job.seen, trouble=trouble)
         if job.seen.state is JobState.PENDING:
             shards = tuple(replace(shard, state=JobState.RUNNING) for shard in job.seen.shards)
-            return replace(job.seen, state=JobState.RUNNING, shards=shards, started_at=stamp(self.now))
+            return replace(
+                job.seen, state=JobState.RUNNING, shards=shards, started_at=stamp(self.now), trouble=None
+            )
         ended = []
+        tries = 1
         for shard in job.seen.shards:
             end = self.script(job.wanted, shard.index)
+            tries = max(tries, end.tries)
             state = JobState.SUCCEEDED if end.exit_code == 0 else JobState.FAILED
             ended.append(replace(shard, state=state, exit_code=end.exit_code, message=end.message))
         failed = any(shard.state is JobState.FAILED for shard in ended)
         state = JobState.FAILED if failed else JobState.SUCCEEDED
-        return replace(job.seen, state=state, shards=tuple(ended), finished_at=stamp(self.now))
+        return replace(job.seen, state=state, shards=tuple(ended), finished_at=stamp(self.now), tries=tries)
 
     def _store_version(self, key: Key, document: dict[str, Any]) -> None:
         self._serial += 1

@@ -69,16 +69,19 @@ def drive(
     key: Key,
     *,
     hears: Callable[[], bool] = lambda: True,
+    acts: Callable[[], None] = lambda: None,
     resync: float = 300.0,
     limit: int = 4000,
 ) -> PruningJobStatus:
-    """Let time pass and reconcile until the job has ended and nothing runs.
+    """Let time pass and reconcile until the job has ended, its newest spec was seen, and nothing runs.
 
     ``hears`` says whether a change is heard of; what is not heard of is found by requeue or resync. The
-    operator starts again after each Cut. Fails if the job does not end.
+    operator starts again after each Cut. ``acts`` is what a user does, at any moment. Fails if the job does
+    not end.
     """
     due, next_resync = cluster.now, cluster.now
     for _ in range(limit):
+        acts()
         heard = key in cluster.pending and hears()
         cluster.pending.discard(key)
         if heard or cluster.now >= min(due, next_resync):
@@ -88,7 +91,7 @@ def drive(
             due = cluster.now.fromtimestamp(cluster.now.timestamp() + min(after, 86400.0), UTC)
         if key not in cluster.pending and not cluster.active_jobs(key):
             status = cluster.status(key)
-            if status.phase.is_final:
+            if status.phase.is_final and status.observed_generation == cluster.generation(key):
                 return status
         cluster.tick()
     raise AssertionError(f"the job did not end: {cluster.status(key).message}")

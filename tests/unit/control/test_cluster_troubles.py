@@ -26,7 +26,6 @@ from secateur_operator.domain.plan import StageJob, stage_job
 from secateur_operator.domain.start import resolve
 from secateur_operator.engine.reconciler import Reconciler
 from secateur_operator.gateway.fake import FakeCluster, ShardEnd
-from secateur_operator.gateway.protocol import Refused
 from tests.unit.control.jobs import START, all_well, document, drive, job
 
 DEFAULTS = Defaults(Store(claim="artifacts"), image="stages:1")
@@ -172,19 +171,9 @@ def test_a_result_that_is_not_in_the_store_is_worked_for_again() -> None:
     assert ["recall" in name for name in preflight] == [False, True, False]
 
 
-class Refusing(FakeCluster):
-    """Refuses every Job until ``open``."""
-
-    open = False
-
-    async def create_job(self, wanted: StageJob) -> None:
-        if not self.open:
-            raise Refused('Job "x" is invalid: spec.template.spec.containers[0].name: Required value')
-        await super().create_job(wanted)
-
-
 def test_a_refused_job_is_said_once_and_goes_on_when_it_is_taken() -> None:
-    cluster = Refusing(all_well, START)
+    cluster = FakeCluster(all_well, START)
+    cluster.refuses = lambda _: 'Job "x" is invalid: spec.template.spec.containers[0].name: Required value'
     key = cluster.apply(document())
     reconciler = Reconciler(cluster, lambda: cluster.now)
     for _ in range(4):
@@ -192,7 +181,7 @@ def test_a_refused_job_is_said_once_and_goes_on_when_it_is_taken() -> None:
     assert reason(cluster.status(key)) == "JobRefused"
     assert "spec.template.spec.containers[0].name" in cluster.status(key).message
     assert [e.reason for e in cluster.events].count("JobRefused") == 1
-    cluster.open = True
+    cluster.refuses = lambda _: None
     assert drive(cluster, key).phase is Phase.SUCCEEDED
 
 
