@@ -14,7 +14,7 @@ from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.conditions import Phase
 from secateur_operator.domain import deadline, start
 from secateur_operator.domain.plan import resolved_spec
-from secateur_operator.engine.loop import run_forever
+from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
 from secateur_operator.gateway.local.home import Home, HomeError
@@ -83,7 +83,7 @@ async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Seq
         await gateway.open()
         reconciler = Reconciler(gateway, lambda: datetime.now(UTC), see)
         await _first_of(
-            run_forever(gateway, reconciler, longest_delay=_LONGEST_DELAY_SECONDS),
+            run_forever(gateway, reconciler, work_queue(_LONGEST_DELAY_SECONDS)),
             ended.wait(),
             interrupted.wait(),
         )
