@@ -32,13 +32,16 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-generate: setup ## write the generated files (CRD, field reference) anew
+generate: setup ## write the generated files (CRD, field reference, dashboards) anew
 	$(BIN)/secateur crd > crds/secateur.dev_pruningjobs.yaml
 	$(BIN)/python -m secateur_api.reference > docs/reference.md
+	$(BIN)/python -m charts.monitoring charts/secateur/dashboards
 
 generated:
 	@diff -u crds/secateur.dev_pruningjobs.yaml <($(BIN)/secateur crd) || { echo "run: make generate"; exit 1; }
 	@diff -u docs/reference.md <($(BIN)/python -m secateur_api.reference) || { echo "run: make generate"; exit 1; }
+	@folder=$$(mktemp -d) && $(BIN)/python -m charts.monitoring $$folder && diff -ur charts/secateur/dashboards $$folder \
+		&& rm -r $$folder || { echo "run: make generate"; exit 1; }
 
 fast-tests:
 	$(BIN)/python -m pytest -q tests/unit
