@@ -1,8 +1,8 @@
-"""From one stage's end to the next one's start on a real node: ``python -m tests.bench.overhead [--rounds 3]``.
+"""From one stage to the next on a real node: ``python -m tests.bench.overhead [--alone 5] [--rounds 3]``.
 
-KUBECONFIG names a cluster for tests with real nodes that have ``--image``. The pods are real; their container writes
-the stage's message and ends. One client watches: by its clock, from phase Succeeded of one stage's pod to
-the creation of the next one's. First one job alone, repeated; then ten at once, repeated.
+KUBECONFIG names a cluster for tests with real nodes that have ``--image``. The pods are real; their container
+writes the stage's message and ends. One client watches: by its clock, from phase Succeeded of one stage's pod
+to the creation of the next one's. First one job alone, repeated; then ten at once, repeated.
 """
 
 from __future__ import annotations

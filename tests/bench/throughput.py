@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.cluster import operator, traffic
+from tests.bench.cluster import kwok, operator, traffic
 from tests.bench.cluster.client import PRUNING_JOBS, Client, each
 from tests.bench.cluster.creations import Creations, counted
 from tests.bench.cluster.metrics import Metrics
 from tests.bench.cluster.operator import Operator
 from tests.bench.cluster.report import MIB, goal, machine, table
-from tests.bench.cluster.starting import kwok_cluster, namespace
+from tests.bench.cluster.starting import namespace, own_cluster
 from tests.bench.cluster.workload import STEPS, document
 
 NAMESPACE = "bench"
@@ -118,9 +118,12 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
     """Run the jobs and return what was measured, as Markdown."""
     where = f"{machine()}; pods end after {options.run_seconds:g} s"
     names = [f"job-{number:04d}" for number in range(options.jobs)]
-    async with kwok_cluster(folder, options.run_seconds) as (kubeconfig, api):
+    async with own_cluster(folder) as (kubeconfig, api):
         await namespace(api, NAMESPACE)
-        with operator.running(kubeconfig, folder) as running:
+        with (
+            kwok.running(kubeconfig, folder, options.run_seconds),
+            operator.running(kubeconfig, folder) as running,
+        ):
             async with counted(api) as creations:
                 run = await run_jobs(api, running, names, options.limit)
             quiet = await idle(running)

@@ -18,7 +18,9 @@ JOBS = "/apis/batch/v1/jobs"
 PODS = "/api/v1/pods"
 PRUNING_JOBS = "/apis/secateur.dev/v1alpha1/pruningjobs"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
-"""What to accept where labels and names are enough."""
+"""What to accept of a watch where labels and names are enough."""
+METADATA_ONLY_LIST = METADATA_ONLY.replace("Metadata;", "MetadataList;")
+"""The same of a listing."""
 AT_ONCE = 24
 """Requests under way when many are made."""
 

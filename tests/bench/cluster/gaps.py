@@ -1,4 +1,4 @@
-"""From the end of one stage's pod to the start of the next one's: what a watching client sees, by its own clock."""
+"""From the end of one stage's pod to the creation of the next one's, as a watching client sees it."""
 
 from __future__ import annotations
 

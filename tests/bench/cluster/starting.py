@@ -1,4 +1,4 @@
-"""A control plane of one's own with our CRD and, for pods, kwok."""
+"""What a benchmark starts from: a control plane of its own, our CRD, a namespace."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @asynccontextmanager
-async def kwok_cluster(folder: Path, run_seconds: float) -> AsyncIterator[tuple[Path, Client]]:
-    """Start a control plane whose pods end after ``run_seconds``; give its kubeconfig and a client."""
+async def own_cluster(folder: Path) -> AsyncIterator[tuple[Path, Client]]:
+    """Start a control plane with our CRD and kwok's node; give its kubeconfig and a client."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if not assets:
         raise SystemExit("KUBEBUILDER_ASSETS must name the folder of etcd, kube-apiserver and so on")
@@ -29,8 +29,7 @@ async def kwok_cluster(folder: Path, run_seconds: float) -> AsyncIterator[tuple[
         async with connected(plane.kubeconfig) as api:
             await need_crd(api)
             await api.create("/api/v1/nodes", kwok.node())
-            with kwok.running(plane.kubeconfig, folder, run_seconds):
-                yield plane.kubeconfig, api
+            yield plane.kubeconfig, api
 
 
 async def need_crd(api: Client) -> None:
