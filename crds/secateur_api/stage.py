@@ -26,6 +26,8 @@ from secateur_api.spec import PruningJobSpec
 from secateur_api.stage_names import Stage as Stage
 
 INPUT_VARIABLE = "SECATEUR_INPUT"
+INPUT_LIMIT = 128 * 1024 - len(f"{INPUT_VARIABLE}=\0")
+"""Longest input in bytes: Linux gives one variable, with its name and its end, 128 KiB (MAX_ARG_STRLEN)."""
 TERMINATION_VARIABLE = "SECATEUR_TERMINATION_LOG"
 TERMINATION_DEFAULT = "/dev/termination-log"
 TERMINATION_LIMIT = 2048
