@@ -33,6 +33,8 @@ FROZEN_MESSAGE = (
     "cannot change while the job runs; set spec.suspend to true, wait for phase Suspended, then change it; "
     "or delete the job"
 )
+UNSEEN_STATUS = {"observedGeneration": -1}
+"""Of a resource that no operator has seen: by kstatus' rules no status at all would mean that all is done."""
 _DROP = ("title", "additionalProperties", "$defs", "const", "discriminator")
 
 
@@ -74,7 +76,10 @@ def crd() -> dict[str, Any]:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": schema_of(PruningJobSpec),
-                                "status": schema_of(PruningJobStatus, with_defaults=False),
+                                "status": {
+                                    **schema_of(PruningJobStatus, with_defaults=False),
+                                    "default": UNSEEN_STATUS,
+                                },
                             },
                             "x-kubernetes-validations": [_frozen(name) for name in frozen_fields()],
                         }

@@ -58,6 +58,15 @@ def with_phase(
     )
 
 
+def with_generation(status: PruningJobStatus, generation: int) -> PruningJobStatus:
+    """Return the status as one that a change of the spec left as it was.
+
+    The conditions say so too: ``kubectl wait`` waits for as long as one is older than the spec.
+    """
+    seen = [one.model_copy(update={"observed_generation": generation}) for one in status.conditions]
+    return status.model_copy(update={"observed_generation": generation, "conditions": seen})
+
+
 def _truth(value: bool) -> Truth:
     return "True" if value else "False"
 

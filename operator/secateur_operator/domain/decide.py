@@ -274,8 +274,7 @@ class _Pass:
 
     def _see_generation(self) -> None:
         """Note that a change of the spec was seen where it changes nothing else."""
-        if self.status.observed_generation != self.job.metadata.generation:
-            self.status = self.status.model_copy(update={"observed_generation": self.job.metadata.generation})
+        self.status = conditions.with_generation(self.status, self.job.metadata.generation)
 
     def _name(self, stage: Stage, number: int | None, attempt: int, recall: bool = False) -> str:
         meta = self.job.metadata

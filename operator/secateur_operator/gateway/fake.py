@@ -106,6 +106,10 @@ class FakeCluster:
         """Return the newest status."""
         return PruningJobStatus.model_validate(json.loads(self._history[key][-1]).get("status", {}))
 
+    def versions(self, key: Key) -> list[dict[str, Any]]:
+        """Return every version of a resource that there was, in order."""
+        return [json.loads(text) for text in self._history[key]]
+
     def generation(self, key: Key) -> int:
         """Return how often the spec was written."""
         return int(json.loads(self._history[key][-1])["metadata"]["generation"])
