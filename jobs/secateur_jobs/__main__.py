@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from secateur_api.stage import Stage
-from secateur_jobs.runtime.process import run_stage
+from secateur_jobs.runtime.first_process import work_in_a_child
 
 
 def main() -> int:
     """Run the stage named by the one argument; return its exit code."""
+    work_in_a_child()
+    # after the fork: the process that stays behind is small
+    from secateur_api.stage import Stage
+    from secateur_jobs.runtime.process import run_stage
+
     names = [stage.value for stage in Stage]
     if len(sys.argv) != 2 or sys.argv[1] not in names:
         print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201
