@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def api_server(folder: Path, controllers: bool = False) -> Iterator[Path]:
     assets = _assets("etcd", "kube-apiserver", *(["kube-controller-manager", "kube-scheduler"] * controllers))
     with control_plane(folder, assets, controllers) as plane:
         yield plane.kubeconfig
+
+
+def kubectl() -> str:
+    """Return the path of kubectl: on PATH, else in KUBEBUILDER_ASSETS; raises NoApiServer."""
+    found = shutil.which("kubectl") or shutil.which("kubectl", path=os.environ.get("KUBEBUILDER_ASSETS", ""))
+    if found is None:
+        raise NoApiServer("needs kubectl on PATH or in KUBEBUILDER_ASSETS")
+    return found
 
 
 def _assets(*needed: str) -> Path:

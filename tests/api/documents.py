@@ -1,0 +1,78 @@
+"""PruningJobs for the API server: the least that is valid, one with every field, and the largest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.integration.real import with_changes
+
+MINIMAL: dict[str, Any] = {
+    "model": {
+        "factory": "zoo:net",
+        "pretrain": {"epochs": 1},
+        "inputs": [{"name": "image", "shape": [1, 1, 32, 32]}],
+    },
+    "data": {"factory": "zoo:data"},
+    "pruning": {"target": {"macs": "50%"}},
+}
+FULL: dict[str, Any] = {
+    "model": {
+        "factory": "zoo:net",
+        "args": {"width": 8, "deep": {"list": [1, "two", None]}, "nothing": None},
+        "weights": {"uri": "s3://models/net.safetensors", "sha256": "ab" * 32},
+        "pretrain": {"epochs": 1, "learningRate": 0.01, "batchSize": 8},
+        "inputs": [{"name": "image", "shape": [1, 1, 32, 32], "dtype": "float32"}],
+    },
+    "data": {"factory": "zoo:data", "args": {"lines": 4000}},
+    "evaluation": {"metric": "accuracy", "goal": "maximize", "loss": "cross_entropy", "batchSize": 64},
+    "constraints": [
+        {"metric": "accuracyDrop", "max": "1%"},
+        {"metric": "modelSize", "max": "50Mi", "format": "paddle-lite", "backend": "arm"},
+        {"metric": "speedup", "min": "1.3x", "device": "local-x86", "format": "onnx"},
+    ],
+    "sensitivity": {"mode": "exact", "shards": 4, "ratios": [0.25, 0.5], "dataFraction": 0.5},
+    "pruning": {
+        "engine": "auto",
+        "target": {"macs": "50%"},
+        "criterion": "l1_norm",
+        "layers": [{"match": "conv1", "ratio": 0}],
+        "protect": {"first": 0.1, "last": 0},
+        "align": 8,
+        "schedule": {"rounds": 3, "step": 0.2, "minStep": 0.02, "floor": "2%"},
+    },
+    "fineTune": {
+        "dataFraction": 1,
+        "epochs": 3,
+        "learningRate": 0.001,
+        "batchSize": 32,
+        "distillation": {"temperature": 1, "weight": 0.7},
+    },
+    "convert": [
+        {"format": "paddle-lite", "backend": "arm"},
+        {"format": "paddle-lite", "backend": "x86"},
+        {"format": "onnx"},
+    ],
+    "benchmark": [{"device": "local-x86", "format": "onnx", "warmup": 20, "runs": 200}],
+    "budget": {"wallClock": "1h30m", "retries": 3},
+    "seed": 7,
+    "code": {"uri": "s3://code/mine.zip", "sha256": "cd" * 32},
+    "image": "registry.example/mine:1",
+    "store": {"uri": "s3://bucket/prefix", "secret": "s3-keys"},
+    "resources": [{"stages": ["round"], "cpu": "2", "memory": "4Gi", "gpu": 1, "gpuWait": "10m"}],
+    "queue": "gpus",
+    "template": {
+        "metadata": {"labels": {"team": "vision"}},
+        "spec": {"nodeSelector": {"zone": "a"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]},
+    },
+    "suspend": False,
+}
+
+
+def job(spec: dict[str, Any], changes: dict[str, Any] | None = None, name: str = "digits") -> dict[str, Any]:
+    """Return a PruningJob; ``changes`` are by dotted path, None removes."""
+    return {
+        "apiVersion": "secateur.dev/v1alpha1",
+        "kind": "PruningJob",
+        "metadata": {"name": name},
+        "spec": with_changes(spec, changes or {}),
+    }

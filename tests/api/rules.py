@@ -1,0 +1,164 @@
+"""For every cross-field rule of the contract: a spec that keeps it and one that breaks it, no other rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from secateur_api.base import Contract
+from secateur_api.spec import (
+    Constraint,
+    Convert,
+    Model,
+    Pruning,
+    PruningJobSpec,
+    StageResources,
+    Store,
+    Target,
+    Weights,
+)
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Changes of the minimal spec (dotted path to value, None removes) around one rule."""
+
+    model: type[Contract]
+    rule: str
+    """How its message begins."""
+    where: str
+    """Field that the error names."""
+    kept: Changes
+    broken: Changes
+
+    def __str__(self) -> str:
+        return f"{self.model.__name__}: {self.rule}"
+
+
+def _constraint(*bounds: Changes) -> Changes:
+    return {"constraints": list(bounds)}
+
+
+_X86 = {"format": "paddle-lite", "backend": "x86"}
+_ARM = {"format": "paddle-lite", "backend": "arm"}
+_ONNX = {"format": "onnx"}
+
+CASES: tuple[Case, ...] = (
+    Case(
+        Weights,
+        "weights.uri must end in",
+        "spec.model.weights",
+        {"model.weights": {"uri": "s3://models/net.v2.pdparams"}},
+        {"model.weights": {"uri": "s3://models/net.pdparams.gz"}},
+    ),
+    Case(
+        Model,
+        "model needs weights",
+        "spec.model",
+        {"model.pretrain": None, "model.weights": {"uri": "net.npz"}},
+        {"model.pretrain": None},
+    ),
+    Case(
+        Target,
+        "target needs one of macs and params",
+        "spec.pruning.target",
+        {"pruning.target": {"params": "50%"}},
+        {"pruning.target": {"macs": "50%", "params": "50%"}},
+    ),
+    Case(
+        Pruning,
+        "pruning needs a target",
+        "spec.pruning",
+        {"pruning": {"layers": [{"match": "conv1", "ratio": 0.5}]}},
+        {"pruning": {"layers": []}},
+    ),
+    Case(
+        Pruning,
+        "schedule.rounds x schedule.step cannot reach the target",
+        "spec.pruning",
+        # the same number in both worlds: 3 * 0.1 is a little more than 0.3
+        {"pruning": {"target": {"params": "30.0%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+        {"pruning": {"target": {"params": "30.1%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+    ),
+    Case(
+        Convert,
+        "format paddle-lite needs backend",
+        "spec.convert[1]",
+        {"convert": [_X86, _ONNX]},
+        {"convert": [_X86, {"format": "onnx", "backend": "arm"}]},
+    ),
+    Case(
+        Constraint,
+        "accuracyDrop needs max",
+        "spec.constraints[0]",
+        _constraint({"metric": "accuracyDrop", "max": "0.5%"}),
+        _constraint({"metric": "accuracyDrop", "max": "5ms"}),
+    ),
+    Case(
+        Constraint,
+        "latencyP50, latencyP90 needs max",
+        "spec.constraints[1]",
+        _constraint({"metric": "latencyP50", "max": "1m30s"}, {"metric": "latencyP90", "max": "0.5ms"}),
+        _constraint(
+            {"metric": "latencyP50", "max": "1s"}, {"metric": "latencyP90", "max": "1s", "min": "1s"}
+        ),
+    ),
+    Case(
+        Constraint,
+        "modelSize, peakMemory needs max",
+        "spec.constraints[0]",
+        _constraint({"metric": "modelSize", "max": "1000"}, {"metric": "peakMemory", "max": "1.5Gi"}),
+        _constraint({"metric": "modelSize", "min": "50Mi"}),
+    ),
+    Case(
+        Constraint,
+        "macs, params needs max",
+        "spec.constraints[0]",
+        _constraint({"metric": "macs", "max": "300M"}, {"metric": "params", "max": "50%"}),
+        _constraint({"metric": "params", "max": "50Mi"}),
+    ),
+    Case(
+        Constraint,
+        "speedup needs min",
+        "spec.constraints[0]",
+        _constraint({"metric": "speedup", "min": "1.3x"}),
+        _constraint({"metric": "speedup", "min": "1.3x", "max": "2x"}),
+    ),
+    Case(
+        PruningJobSpec,
+        "convert names a format and backend twice",
+        "spec",
+        {"convert": [_X86, _ARM, _ONNX]},
+        {"convert": [_X86, _ARM, _X86]},
+    ),
+    Case(
+        PruningJobSpec,
+        "each benchmark needs its format in convert",
+        "spec",
+        {"convert": [_ONNX], "benchmark": [_ONNX]},
+        {"convert": [_ONNX, _ARM], "benchmark": [{"format": "paddle-lite"}]},
+    ),
+    Case(
+        PruningJobSpec,
+        "a constraint on latency, memory or speed-up needs a benchmark",
+        "spec",
+        _constraint({"metric": "peakMemory", "max": "50Mi", "device": "local-x86", "backend": "x86"}),
+        _constraint({"metric": "peakMemory", "max": "50Mi", "device": "local-x86", "backend": "arm"}),
+    ),
+    Case(
+        Store,
+        "a store is either a claim or a uri",
+        "spec.store",
+        {"store": {"claim": "models"}},
+        {"store": {"claim": "models", "uri": "s3://bucket"}},
+    ),
+    Case(
+        StageResources,
+        "gpuWait needs gpu of at least 1",
+        "spec.resources[1]",
+        {"resources": [{"stages": ["convert"]}, {"gpu": 1, "gpuWait": "10m"}]},
+        {"resources": [{"stages": ["convert"]}, {"gpuWait": "10m"}]},
+    ),
+)
