@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -12,6 +13,9 @@ from secateur_api.base import API_VERSION, KIND, Contract
 from secateur_api.spec import PruningJobSpec
 from secateur_api.status import PruningJobStatus
 
+SPEC_LIMIT = 48 * 1024
+"""Longest spec in bytes of JSON, defaults included. A stage is told the spec, what went before and the
+verdict in one environment variable (:data:`secateur_api.stage.INPUT_LIMIT`); with this, the longest fits."""
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
 
 
@@ -70,10 +74,31 @@ def parse_job(document: object) -> PruningJob:
             [Problem("apiVersion", f"expected {API_VERSION!r}, found {document.get('apiVersion')!r}")]
         )
     try:
-        return PruningJob.model_validate(document)
+        job = PruningJob.model_validate(document)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
         raise InvalidResource(problems) from None
+    size = _bytes(job.spec.to_wire())
+    if size > SPEC_LIMIT:
+        raise InvalidResource([_too_long(job.spec.to_wire(), size)])
+    return job
+
+
+def _too_long(spec: dict[str, Any], size: int) -> Problem:
+    """Name the part of a spec that takes the most room."""
+    path, part = "spec", spec
+    while isinstance(part, dict) and part and path.count(".") < 2:
+        name = max(part, key=lambda key: _bytes(part[key]))
+        path, part = f"{path}.{name}", part[name]
+    return Problem(
+        path,
+        f"the spec has {size} bytes as JSON, {SPEC_LIMIT} are allowed, and {_bytes(part)} of them are here; "
+        "put long values into a file that the factory reads (in the image, in spec.code or in the store)",
+    )
+
+
+def _bytes(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
 
 
 def _problem(detail: dict[str, Any]) -> Problem:

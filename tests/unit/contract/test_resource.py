@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from secateur_api import InvalidResource, parse_job
+from secateur_api.resource import SPEC_LIMIT
 
 MINIMAL: dict[str, Any] = {
     "apiVersion": "secateur.dev/v1alpha1",
@@ -147,3 +148,20 @@ def test_every_problem_is_named_at_once():
 @pytest.mark.parametrize("document", [None, [], "text", 3])
 def test_something_else_than_a_mapping_is_refused(document):
     assert "expected a PruningJob" in problems(document)[0]
+
+
+def test_a_spec_that_is_too_long_to_be_told_is_refused_with_the_part_that_is_long():
+    document = changed("spec.data.args", {"lines": ["剪枝" * 10] * 1000})
+    (problem,) = problems(document)
+    assert problem.startswith("spec.data.args: the spec has ")
+    assert "49152 are allowed" in problem
+    assert "put long values into a file" in problem
+
+
+def test_the_longest_spec_that_is_allowed():
+    def sized(length):
+        return changed("spec.data.args", {"text": "x" * length})
+
+    room = SPEC_LIMIT - len(parse_job(sized(0)).spec.model_dump_json(by_alias=True, exclude_none=True))
+    assert problems(sized(room + 1))
+    parse_job(sized(room))
