@@ -5,7 +5,7 @@ JOBS ?= 2
 MNIST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness clean
+.PHONY: help setup demo test check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -32,16 +32,18 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-generate: setup ## write the generated files (CRD, field reference, dashboards) anew
+generate: setup ## write the generated files (CRD, field reference, dashboards, chart, kustomize) anew
 	$(BIN)/secateur crd > crds/secateur.dev_pruningjobs.yaml
 	$(BIN)/python -m secateur_api.reference > docs/reference.md
 	$(BIN)/python -m charts.monitoring charts/secateur/dashboards
+	$(BIN)/python -m charts.packaging write
 
 generated:
 	@diff -u crds/secateur.dev_pruningjobs.yaml <($(BIN)/secateur crd) || { echo "run: make generate"; exit 1; }
 	@diff -u docs/reference.md <($(BIN)/python -m secateur_api.reference) || { echo "run: make generate"; exit 1; }
 	@folder=$$(mktemp -d) && $(BIN)/python -m charts.monitoring $$folder && diff -ur charts/secateur/dashboards $$folder \
 		&& rm -r $$folder || { echo "run: make generate"; exit 1; }
+	@$(BIN)/python -m charts.packaging check || { echo "run: make generate"; exit 1; }
 
 fast-tests:
 	$(BIN)/python -m pytest -q tests/unit
@@ -54,6 +56,13 @@ bench-recovery: setup ## accuracy kept and speed-up, 3 seeds; MNIST=FILE.npz add
 
 bench-exactness: setup ## cut and restore of every group of the zoo
 	$(BIN)/python -m tests.bench.exactness
+
+images: ## build the images of operator and stages (environments/images.sh says how to choose builder and names)
+	@environments/images.sh operator jobs
+
+chart: ## check the chart and render it with its default values (needs helm)
+	@helm lint --strict charts/secateur
+	@helm template secateur charts/secateur --namespace secateur-system --kube-version 1.34.0
 
 clean: ## remove environments and results
 	rm -rf .venv .venv-lite .secateur

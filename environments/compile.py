@@ -1,5 +1,6 @@
-"""Compile the modules of a Python tree that are not compiled yet, without time stamps: the same bytes each time, and
-a quick start from a read-only root.
+"""Compile the modules of a Python tree that are not compiled yet, without time stamps.
+
+So the bytes are the same each time, and a process starts quickly from a read-only root.
 
 PYTHONHASHSEED=0 python environments/compile.py FOLDER [--where PREFIX]
 """
@@ -16,7 +17,7 @@ _NEVER_LOADED = ("kubernetes/client/models/", "kubernetes/aio/client/models/")
 
 
 def compile_missing(folder: Path, where: str) -> None:
-    """Write the .pyc of every module in ``folder`` that has none; ``where`` is cut off the paths in tracebacks.
+    """Write the .pyc of every module in ``folder`` that has none; ``where`` is cut off the names in it.
 
     A file that is no module (a template, Python 2) is left as it is.
     """

@@ -23,7 +23,6 @@
 {{- end }}
 - {name: SECATEUR_LEADER_ELECT, value: {{ .Values.leaderElection.enabled | quote }}}
 - {name: SECATEUR_LEASE_NAME, value: {{ include "secateur.leaseName" . | quote }}}
-- {name: SECATEUR_LEASE_NAMESPACE, value: {{ .Release.Namespace | quote }}}
 - {name: SECATEUR_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
 - {name: SECATEUR_HEALTH_PORT, value: {{ .Values.health.port | quote }}}
 - {name: SECATEUR_LOG_FORMAT, value: {{ .Values.log.format }}}
