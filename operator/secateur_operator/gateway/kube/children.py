@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secateur_operator.gateway.kube import names
+from secateur_operator.gateway.kube import logs, names
 from secateur_operator.gateway.kube.client import KubeClient, Object
-from secateur_operator.gateway.kube.conditions import is_finished
+from secateur_operator.gateway.kube.conditions import has, is_finished
 from secateur_operator.gateway.kube.hints import Hints, owner_uid
-from secateur_operator.gateway.kube.kinds import JOBS, PODS, Kind
-from secateur_operator.gateway.kube.observe import index_of
-from secateur_operator.gateway.protocol import NotFound
+from secateur_operator.gateway.kube.kinds import CORE_EVENTS, JOBS, PODS, Kind
+from secateur_operator.gateway.kube.observe import completions, index_of, newest_by_index, phase, terminated
+from secateur_operator.gateway.protocol import GatewayError, NotFound
+
+log = logging.getLogger(__name__)
 
 
 class Children:
@@ -48,6 +51,39 @@ class Children:
                 return pods
         return await self._list(PODS, namespace, f"{names.MANAGED},{names.POD_OWNER}={uid}")
 
+    async def events(self, objects: Sequence[Mapping[str, Any]]) -> list[Object]:
+        """Read the events about some objects; none where they may not be read."""
+        found: list[Object] = []
+        for one in objects:
+            meta = one["metadata"]
+            try:
+                selector = f"involvedObject.uid={meta['uid']}"
+                about = self._client.items(CORE_EVENTS, meta["namespace"], fields=selector)
+                found += [event async for event in about]
+            except GatewayError as error:
+                log.warning("what holds up %s/%s stays unsaid: %s", meta["namespace"], meta["name"], error)
+        return found
+
+    async def last_lines(self, job: Mapping[str, Any], pods: Sequence[Object]) -> dict[str, str]:
+        """Read the last line of the log of each pod that its Job failed by and that left no message."""
+        if not has(job, "Failed"):
+            return {}
+        mute = [
+            pod["metadata"]["name"]
+            for pod in newest_by_index(pods).values()
+            if phase(pod) == "Failed" and not (terminated(pod) or {}).get("message")
+        ]
+        found = {}
+        for name in mute:
+            try:
+                text = await logs.tail(self._client, job["metadata"]["namespace"], name)
+            except GatewayError as error:
+                log.debug("no log of pod %s: %s", name, error)
+                continue
+            if (line := logs.last_line(text)) is not None:
+                found[name] = line
+        return found
+
     async def _get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         try:
             return await self._client.get(kind, namespace, name)
@@ -61,6 +97,5 @@ class Children:
 def lacks_pods(job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a Job's books count pods that are not among those that were heard of. Pure."""
     if is_finished(job):
-        completions = int((job.get("spec") or {}).get("completions") or 1)
-        return len({index_of(pod) for pod in pods}) < completions
+        return len({index_of(pod) for pod in pods}) < completions(job)
     return bool((job.get("status") or {}).get("active", 0) > len(pods))

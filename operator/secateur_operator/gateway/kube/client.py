@@ -44,6 +44,8 @@ class KubeClient:
     def __init__(self, configuration: Configuration, observe: Observe = _nobody) -> None:
         configuration.retries = None
         configuration.client_go_retries = False
+        self.configuration = configuration
+        """Where the API server is and who this process is; its token is kept fresh."""
         self._api = ApiClient(configuration)
         self._observe = observe
         self._renewal: asyncio.Task[None] | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +14,13 @@ from secateur_api.base import API_VERSION, KIND
 from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.kube import hints, names, owners
+from secateur_operator.gateway.kube import hints, names, owners, trouble
 from secateur_operator.gateway.kube.children import Children
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.events import EventRecorder
 from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
 from secateur_operator.gateway.kube.observe import observe
+from secateur_operator.gateway.kube.progress import ProgressReader
 from secateur_operator.gateway.protocol import AlreadyExists, Key, NotFound, NotLeader, Resource, Transient
 
 FIELD_MANAGER = "secateur"
@@ -25,6 +28,10 @@ FIELD_MANAGER = "secateur"
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _nobody(_keys: Iterable[Key], _began: float) -> None:
+    return None
 
 
 class KubeGateway:
@@ -44,10 +51,12 @@ class KubeGateway:
         fence: Callable[[], bool] = lambda: True,
         instance: str = "secateur",
         clock: Callable[[], datetime] = _now,
+        listed: Callable[[Iterable[Key], float], None] = _nobody,
     ) -> None:
         """Serve some namespaces (none given: all).
 
-        ``manifest`` builds a Job; ``fence`` says whether this process may write; ``instance`` names it.
+        ``manifest`` builds a Job; ``fence`` says whether this process may write; ``instance`` names it;
+        ``listed`` is told of every PruningJob that a listing found, and when it began (``time.monotonic``).
         """
         self._client = client
         self._defaults = defaults
@@ -55,11 +64,13 @@ class KubeGateway:
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._fence = fence
         self._clock = clock
+        self._listed = listed
         self._hints = hints.Hints()
         self._owners = owners.Owners()
         self._children = Children(client, self._hints)
         self._events = EventRecorder(client, instance, clock)
         self._heard: asyncio.Queue[Key] = asyncio.Queue()
+        self._progress = ProgressReader(client, self._followed, self.heard)
 
     # ---- what the watches say ----
 
@@ -98,6 +109,10 @@ class KubeGateway:
         """Every pod that is there was heard of: from now on they are read by name."""
         self._hints.pods_listed = True
 
+    async def follow_progress(self) -> None:
+        """Read the progress of running pods from their logs until cancelled; run it beside the loop."""
+        await self._progress.run()
+
     # ---- Gateway: reads ----
 
     @property
@@ -113,12 +128,14 @@ class KubeGateway:
 
     async def keys(self) -> list[Key]:
         """Name every PruningJob that is not settled."""
-        found = []
+        began, everything, found = time.monotonic(), [], []
         for namespace in self._namespaces:
             async for body in self._client.items(PRUNING_JOBS, namespace):
+                everything.append(owners.key_of(body))
                 active = bool(self._hints.active_jobs(body["metadata"]["uid"]))
                 if active or not owners.is_settled(body):
                     found.append(owners.key_of(body))
+        self._listed(everything, began)
         return found
 
     async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
@@ -133,7 +150,21 @@ class KubeGateway:
         """Read what a decision needs of a Job: of one that is only to be deleted, nothing more."""
         if not is_current:
             return observe(job, ())
-        return observe(job, await self._children.pods(job))
+        pods = await self._children.pods(job)
+        sight = trouble.Sight(job, pods, (), self._clock())
+        if unexplained := trouble.unexplained(sight):
+            sight = replace(sight, events=await self._children.events(unexplained))
+        return observe(
+            job,
+            pods,
+            progress=self._progress.lines(job["metadata"]["namespace"], job["metadata"]["name"]),
+            last_lines=await self._children.last_lines(job, pods),
+            trouble=trouble.find(sight),
+        )
+
+    def _followed(self) -> list[hints.RunningPods]:
+        """Name the running pods of those Jobs that a PruningJob is at."""
+        return [one for one in self._hints.running() if self._owners.waits_for(one.key, one.job)]
 
     # ---- Gateway: writes ----
 

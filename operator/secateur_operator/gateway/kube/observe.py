@@ -28,7 +28,7 @@ def observe(
     newest = newest_by_index(pods)
     shards = tuple(
         _shard(job, index, newest.get(index), progress or {}, last_lines or {})
-        for index in range(_completions(job))
+        for index in range(completions(job))
     )
     return ObservedJob(
         name=job["metadata"]["name"],
@@ -95,7 +95,7 @@ def _shard(
     job: Body, index: int, pod: Body | None, progress: Mapping[str, str], last_lines: Mapping[str, str]
 ) -> ObservedShard:
     if pod is None:
-        return ObservedShard(index, _recorded(job, index))
+        return ObservedShard(index, recorded_state(job, index))
     end, name = terminated(pod), pod["metadata"]["name"]
     return ObservedShard(
         index=index,
@@ -104,7 +104,7 @@ def _shard(
         message=None if end is None else end.get("message"),
         progress=progress.get(name),
         log=log_command(pod),
-        last_line=last_lines.get(name),
+        last_line=last_lines.get(name) or _last_of(end),
     )
 
 
@@ -115,7 +115,7 @@ _POD_STATES = {
 }
 
 
-def _recorded(job: Body, index: int) -> JobState:
+def recorded_state(job: Body, index: int) -> JobState:
     """Return the state of an index whose pod is gone, from the Job's own books."""
     status = job.get("status") or {}
     if has(job, "Complete") or index in _indexes(status.get("completedIndexes")):
@@ -123,6 +123,12 @@ def _recorded(job: Body, index: int) -> JobState:
     if has(job, "Failed") or index in _indexes(status.get("failedIndexes")):
         return JobState.FAILED
     return JobState.PENDING
+
+
+def _last_of(end: Mapping[str, Any] | None) -> str | None:
+    """Return what the container runtime said where the process itself said nothing."""
+    said = str((end or {}).get("message") or "").strip()
+    return said.splitlines()[-1] if said and not said.startswith("{") else None
 
 
 def _state(job: Body, shards: Sequence[ObservedShard]) -> JobState:
@@ -146,7 +152,7 @@ def _indexes(text: str | None) -> set[int]:
     return found
 
 
-def _completions(job: Body) -> int:
+def completions(job: Body) -> int:
     return int((job.get("spec") or {}).get("completions") or 1)
 
 
