@@ -1,9 +1,9 @@
 """Many resources: ``python -m tests.bench.scale [--ended 1250] [--unsettled 750] [--rate 200]``.
 
-A control plane of its own with kwok, as tests.bench.throughput has. PruningJobs that have ended, eight finished
-Jobs and pods each, and PruningJobs whose first stage runs. Then the operator is started: time until it is ready,
-memory; then PruningJobs that run are updated at a steady rate: time from an event to the start of its pass;
-then nothing happens, and requests are counted.
+A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
+ended, eight finished Jobs and pods each, and with PruningJobs whose first stage runs. The operator starts:
+time until it is ready, memory. Then PruningJobs that run are updated at a steady rate: time from an event to
+the start of its pass. Then nothing happens, and requests are counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.cluster import kwok, operator, traffic
-from tests.bench.cluster.client import JOBS, METADATA_ONLY_LIST, PODS, Client, each
+from tests.bench.cluster.client import JOBS, PODS, Client, each
 from tests.bench.cluster.history import leave, past
 from tests.bench.cluster.metrics import Metrics
 from tests.bench.cluster.operator import Operator
@@ -48,12 +48,10 @@ class Figures:
 
 async def fill(api: Client, kubeconfig: Path, folder: Path, ended: int, unsettled: list[str]) -> None:
     """Make the PruningJobs that have ended, and then those that run."""
-    history = past(NAMESPACE)
+    history = await asyncio.to_thread(past, NAMESPACE)  # it has an event loop of its own
+    names = [f"past-{number:04d}" for number in range(ended)]
     with kwok.running(kubeconfig, folder, run_seconds=0.0):
-        await each(
-            [f"past-{number:04d}" for number in range(ended)],
-            lambda name: leave(api, history, NAMESPACE, name),
-        )
+        await each(names, lambda name: leave(api, history, NAMESPACE, name))
         await count(api, f"{JOBS}?fieldSelector=status.successful=1", ended * len(STEPS))
     with kwok.running(kubeconfig, folder, FOR_EVER), operator.running(kubeconfig, folder):
         await each(unsettled, lambda name: submit(api, name))
@@ -67,18 +65,16 @@ async def submit(api: Client, name: str) -> None:
 
 async def count(api: Client, path: str, wanted: int) -> None:
     """Wait until a collection has so many objects."""
-    while len((await api.get(path, METADATA_ONLY_LIST))["items"]) < wanted:
+    while len(await api.items(path, metadata_only=True)) < wanted:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def observe(
-    api: Client, running: Operator, unsettled: list[str], rate: float, seconds: float
-) -> Figures:
+async def observe(api: Client, running: Operator, live: list[str], rate: float, seconds: float) -> Figures:
     """Measure an operator that is ready."""
     memory = running.memory()
     await calm(running)
     before, cpu = running.metrics(), running.cpu_seconds()
-    found = await storm(api, COLLECTION, unsettled, rate, seconds)
+    found = await storm(api, COLLECTION, live, rate, seconds)
     cpu = (running.cpu_seconds() - cpu) / found.seconds
     return Figures(memory, found, cpu, running.metrics().since(before), await idle(running))
 

@@ -102,7 +102,7 @@ def goals(names: list[str], run: Run, quiet: Metrics, creations: Creations, prob
 def figures(names: list[str], run: Run, running: Operator) -> str:
     """Return the table of everything else."""
     stages = len(names) * len(STEPS)
-    rows = [
+    rows: list[list[object]] = [
         ["jobs, stages", f"{len(names)}, {stages}"],
         ["all submitted after s, all ended after s", f"{run.submitted:.0f}, {run.wall:.0f}"],
         ["jobs per minute, stages per second", f"{60 * len(names) / run.wall:.0f}, {stages / run.wall:.1f}"],
@@ -127,7 +127,7 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
             async with counted(api) as creations:
                 run = await run_jobs(api, running, names, options.limit)
             quiet = await idle(running)
-            ended = (await api.get(PRUNING_JOBS))["items"]
+            ended = await api.items(PRUNING_JOBS)
             problems = [text for one in ended if (text := wrong(one)) is not None]
             return "\n\n".join(
                 [

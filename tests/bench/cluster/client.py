@@ -17,10 +17,7 @@ from kubernetes.aio import client, config
 JOBS = "/apis/batch/v1/jobs"
 PODS = "/api/v1/pods"
 PRUNING_JOBS = "/apis/secateur.dev/v1alpha1/pruningjobs"
-METADATA_ONLY = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
-"""What to accept of a watch where labels and names are enough."""
-METADATA_ONLY_LIST = METADATA_ONLY.replace("Metadata;", "MetadataList;")
-"""The same of a listing."""
+_METADATA = "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
 AT_ONCE = 24
 """Requests under way when many are made."""
 
@@ -45,16 +42,16 @@ class Client:
         self._session = session
         self._server = server
 
-    async def text(self, path: str) -> str:
-        """Return what a path answers."""
-        async with self._session.get(self._server + path) as answer:
-            return await self._checked(answer)
+    async def items(self, path: str, metadata_only: bool = False) -> list[dict[str, Any]]:
+        """Return a collection, whole."""
+        return (await self._list(path, metadata_only))[0]
 
-    async def get(self, path: str, accept: str = "application/json") -> dict[str, Any]:
-        """Return an object, or a list of them."""
+    async def _list(self, path: str, metadata_only: bool) -> tuple[list[dict[str, Any]], str]:
+        """Return a collection and its version."""
+        accept = _METADATA.format("List") if metadata_only else "application/json"
         async with self._session.get(self._server + path, headers={"Accept": accept}) as answer:
-            found: dict[str, Any] = json.loads(await self._checked(answer))
-            return found
+            found = json.loads(await self._checked(answer))
+            return found["items"] or [], found["metadata"]["resourceVersion"]
 
     async def create(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
         """Create an object in a collection; return it as the server keeps it."""
@@ -77,14 +74,14 @@ class Client:
             if answer.status != 404:
                 await self._checked(answer)
 
-    async def watch(self, path: str, accept: str = "application/json") -> AsyncGenerator[Change, None]:
+    async def watch(self, path: str, metadata_only: bool = False) -> AsyncGenerator[Change, None]:
         """Yield what is there (ADDED), and each change from then on. A watch that ends is an error."""
-        listed = await self.get(path, accept)
+        items, version = await self._list(path, metadata_only)
         now = time.monotonic()
-        for item in listed["items"]:
+        for item in items:
             yield Change(now, "ADDED", item)
-        version = listed["metadata"]["resourceVersion"]
         options = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "7200"}
+        accept = _METADATA.format("") if metadata_only else "application/json"
         headers, no_limit = {"Accept": accept}, aiohttp.ClientTimeout(total=None)
         async with self._session.get(
             self._server + path, params=options, headers=headers, timeout=no_limit

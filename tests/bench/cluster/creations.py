@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from secateur_api import Stage
-from tests.bench.cluster.client import JOBS, METADATA_ONLY, Client
+from tests.bench.cluster.client import JOBS, Client
 from tests.bench.cluster.workload import STEPS, Step
 
 OURS = "labelSelector=app.kubernetes.io/managed-by=secateur"
@@ -51,7 +51,7 @@ async def counted(api: Client) -> AsyncIterator[Creations]:
     found = Creations()
 
     async def watching() -> None:
-        async for change in api.watch(f"{JOBS}?{OURS}", METADATA_ONLY):
+        async for change in api.watch(f"{JOBS}?{OURS}", metadata_only=True):
             if change.type != "DELETED":
                 found.count(change.object["metadata"])
 

@@ -1,7 +1,7 @@
 """PruningJobs that have ended, with their finished Jobs and pods, made faster than by running them.
 
-The status and the Jobs are those that the decisions gave in a whole scripted run; the real Job controller runs
-the Jobs, all at once, and kwok ends their pods.
+The status and the Jobs are those that the decisions gave in a whole scripted run; the real Job controller
+runs the Jobs, all at once, and kwok ends their pods.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from secateur_operator.domain.naming import child_name
 from secateur_operator.domain.observed import Defaults
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.gateway.fake import FakeCluster, ShardEnd
-from secateur_operator.gateway.kube.build import PodDefaults, job_manifest
+from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
 from tests.bench.cluster.client import Client
 from tests.bench.cluster.workload import STORE, document
 from tests.unit.control.jobs import START, all_well, drive

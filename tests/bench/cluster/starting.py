@@ -36,14 +36,14 @@ async def need_crd(api: Client) -> None:
     """Install the CRD if it is not there, and wait until it is served."""
     document = yaml.safe_load(CRD.read_text())
     name = document["metadata"]["name"]
-    there = (await api.get(_DEFINITIONS))["items"]
+    there = await api.items(_DEFINITIONS)
     if not any(one["metadata"]["name"] == name for one in there):
         await api.create(_DEFINITIONS, document)
     await api.wait(f"{_DEFINITIONS}?fieldSelector=metadata.name={name}", _is_served)
 
 
 def _is_served(definition: dict[str, Any]) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = definition.get("status", {}).get("conditions") or []
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
