@@ -5,7 +5,7 @@ JOBS ?= 2
 MNIST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -17,8 +17,13 @@ setup: ## make .venv and .venv-lite
 demo: setup ## prune, convert, measure and report a digits recogniser (about 3 minutes)
 	$(BIN)/secateur run examples/digits.yaml --home .secateur/demo
 
-test: setup ## all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+test: setup ## all tests; those on a cluster run by themselves, and those that break it last
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not cluster"
+	$(MAKE) cluster-tests
+
+cluster-tests: ## the tests that need a cluster (KUBECONFIG), one after the other
+	$(BIN)/python -m pytest -m "cluster and not disruptive"
+	$(BIN)/python -m pytest -m disruptive
 
 check: setup lint types imports generated fast-tests ## what must pass before each commit (under 2 minutes)
 
