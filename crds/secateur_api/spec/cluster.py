@@ -76,8 +76,8 @@ class PodTemplate(Contract):
     The stage's container is named ``stage``.
     """
 
-    metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+    metadata: dict[str, Any] = {}
     """Labels and annotations to add."""
-    spec: Annotated[dict[str, Any], Field(default_factory=dict)]
+    spec: dict[str, Any] = {}
     """Pod spec fields: nodeSelector, tolerations, priorityClassName, imagePullSecrets, volumes, containers
     (by name) with env, envFrom, volumeMounts, and so on."""

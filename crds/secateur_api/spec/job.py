@@ -60,7 +60,7 @@ class PruningJobSpec(Contract):
     """The data it is evaluated and fine-tuned on."""
     evaluation: Evaluation = Evaluation()
     """How good a model is."""
-    constraints: Annotated[list[Constraint], Field(default_factory=list, max_length=32)]
+    constraints: Annotated[list[Constraint], Field(max_length=32)] = []
     """All must hold, or the job is Failed; each one is measured on the converted model."""
     sensitivity: Sensitivity = Sensitivity()
     """How the loss of each group is measured."""

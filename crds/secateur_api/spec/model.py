@@ -63,7 +63,7 @@ class Model(Contract):
 
     factory: Factory
     """``module:callable`` that returns a ``paddle.nn.Layer``."""
-    args: Args
+    args: Args = {}
     """Keyword arguments of the factory."""
     weights: Weights | None = None
     """Trained weights; may be left out only with ``pretrain``."""
@@ -86,7 +86,7 @@ class Data(Contract):
 
     factory: Factory
     """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label)."""
-    args: Args
+    args: Args = {}
     """Keyword arguments of the factory."""
 
 

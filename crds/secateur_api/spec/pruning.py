@@ -115,7 +115,7 @@ class Pruning(Contract):
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "l1_norm"
     """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or ``module:callable``."""
-    layers: Annotated[list[LayerRule], Field(default_factory=list, max_length=256)]
+    layers: Annotated[list[LayerRule], Field(max_length=256)] = []
     """Ordered rules; the first match wins."""
     protect: Protect = Protect()
     """Caps for the first and the last layers."""

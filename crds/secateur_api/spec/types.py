@@ -14,7 +14,7 @@ Percent = Annotated[str, StringConstraints(pattern=PERCENT, max_length=16)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=32)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$", max_length=63)]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
-Args = Annotated[dict[str, Any], Field(default_factory=dict)]
+Args = dict[str, Any]
 
 BUILT_IN_CRITERIA = ("l1_norm", "l2_norm", "fpgm", "bn_scale", "activation", "taylor")
 CALLABLE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
