@@ -1,4 +1,4 @@
-"""The command line: ``secateur run | validate | crd``."""
+"""The command line: ``secateur run | validate | crd | operator``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from secateur_api import InvalidResource, PruningJob
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
 from secateur_operator import local_run
+from secateur_operator.cluster.settings import LogFormat, PullPolicy, Settings, SettingsError, store_of
 from secateur_operator.document import read_job
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
@@ -93,6 +94,93 @@ def validate(
 def crd() -> None:
     """Print the CustomResourceDefinition."""
     sys.stdout.write(_yaml(build_crd()))
+
+
+@app.command()
+def operator(
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(envvar="SECATEUR_NAMESPACES", help="Namespace to serve; repeatable. None: all."),
+    ] = None,
+    store_claim: Annotated[
+        str | None,
+        typer.Option(envvar="SECATEUR_STORE_CLAIM", help="Default store: a PersistentVolumeClaim."),
+    ] = None,
+    store_uri: Annotated[
+        str | None, typer.Option(envvar="SECATEUR_STORE_URI", help="Default store: s3://bucket/prefix ...")
+    ] = None,
+    store_secret: Annotated[
+        str | None,
+        typer.Option(envvar="SECATEUR_STORE_SECRET", help="Secret with the default store's credentials."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(envvar="SECATEUR_IMAGE", help="Image of the stages where a job names none.")
+    ] = None,
+    image_pull_policy: Annotated[
+        PullPolicy | None, typer.Option(envvar="SECATEUR_IMAGE_PULL_POLICY", help="For the stages' pods.")
+    ] = None,
+    image_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option(envvar="SECATEUR_IMAGE_PULL_SECRETS", help="Secret to pull the image with; repeatable."),
+    ] = None,
+    job_ttl: Annotated[
+        int,
+        typer.Option(envvar="SECATEUR_JOB_TTL", min=0, help="Seconds until a finished Job is deleted."),
+    ] = Settings.job_ttl_seconds,
+    workers: Annotated[
+        int, typer.Option(envvar="SECATEUR_WORKERS", min=1, max=256, help="Passes at a time.")
+    ] = Settings.workers,
+    leader_elect: Annotated[
+        bool, typer.Option(envvar="SECATEUR_LEADER_ELECT", help="Let a Lease decide which replica works.")
+    ] = Settings.leader_elect,
+    lease_name: Annotated[
+        str, typer.Option(envvar="SECATEUR_LEASE_NAME", help="Name of the Lease.")
+    ] = Settings.lease_name,
+    lease_namespace: Annotated[
+        str | None,
+        typer.Option(envvar="SECATEUR_LEASE_NAMESPACE", help="Its namespace. Default: the operator's own."),
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(envvar="SECATEUR_METRICS_PORT", min=1, max=65535, help="Port of /metrics.")
+    ] = Settings.metrics_port,
+    health_port: Annotated[
+        int,
+        typer.Option(envvar="SECATEUR_HEALTH_PORT", min=1, max=65535, help="Port of /livez and /readyz."),
+    ] = Settings.health_port,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="SECATEUR_LOG_FORMAT", help="json for machines, text for people.")
+    ] = Settings.log_format,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", envvar="SECATEUR_VERBOSE", help="Also log what is not news.")
+    ] = False,
+) -> None:
+    """Run PruningJobs on a Kubernetes cluster: the one of KUBECONFIG, else the one that this pod is in.
+
+    Exit code: 0 stopped by a signal, 1 the lease or a watch was lost, 2 a setting is wrong.
+    """
+    from secateur_operator.cluster import main as cluster_operator  # slow to import, and only needed here
+
+    try:
+        settings = Settings(
+            namespaces=tuple(namespace or ()),
+            store=store_of(store_claim, store_uri, store_secret),
+            image=image,
+            image_pull_policy=image_pull_policy,
+            image_pull_secrets=tuple(image_pull_secret or ()),
+            job_ttl_seconds=job_ttl,
+            workers=workers,
+            leader_elect=leader_elect,
+            lease_name=lease_name,
+            lease_namespace=lease_namespace,
+            metrics_port=metrics_port,
+            health_port=health_port,
+            log_format=log_format,
+            verbose=verbose,
+        )
+        code = cluster_operator.run(settings)
+    except SettingsError as error:
+        _wrong([str(error)])
+    raise typer.Exit(code)
 
 
 def _run(job: PruningJob, path: Path) -> local_run.Ending:

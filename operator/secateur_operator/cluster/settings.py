@@ -1,0 +1,91 @@
+"""The operator's settings: read once at the start, never changed."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from secateur_api.spec import Store
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class SettingsError(ValueError):
+    """The settings cannot be meant; the message says which and what would be right."""
+
+
+class LogFormat(str, Enum):
+    """How log lines are written."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+class PullPolicy(str, Enum):
+    """When a node pulls the stages' image."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``secateur operator`` is told by its options or by ``SECATEUR_*`` variables."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are served. None: all, which needs a ClusterRole."""
+    store: Store | None = None
+    """Where jobs keep their results if their spec names no store. None: each must name one."""
+    image: str | None = None
+    """Image of the stages for jobs that name none. None: each must name one."""
+    image_pull_policy: PullPolicy | None = None
+    """None leaves it to Kubernetes, which goes by the image's tag."""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Secrets in the job's namespace that the image is pulled with."""
+    job_ttl_seconds: int = 86400
+    """After so many seconds a finished Job and its logs go. Results are in the store and in the status, so
+    that only logs are lost: a day to read them."""
+    workers: int = 16
+    """Passes at a time. They wait for the API server most of the time; more would only queue there."""
+    leader_elect: bool = True
+    """Whether a Lease decides who works. Without it there must be one replica only."""
+    lease_name: str = "secateur-operator"
+    """Name of that Lease; operators that share it work in turn."""
+    lease_namespace: str | None = None
+    """None: the pod's own namespace; outside a pod the first one served, else ``default``."""
+    metrics_port: int = 8080
+    """Port of ``/metrics``."""
+    health_port: int = 8081
+    """Port of ``/livez`` and ``/readyz``."""
+    log_format: LogFormat = LogFormat.JSON
+    """Lines of JSON for machines, or text for people."""
+    verbose: bool = False
+    """Also log what is not news: what libraries say, passes that read again."""
+
+    @property
+    def where_lease_is(self) -> str:
+        """The namespace of the Lease."""
+        if self.lease_namespace:
+            return self.lease_namespace
+        if _POD_NAMESPACE.exists():
+            return _POD_NAMESPACE.read_text().strip()
+        return self.namespaces[0] if self.namespaces else "default"
+
+
+def store_of(claim: str | None, uri: str | None, secret: str | None) -> Store | None:
+    """Return the default store that three options describe. Raises SettingsError."""
+    if claim and uri:
+        raise SettingsError(
+            "--store-claim and --store-uri: a store is either a claim or a uri; give one of them"
+        )
+    if secret and not uri and not claim:
+        raise SettingsError("--store-secret: it belongs to a store; give --store-uri (or --store-claim) too")
+    return Store(claim=claim, uri=uri, secret=secret or None) if claim or uri else None
+
+
+def instance_name() -> str:
+    """Name this process's host: its pod, in a cluster."""
+    return socket.gethostname()

@@ -1,0 +1,143 @@
+"""Kopf's watches: how it connects, what it is allowed to do, and when its first listings are through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import aiohttp
+import kopf
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from secateur_operator.cluster.registration import Listener, registry
+from secateur_operator.gateway.kube.client import Observe
+from secateur_operator.gateway.kube.names import MANAGED
+
+RESOURCES = ("pruningjobs", "jobs", "pods")
+_STREAM_SECONDS = 300
+"""The server ends a watch after so long; the next begins where it ended."""
+SILENT_SECONDS = 2.0 * _STREAM_SECONDS
+"""A resource whose watch did not begin anew for so long is not watched any more."""
+
+
+class Watches:
+    """The three watches of one operator; ``run`` them once it leads."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        listeners: tuple[Listener, ...],
+        namespaces: tuple[str, ...],
+        observe: Observe,
+        listed: Callable[[str], None],
+        take_signals: Callable[[], None],
+    ) -> None:
+        """No namespace: all. ``observe`` is told of requests, ``listed`` of each resource's first listing.
+
+        ``take_signals`` installs the process's own signal handlers: Kopf replaces them when it starts.
+        """
+        self._configuration = configuration
+        self._listeners = listeners
+        self._namespaces = namespaces
+        self._observe = observe
+        self._listed = listed
+        self._take_signals = take_signals
+        self._streams: dict[str, set[str]] = {resource: set() for resource in RESOURCES}
+        self._began: dict[str, float] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was there at the start has been listed."""
+        wanted = max(1, len(self._namespaces))
+        return all(len(streams) >= wanted for streams in self._streams.values())
+
+    def silent(self) -> str | None:
+        """Name a resource that is not watched any more."""
+        now = time.monotonic()
+        silent = (one for one, began in self._began.items() if now - began > SILENT_SECONDS)
+        return next(silent, None)
+
+    async def run(self) -> None:
+        """Watch until cancelled; ends or raises if a watch cannot go on.
+
+        Not ``kopf.operator``: at its end that cancels every task of the loop, and these here are not its own.
+        """
+        tasks = await kopf.spawn_tasks(
+            registry=registry(self._listeners, self._login),
+            settings=watch_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+        )
+        self._take_signals()
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _login(self) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=self._configuration.host, aiohttp_session=self._session())
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Connect as the gateway does; each request carries the token of that moment."""
+        trace = aiohttp.TraceConfig()
+        trace.on_request_start.append(self._on_start)
+        trace.on_request_end.append(self._on_end)
+        context = RESTClientObject(self._configuration).ssl_context
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            trust_env=True,
+            proxy=self._configuration.proxy,
+            trace_configs=[trace],
+        )
+
+    async def _on_start(
+        self, _session: aiohttp.ClientSession, request: SimpleNamespace, sent: aiohttp.TraceRequestStartParams
+    ) -> None:
+        request.began = time.monotonic()
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            sent.headers["Authorization"] = token
+        if sent.url.query.get("watch") != "true" or sent.url.name not in RESOURCES:
+            return
+        # Kopf does not say when a listing is through; it is, once the watch from its version on begins
+        resource, stream = sent.url.name, sent.url.path
+        self._began[resource] = request.began
+        if stream not in self._streams[resource]:
+            self._streams[resource].add(stream)
+            if len(self._streams[resource]) >= max(1, len(self._namespaces)):
+                self._listed(resource)
+
+    async def _on_end(
+        self, _session: aiohttp.ClientSession, request: SimpleNamespace, sent: aiohttp.TraceRequestEndParams
+    ) -> None:
+        is_ours = sent.url.name in RESOURCES
+        verb = "watch" if sent.url.query.get("watch") == "true" else "list" if is_ours else "get"
+        resource = sent.url.name if is_ours else "discovery"
+        self._observe(verb, resource, str(sent.response.status), time.monotonic() - request.began)
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings; measured reasons are in the comments."""
+    settings = kopf.OperatorSettings()
+    settings.watching.label_selectors["batch", "v1", "jobs"] = MANAGED  # not every Job of the cluster
+    settings.watching.label_selectors["", "v1", "pods"] = MANAGED
+    settings.watching.server_timeout = _STREAM_SECONDS
+    settings.watching.client_timeout = _STREAM_SECONDS + 30
+    settings.watching.connect_timeout = 15
+    settings.watching.chunk_size = 500  # halves the time of the first listing
+    settings.networking.request_timeout = 30
+    settings.queueing.idle_timeout = 0.5  # 12,000 objects: 100 MiB instead of 254
+    settings.queueing.exit_timeout = 0.5
+    # queueing.worker_limit stays unset: a worker keeps its place for as long as it idles
+    settings.scanning.disabled = True  # no watch of all namespaces and CRDs, no rights for it
+    settings.posting.enabled = False  # events are written by the gateway
+    settings.process.ultimate_exiting_timeout = None
+    return settings
