@@ -103,8 +103,9 @@ class KubeClient:
     async def create(
         self, kind: Kind, namespace: str, body: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
     ) -> Object:
-        """Create an object; raises AlreadyExists, Refused."""
-        return await self._object("create", kind, namespace, body=body, timeout=timeout)
+        """Create an object; raises AlreadyExists, Refused (also for a field that is not known)."""
+        query = {"fieldValidation": "Strict"}  # else a user's misspelt field would be dropped in silence
+        return await self._object("create", kind, namespace, query=query, body=body, timeout=timeout)
 
     async def replace(
         self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
