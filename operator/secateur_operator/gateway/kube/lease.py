@@ -49,7 +49,8 @@ class Leases:
     async def write(self, lease: Lease) -> Lease:
         """Create or replace the Lease; return it with its new version.
 
-        Raises Conflict if someone else wrote it meanwhile, NotFound if it was deleted, other GatewayError.
+        One that was deleted meanwhile is made again: Kubernetes creates a Lease by a replacement, too.
+        Raises Conflict if someone else wrote it meanwhile, other GatewayError.
         """
         body = self._body(lease)
         try:
