@@ -34,7 +34,7 @@ def _now(board: dashboard.Dashboard) -> None:
         ("Done", "Of the whole job, estimated.", "percent", "percent"),
         (
             "MACs cut",
-            "Of the unpruned model's, after the last accepted round.",
+            "Of the unpruned model's; of the best so far.",
             "percentunit",
             "macs_cut_ratio",
         ),
@@ -48,7 +48,7 @@ def _now(board: dashboard.Dashboard) -> None:
 def _course(board: dashboard.Dashboard) -> None:
     board.with_row(row("Course"))
     metric = Query(f"max by (which) (secateur_job_metric{{{_OF}}})", "{{which}}")
-    board.with_panel(lines("Metric", "Of the unpruned model, and of the newest round.", "short", metric))
+    board.with_panel(lines("Metric", "Of the unpruned model, and of the best so far.", "short", metric))
     for title, says, unit, name in (
         ("Done", "Of the whole job, estimated.", "percent", "percent"),
         ("MACs cut", "Round by round, of the unpruned model's.", "percentunit", "macs_cut_ratio"),

@@ -51,7 +51,7 @@ def _stages(board: dashboard.Dashboard) -> None:
     board.with_panel(
         lines(
             "Seconds per stage, mean",
-            "Time of work of the stages that finished since the leader started.",
+            "From start to end of the Job, of stages that finished since the leader started.",
             "s",
             Query(
                 "sum by (stage) (secateur_stage_seconds_sum) / sum by (stage) (secateur_stage_seconds_count)",
@@ -70,7 +70,7 @@ def _stages(board: dashboard.Dashboard) -> None:
     board.with_panel(
         lines(
             "Retries per hour",
-            "Tries of a stage after a passing fault, by stage and reason.",
+            "Pods and Jobs that failed and were tried again, by stage and reason.",
             "short",
             Query(
                 "sum by (stage, reason) (increase(secateur_stage_retries_total[1h])) or vector(0)",

@@ -22,6 +22,7 @@ def build() -> dashboard.Dashboard:
     _queue(board)
     _passes(board)
     _requests(board)
+    _process(board)
     return board
 
 
@@ -71,7 +72,7 @@ def _queue(board: dashboard.Dashboard) -> None:
     board.with_panel(
         lines(
             "Depth",
-            "Jobs that wait for a pass or are at it.",
+            "Jobs that are due and wait for a pass.",
             "short",
             Query(f"secateur_queue_depth{{{_OF}}}", "{{instance}}"),
         )
@@ -131,6 +132,15 @@ def _requests(board: dashboard.Dashboard) -> None:
             width=12,
         )
     )
+
+
+def _process(board: dashboard.Dashboard) -> None:
+    board.with_row(row("Process"))
+    for title, says, unit, expr in (
+        ("Memory", "Resident set of each replica.", "bytes", f"process_resident_memory_bytes{{{_OF}}}"),
+        ("CPU", "Cores in use.", "short", f"rate(process_cpu_seconds_total{{{_OF}}}[{_RATE}])"),
+    ):
+        board.with_panel(lines(title, says, unit, Query(expr, "{{instance}}"), width=12))
 
 
 def _quantiles(histogram: str) -> list[Query]:
