@@ -13,7 +13,7 @@ from secateur_api.base import API_VERSION, KIND, Contract
 from secateur_api.spec import PruningJobSpec
 from secateur_api.status import PruningJobStatus
 
-SPEC_LIMIT = 48 * 1024
+SPEC_LIMIT = 32 * 1024
 """Longest spec in bytes of JSON, defaults included. A stage is told the spec, what went before and the
 verdict in one environment variable (:data:`secateur_api.stage.INPUT_LIMIT`); with this, the longest fits."""
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]

@@ -154,7 +154,7 @@ def test_a_spec_that_is_too_long_to_be_told_is_refused_with_the_part_that_is_lon
     document = changed("spec.data.args", {"lines": ["剪枝" * 10] * 1000})
     (problem,) = problems(document)
     assert problem.startswith("spec.data.args: the spec has ")
-    assert "49152 are allowed" in problem
+    assert "32768 are allowed" in problem
     assert "put long values into a file" in problem
 
 

@@ -65,7 +65,7 @@ def merged(base: Map, patch: Map, path: str) -> Map:
 
 
 def _value(name: str, base: Any, value: Any, path: str) -> Any:
-    if base is not None and type(base) is not type(value):
+    if base is not None and _kind(base) != _kind(value):
         raise Refused(f"{path}: expected {_kind(base)}, found {_kind(value)}")
     if isinstance(value, dict):
         return merged(base or {}, value, path)
@@ -85,7 +85,7 @@ def _merged_list(name: str, base: list[Any], patch: list[Any], path: str) -> lis
     for index, item in enumerate(patch):
         where = f"{path}[{index}]"
         if not isinstance(item, dict):
-            raise Refused(f"{where}: expected a mapping, found {_kind(item)}")
+            raise Refused(f"{where}: expected {_kind({})}, found {_kind(item)}")
         if _replaces(item):
             continue
         identity = _identity(name, item, where)
@@ -125,8 +125,7 @@ def _action(patch: Map, path: str) -> str:
 
 
 def _kind(value: Any) -> str:
+    """Name what kind of node a value is; of what type a single value must be, the API server knows."""
     if isinstance(value, dict):
         return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return repr(value) if isinstance(value, str | int | float | bool) else "nothing"
+    return "a list" if isinstance(value, list) else "a single value"
