@@ -17,6 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from secateur_operator.gateway.kube.errors import error_of, unreachable
 from secateur_operator.gateway.kube.kinds import Kind
+from secateur_operator.gateway.protocol import Transient
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +178,11 @@ class KubeClient:
             content_type=content_type,
             timeout=timeout,
         )
-        found: Object = json.loads(answer)
+        try:
+            found: Object = json.loads(answer)
+        except ValueError as error:
+            what = _words(verb, kind.plural, namespace, name)
+            raise Transient(f"cannot {what}: the answer is no JSON ({error})") from error
         return found
 
     async def _request(
