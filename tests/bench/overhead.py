@@ -18,12 +18,10 @@ from tests.bench.cluster.client import Client, connected, each
 from tests.bench.cluster.gaps import Gap, watched
 from tests.bench.cluster.operator import Operator
 from tests.bench.cluster.report import MIB, goal, machine, percentile, spread, table
-from tests.bench.cluster.starting import namespace, need_crd
+from tests.bench.cluster.starting import need_crd, new_namespace
 from tests.bench.cluster.workload import STEPS, document
 from tests.control_plane.access import own_cluster
 
-NAMESPACE = "g-overhead"
-COLLECTION = f"/apis/secateur.dev/v1alpha1/namespaces/{NAMESPACE}/pruningjobs"
 RESOURCES = [{"cpu": "10m", "memory": "32Mi"}]
 """So that ten fit on a small node."""
 
@@ -38,32 +36,46 @@ class Case:
     """Per stage, without events."""
 
 
-async def run_case(api: Client, running: Operator, name: str, groups: list[list[str]], image: str) -> Case:
+@dataclass
+class Place:
+    """Where the jobs run."""
+
+    api: Client
+    namespace: str
+    image: str
+
+    @property
+    def collection(self) -> str:
+        """The path of its PruningJobs."""
+        return f"/apis/secateur.dev/v1alpha1/namespaces/{self.namespace}/pruningjobs"
+
+    async def submit(self, name: str) -> None:
+        """Create a PruningJob."""
+        more = {"image": self.image, "template": pods.template(), "resources": RESOURCES}
+        await self.api.create(self.collection, document(self.namespace, name, **more))
+
+    async def until_succeeded(self, name: str) -> None:
+        """Wait for its end; a job that fails ends the benchmark."""
+        path = f"{self.collection}?fieldSelector=metadata.name={name}"
+        ends = ("Succeeded", "Failed")
+        ended = await self.api.wait(path, lambda found: found.get("status", {}).get("phase") in ends)
+        if ended["status"]["phase"] != "Succeeded":
+            raise SystemExit(f"{name}: {ended['status']['message']}")
+
+
+async def run_case(place: Place, running: Operator, name: str, groups: list[list[str]]) -> Case:
     """Run groups of jobs, one group after the other."""
     before, jobs = running.metrics(), sum(len(group) for group in groups)
-    async with watched(api, NAMESPACE) as seen:
+    async with watched(place.api, place.namespace) as seen:
         for group in groups:
-            await each(group, lambda one: _submit(api, one, image), at_once=len(group))
-            await each(group, lambda one: _until_succeeded(api, one), at_once=len(group))
+            await each(group, place.submit, at_once=len(group))
+            await each(group, place.until_succeeded, at_once=len(group))
         gaps = [gap for gap in seen.gaps() if any(gap.job in group for group in groups)]
     expected = jobs * (len(STEPS) - 1)
     if len(gaps) != expected:
         raise SystemExit(f"{name}: {len(gaps)} gaps were seen, not {expected}")
     added = running.metrics().since(before)
     return Case(name, gaps, added.total(traffic.REQUESTS, traffic.is_write) / (jobs * len(STEPS)))
-
-
-async def _submit(api: Client, name: str, image: str) -> None:
-    made = document(NAMESPACE, name, image=image, template=pods.template(), resources=RESOURCES)
-    await api.create(COLLECTION, made)
-
-
-async def _until_succeeded(api: Client, name: str) -> None:
-    path = f"{COLLECTION}?fieldSelector=metadata.name={name}"
-    ends = ("Succeeded", "Failed")
-    ended = await api.wait(path, lambda found: found.get("status", {}).get("phase") in ends)
-    if ended["status"]["phase"] != "Succeeded":
-        raise SystemExit(f"{name}: {ended['status']['message']}")
 
 
 def report(where: str, cases: list[Case], running: Operator) -> str:
@@ -99,25 +111,20 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
     if kubeconfig is None:
         raise SystemExit("KUBECONFIG must name a cluster for tests that has real nodes")
     where = f"{machine()}; image {options.image}"
+    alone = [[f"alone-{number}"] for number in range(options.alone)]
+    ten = [[f"ten-{round}-{number}" for number in range(10)] for round in range(options.rounds)]
     async with connected(kubeconfig) as api:
         await need_crd(api)
-        await namespace(api, NAMESPACE)
-        try:
-            await api.create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", pods.config_map())
-            with operator.running(kubeconfig, folder, f"--namespace={NAMESPACE}", *_LEASE) as running:
-                alone = [[f"alone-{number}"] for number in range(options.alone)]
-                rounds = range(options.rounds)
-                ten = [[f"ten-{round}-{number}" for number in range(10)] for round in rounds]
+        async with new_namespace(api, options.namespace) as namespace:
+            await api.create(f"/api/v1/namespaces/{namespace}/configmaps", pods.config_map())
+            place = Place(api, namespace, options.image)
+            own = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+            with operator.running(kubeconfig, folder, *own) as running:
                 cases = [
-                    await run_case(api, running, "one job", alone, options.image),
-                    await run_case(api, running, "ten at once", ten, options.image),
+                    await run_case(place, running, "one job", alone),
+                    await run_case(place, running, "ten at once", ten),
                 ]
                 return report(where, cases, running)
-        finally:
-            await api.delete(f"/api/v1/namespaces/{NAMESPACE}")
-
-
-_LEASE = (f"--lease-namespace={NAMESPACE}",)
 
 
 def main() -> None:
@@ -126,6 +133,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=5, help="jobs that run one after the other")
     parser.add_argument("--rounds", type=int, default=3, help="how often ten jobs run at once")
     parser.add_argument("--image", default="localhost/python:3.11", help="any image with /bin/sh and cat")
+    parser.add_argument("--namespace", default="bench-overhead", help="how the new namespace's name begins")
     parser.add_argument("--keep", type=Path, help="leave logs in this folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secateur-bench-") as temporary:

@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,10 @@ AT_ONCE = 24
 
 class Refused(Exception):
     """The API server did not do it; the message has its status and its words."""
+
+
+class WatchEnded(Exception):
+    """The API server ended a watch: what comes after would not be seen."""
 
 
 class Change(NamedTuple):
@@ -91,17 +95,18 @@ class Client:
             async for line in answer.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise Refused(f"watch of {path}: {event['object']}")
+                    raise WatchEnded(f"watch of {path}: {event['object']}")
                 yield Change(time.monotonic(), event["type"], event["object"])
-        raise Refused(f"the watch of {path} ended")
+        raise WatchEnded(f"the watch of {path} ended")
 
     async def wait(self, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait for an object of a collection for which something holds; return it."""
-        async with aclosing(self.watch(path)) as changes:
-            async for change in changes:
-                if holds(change.object):
-                    return change.object
-        raise AssertionError("a watch ends with an error")
+        while True:
+            with suppress(WatchEnded):  # it loses nothing here: the next one begins with what is there
+                async with aclosing(self.watch(path)) as changes:
+                    async for change in changes:
+                        if holds(change.object):
+                            return change.object
 
     @staticmethod
     async def _checked(answer: aiohttp.ClientResponse) -> str:

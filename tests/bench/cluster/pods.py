@@ -27,7 +27,8 @@ def template() -> dict[str, Any]:
         "volumeMounts": [{"name": MESSAGES, "mountPath": _FOLDER}],
     }
     volume = {"name": MESSAGES, "configMap": {"name": MESSAGES}}
-    return {"spec": {"containers": [container], "volumes": [volume]}}
+    user = {"runAsUser": 65534}  # nobody: an image that is not ours may start as root, which is refused
+    return {"spec": {"containers": [container], "volumes": [volume], "securityContext": user}}
 
 
 def _file(step: Step) -> str:

@@ -17,6 +17,7 @@ from tests.control_plane.plane import control_plane
 
 CRD = ROOT / "crds" / "secateur.dev_pruningjobs.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_NAMESPACES = "/api/v1/namespaces"
 
 
 @asynccontextmanager
@@ -49,6 +50,22 @@ def _is_served(definition: dict[str, Any]) -> bool:
 
 async def namespace(api: Client, name: str) -> None:
     """Make a namespace, and wait until pods may be made in it."""
-    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    await api.create(_NAMESPACES, {"metadata": {"name": name}})
+    await _usable(api, name)
+
+
+@asynccontextmanager
+async def new_namespace(api: Client, prefix: str) -> AsyncIterator[str]:
+    """Make a namespace of a new name; delete it at the end."""
+    made = await api.create(_NAMESPACES, {"metadata": {"generateName": f"{prefix}-"}})
+    name: str = made["metadata"]["name"]
+    try:
+        await _usable(api, name)
+        yield name
+    finally:
+        await api.delete(f"{_NAMESPACES}/{name}")
+
+
+async def _usable(api: Client, name: str) -> None:
+    accounts = f"{_NAMESPACES}/{name}/serviceaccounts"
     await api.wait(accounts, lambda account: bool(account["metadata"]["name"] == "default"))
