@@ -1,12 +1,12 @@
 {{/* The operator's settings; `secateur operator --help` explains each. */}}
 {{- define "secateur.env" -}}
 {{- with .Values.namespaces }}
-- {name: SECATEUR_NAMESPACE, value: {{ join " " . | quote }}}
+- {name: SECATEUR_NAMESPACES, value: {{ join " " . | quote }}}
 {{- end }}
 - {name: SECATEUR_IMAGE, value: {{ include "secateur.image" (dict "image" .Values.stages.image "version" .Chart.AppVersion) | quote }}}
 - {name: SECATEUR_IMAGE_PULL_POLICY, value: {{ .Values.stages.image.pullPolicy }}}
 {{- with .Values.stages.imagePullSecrets }}
-- {name: SECATEUR_IMAGE_PULL_SECRET, value: {{ join " " . | quote }}}
+- {name: SECATEUR_IMAGE_PULL_SECRETS, value: {{ join " " . | quote }}}
 {{- end }}
 - {name: SECATEUR_JOB_TTL, value: {{ .Values.stages.jobTtlSeconds | int | quote }}}
 {{- with .Values.store.claim }}
@@ -26,4 +26,7 @@
 - {name: SECATEUR_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
 - {name: SECATEUR_HEALTH_PORT, value: {{ .Values.health.port | quote }}}
 - {name: SECATEUR_LOG_FORMAT, value: {{ .Values.log.format }}}
+{{- if .Values.log.verbose }}
+- {name: SECATEUR_VERBOSE, value: "true"}
+{{- end }}
 {{- end }}

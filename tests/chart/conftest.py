@@ -1,0 +1,17 @@
+"""Fixtures of the chart's tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.conftest import server as server
+from tests.chart.chart import NoHelm, helm
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _helm() -> None:
+    """Without Helm these tests are skipped, and say so."""
+    try:
+        helm("version")
+    except NoHelm as missing:
+        pytest.skip(str(missing))
