@@ -130,7 +130,7 @@ def test_what_cannot_be_merged_is_refused_with_its_path(patch: dict[str, Any], s
 # ---- the laws ----
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(patches())
 def test_nothing_changes_what_was_given(patch: dict[str, Any]) -> None:
     before = copy.deepcopy((POD, patch))
@@ -142,14 +142,14 @@ def test_an_empty_patch_is_the_identity() -> None:
     assert merged(POD, {}, "spec") == POD
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(patches())
 def test_twice_is_as_once(patch: dict[str, Any]) -> None:
     once = merged(POD, patch, "spec")
     assert merged(once, patch, "spec") == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(patches(), patches())
 def test_the_later_wins(first: dict[str, Any], second: dict[str, Any]) -> None:
     """Whatever came before, what the second says stands in the result as if it had come alone."""

@@ -71,7 +71,7 @@ defaults = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stage_jobs(), defaults)
 def test_every_manifest(job: StageJob, given_defaults: PodDefaults) -> None:
     manifest = job_manifest(job, given_defaults)
