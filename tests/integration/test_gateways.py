@@ -45,8 +45,9 @@ both = pytest.mark.parametrize("opened", [fake, local])
 
 
 def stage_job(uid: str, seed: int = 0) -> StageJob:
-    stage_input = StageInput(job="digits", stage=Stage.PRETRAIN, spec=job(seed=seed).spec, store="memory://")
-    return StageJob("a-job", "digits", "default", uid, 1, None, 1, stage_input)
+    spec = job(seed=seed).spec
+    stage_input = StageInput(job="digits", stage=Stage.PRETRAIN, spec=spec, store="memory://")
+    return StageJob("a-job", "digits", "default", uid, 1, None, 1, stage_input, spec, 3600.0)
 
 
 def play(opened, folder: Path, scenario) -> None:
@@ -63,7 +64,7 @@ def test_a_job_is_created_once(opened: Opened, tmp_path: Path) -> None:
     async def scenario(gateway: Gateway, uid: str) -> None:
         await gateway.create_job(stage_job(uid))
         await gateway.create_job(stage_job(uid))
-        assert [one.name for one in await gateway.list_jobs(KEY, uid)] == ["a-job"]
+        assert [one.name for one in await gateway.list_jobs(KEY, uid, "a-job")] == ["a-job"]
 
     play(opened, tmp_path, scenario)
 
@@ -83,11 +84,11 @@ def test_a_name_taken_by_something_else_is_a_visible_conflict(opened: Opened, tm
 def test_deletes_carry_a_precondition(opened: Opened, tmp_path: Path) -> None:
     async def scenario(gateway: Gateway, uid: str) -> None:
         await gateway.create_job(stage_job(uid))
-        (seen,) = await gateway.list_jobs(KEY, uid)
+        (seen,) = await gateway.list_jobs(KEY, uid, "a-job")
         with pytest.raises(Conflict):
             await gateway.delete_job(KEY, seen.name, "an older uid")
         await gateway.delete_job(KEY, seen.name, seen.uid)
-        assert await gateway.list_jobs(KEY, uid) == []
+        assert await gateway.list_jobs(KEY, uid, "a-job") == []
         with pytest.raises(NotFound):
             await gateway.delete_job(KEY, seen.name, seen.uid)
 
@@ -135,7 +136,7 @@ def test_a_program_that_cannot_be_started_is_a_failure_worth_another_try(tmp_pat
         uid = (await gateway.get(KEY)).document["metadata"]["uid"]
         await gateway.create_job(stage_job(uid))
         async with asyncio.timeout(10):
-            while (seen := (await gateway.list_jobs(KEY, uid))[0]).state.is_active:
+            while (seen := (await gateway.list_jobs(KEY, uid, "a-job"))[0]).state.is_active:
                 await asyncio.sleep(0.01)
         assert seen.shards[0].exit_code == 75
         assert "cannot be started: No such file" in (seen.shards[0].message or "")
@@ -154,7 +155,7 @@ def test_no_more_processes_run_at_once_than_allowed(tmp_path: Path) -> None:
         await gateway.create_job(replace(wanted, input=wanted.input.model_copy(update={"shards": 5})))
         async with asyncio.timeout(10):
             while True:
-                states = [shard.state for shard in (await gateway.list_jobs(KEY, uid))[0].shards]
+                states = [shard.state for shard in (await gateway.list_jobs(KEY, uid, "a-job"))[0].shards]
                 if states.count("running") == 2:
                     break
                 await asyncio.sleep(0.01)

@@ -133,3 +133,12 @@ def test_of_two_troubles_the_one_that_needs_a_person_counts() -> None:
     trouble = find(type(image)(image.job, [second, *image.pods], (), image.now))
     assert trouble is not None
     assert trouble.reason is Reason.IMAGE_UNAVAILABLE
+
+
+def test_a_pod_that_went_down_with_its_node_starts_again_without_a_person() -> None:
+    seen = sight("node-lost")
+    seen.pods[0]["status"]["phase"] = "Failed"
+    trouble = find(seen)
+    assert trouble is not None
+    assert trouble.reason is Reason.NODE_LOST
+    assert "starts again by itself" in trouble.message

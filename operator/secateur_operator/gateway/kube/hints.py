@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from secateur_operator.gateway.kube import names
 from secateur_operator.gateway.kube.conditions import has, is_finished
 from secateur_operator.gateway.protocol import Key
 
 Body = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,6 @@ class _Pod:
     key: Key
     job: str
     shape: Hashable
-    running: bool
 
 
 @dataclass
@@ -47,6 +47,8 @@ class Hints:
     """Uid of a PruningJob -> names of its unfinished Jobs -> what was last heard of them."""
     _pods: dict[str, dict[str, _Pod]] = field(default_factory=dict)
     """Uid of a Job -> names of its pods."""
+    _running: dict[str, dict[str, _Pod]] = field(default_factory=dict)
+    """The same, of those pods alone that run: few, where ended ones may be many."""
 
     def job(self, body: Body, gone: bool = False) -> bool:
         """Note what was heard of a Job; return whether it is news for a decision."""
@@ -55,6 +57,7 @@ class Hints:
             return False
         if gone:
             self._pods.pop(body["metadata"]["uid"], None)
+            self._running.pop(body["metadata"]["uid"], None)
             return self.forget_job(owner, name)
         if is_finished(body):
             self.forget_job(owner, name)
@@ -74,27 +77,24 @@ class Hints:
             return False
         if gone:
             return self.forget_pod(job_uid, meta["name"])
-        pod = _Pod(owner, labels.get(names.POD_JOB, ""), _pod_shape(body), _runs(body))
+        pod = _Pod(owner, labels.get(names.POD_JOB, ""), _pod_shape(body))
         known = self._pods.setdefault(job_uid, {})
         before = known.get(meta["name"])
         known[meta["name"]] = pod
+        if _runs(body):
+            self._running.setdefault(job_uid, {})[meta["name"]] = pod
+        else:
+            _drop(self._running, job_uid, meta["name"])
         return pod.shape != (before.shape if before else _UNSEEN)
 
     def forget_job(self, owner: str, name: str) -> bool:
         """A Job has ended or is gone; return whether it was thought to be active."""
-        known = self._active.get(owner, {})
-        was = known.pop(name, None) is not None
-        if not known:
-            self._active.pop(owner, None)
-        return was
+        return _drop(self._active, owner, name)
 
     def forget_pod(self, job_uid: str, name: str) -> bool:
         """A pod is gone; return whether it was known."""
-        known = self._pods.get(job_uid, {})
-        was = known.pop(name, None) is not None
-        if not known:
-            self._pods.pop(job_uid, None)
-        return was
+        _drop(self._running, job_uid, name)
+        return _drop(self._pods, job_uid, name)
 
     def active_jobs(self, owner: str) -> list[str]:
         """Name the unfinished Jobs of the PruningJob with that uid."""
@@ -107,12 +107,19 @@ class Hints:
     def running(self) -> list[RunningPods]:
         """Return the pods that run now, by Job."""
         found = []
-        for pods in self._pods.values():
-            running = {name: pod for name, pod in pods.items() if pod.running}
-            if running:
-                first = next(iter(running.values()))
-                found.append(RunningPods(first.key, first.job, tuple(running)))
+        for pods in self._running.values():
+            first = next(iter(pods.values()))
+            found.append(RunningPods(first.key, first.job, tuple(pods)))
         return found
+
+
+def _drop(index: dict[str, dict[str, T]], outer: str, inner: str) -> bool:
+    """Take an entry out of an index of two steps, if it is there."""
+    entries = index.get(outer, {})
+    was = entries.pop(inner, None) is not None
+    if not entries:
+        index.pop(outer, None)
+    return was
 
 
 def owner_uid(body: Body) -> str | None:

@@ -42,6 +42,10 @@ def _node_lost(pod: Body) -> Trouble | None:
     silenced = ready.get("status") == "False" and not ready.get("reason") and has(pod, "ContainersReady")
     if not silenced and (target is None or target.get("reason") not in _BY_NODE_LOSS):
         return None
+    if has_ended(pod):
+        return Trouble(
+            Reason.NODE_LOST, f"pod {_name(pod)} was lost with node {node}; it starts again by itself"
+        )
     return Trouble(
         Reason.NODE_LOST,
         f"node {node} of pod {_name(pod)} does not answer; the stage goes on when the node is back; "
