@@ -32,7 +32,9 @@ _stage = st.fixed_dictionaries(
     {"name": st.just("stage")},
     optional={
         "env": _unique(_env, "name"),
-        "envFrom": st.lists(st.builds(lambda n: {"secretRef": {"name": n}}, names), max_size=2),
+        "envFrom": st.lists(
+            st.builds(lambda n: {"secretRef": {"name": n}}, names), max_size=2, unique_by=str
+        ),
         "volumeMounts": _unique(_mount, "mountPath"),
         "command": st.lists(names, min_size=1, max_size=2),
         "resources": st.fixed_dictionaries({"limits": st.just({"example.com/nic": "1"})}),

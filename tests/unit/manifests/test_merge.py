@@ -90,13 +90,11 @@ def test_patch_delete_takes_an_item_away() -> None:
     assert merged(result, {"volumes": [{"name": "store", "$patch": "delete"}]}, "spec") == result
 
 
-def test_patch_replace_of_a_list_a_map_and_an_item() -> None:
+def test_patch_replace_of_a_list_and_of_a_map() -> None:
     lists = merged(POD, {"tolerations": [{"$patch": "replace"}, {"operator": "Exists"}]}, "spec")
     assert lists["tolerations"] == [{"operator": "Exists"}]
     maps = merged(POD, {"securityContext": {"$patch": "replace", "runAsUser": 7}}, "spec")
     assert maps["securityContext"] == {"runAsUser": 7}
-    items = merged(POD, {"containers": [{"name": "stage", "$patch": "replace", "image": "a"}]}, "spec")
-    assert items["containers"] == [{"name": "stage", "image": "a"}]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +112,10 @@ def test_patch_replace_of_a_list_a_map_and_an_item() -> None:
         (
             {"volumes": [{"name": "a", "$patch": "drop"}]},
             "spec.volumes[0].$patch: 'drop' is not one of merge",
+        ),
+        (
+            {"containers": [{"name": "stage", "$patch": "replace"}]},
+            "spec.containers[0].$patch: 'replace' must stand alone in an item; it replaces the whole list",
         ),
         (
             {"containers": [{"name": "stage", "volumeMounts": [{"name": "a"}]}]},

@@ -1,9 +1,10 @@
 """Strategic merge, as ``kubectl patch`` does it, over the pods that Secateur makes.
 
 Maps are merged field by field; null removes a field. A list whose items have a merge key is merged item by
-item; any other list is replaced. ``$patch: replace`` and ``$patch: delete`` are honoured in maps and items;
-an item that is ``$patch: replace`` alone replaces the list. The rules are those of Kubernetes' document on
-strategic merge patches with the merge keys of its API types, except two that keep what is ours in place:
+item; any other list is replaced. ``$patch: replace`` and ``$patch: delete`` are honoured in maps, and
+``$patch: delete`` in items; an item that is ``$patch: replace`` and nothing else replaces its list. The
+rules are those of Kubernetes' document on strategic merge patches, with the merge keys of its API types,
+except two that keep what is ours in place:
 
 * tolerations and envFrom, which Kubernetes replaces, are merged (the user's come after ours),
 * an item of env or volumes replaces the one before it: its value or source is one of several fields.
@@ -90,7 +91,12 @@ def _merged_list(name: str, base: list[Any], patch: list[Any], path: str) -> lis
             continue
         identity = _identity(name, item, where)
         place = next((i for i, known in enumerate(result) if _identity(name, known, where) == identity), None)
-        if _action(item, where) == "delete":
+        action = _action(item, where)
+        if action == "replace":
+            raise Refused(
+                f"{where}.{_DIRECTIVE}: 'replace' must stand alone in an item; it replaces the whole list"
+            )
+        if action == "delete":
             if place is not None:
                 del result[place]
         elif place is None:
