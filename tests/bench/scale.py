@@ -25,6 +25,7 @@ from tests.bench.cluster.starting import namespace, own_cluster
 from tests.bench.cluster.storm import Storm, storm
 from tests.bench.cluster.workload import STEPS, document
 from tests.bench.throughput import QUIET_SECONDS, idle
+from tests.control_plane.plane import ControlPlane
 
 NAMESPACE = "bench"
 COLLECTION = f"/apis/secateur.dev/v1alpha1/namespaces/{NAMESPACE}/pruningjobs"
@@ -46,14 +47,14 @@ class Figures:
     quiet: Metrics
 
 
-async def fill(api: Client, kubeconfig: Path, folder: Path, ended: int, unsettled: list[str]) -> None:
+async def fill(api: Client, plane: ControlPlane, folder: Path, ended: int, unsettled: list[str]) -> None:
     """Make the PruningJobs that have ended, and then those that run."""
     history = await asyncio.to_thread(past, NAMESPACE)  # it has an event loop of its own
     names = [f"past-{number:04d}" for number in range(ended)]
-    with kwok.running(kubeconfig, folder, run_seconds=0.0):
+    with kwok.running(plane, folder, run_seconds=0.0):
         await each(names, lambda name: leave(api, history, NAMESPACE, name))
         await count(api, f"{JOBS}?fieldSelector=status.successful=1", ended * len(STEPS))
-    with kwok.running(kubeconfig, folder, FOR_EVER), operator.running(kubeconfig, folder):
+    with kwok.running(plane, folder, FOR_EVER), operator.running(plane.kubeconfig, folder):
         await each(unsettled, lambda name: submit(api, name))
         await count(api, f"{PODS}?fieldSelector=status.phase=Running", len(unsettled))
 
@@ -127,12 +128,12 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
         f"{jobs} finished Jobs and pods"
     )
     unsettled = [f"live-{number:04d}" for number in range(options.unsettled)]
-    async with own_cluster(folder) as (kubeconfig, api):
+    async with own_cluster(folder) as (plane, api):
         await namespace(api, NAMESPACE)
-        await fill(api, kubeconfig, folder, options.ended, unsettled)
+        await fill(api, plane, folder, options.ended, unsettled)
         with (
-            kwok.running(kubeconfig, folder, FOR_EVER),
-            operator.running(kubeconfig, folder) as running,
+            kwok.running(plane, folder, FOR_EVER),
+            operator.running(plane.kubeconfig, folder) as running,
         ):
             found = await observe(api, running, unsettled, options.rate, options.seconds)
             return report(where, options.rate, found, running)

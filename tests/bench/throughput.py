@@ -118,11 +118,11 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
     """Run the jobs and return what was measured, as Markdown."""
     where = f"{machine()}; pods end after {options.run_seconds:g} s"
     names = [f"job-{number:04d}" for number in range(options.jobs)]
-    async with own_cluster(folder) as (kubeconfig, api):
+    async with own_cluster(folder) as (plane, api):
         await namespace(api, NAMESPACE)
         with (
-            kwok.running(kubeconfig, folder, options.run_seconds),
-            operator.running(kubeconfig, folder) as running,
+            kwok.running(plane, folder, options.run_seconds),
+            operator.running(plane.kubeconfig, folder) as running,
         ):
             async with counted(api) as creations:
                 run = await run_jobs(api, running, names, options.limit)

@@ -6,15 +6,19 @@ kwok (https://kwok.sigs.k8s.io) sets pod status by templates. Job controller, sc
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from secateur_api.stage import PROGRESS_PREFIX, Progress
 from tests.bench.cluster.workload import Step, messages
-from tests.control_plane.processes import Process
+from tests.control_plane.plane import ControlPlane
+from tests.control_plane.processes import Process, free_ports
 
 NODE = "bench-kwok"
 _MINE = "kwok.x-k8s.io/node=fake"
@@ -113,15 +117,41 @@ def _stage(name: str, conditions: list[tuple[str, str, list[str]]], then: dict[s
     }
 
 
+def logs(file: Path) -> dict[str, Any]:
+    """Return kwok's rule for logs: every pod has this one."""
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "ClusterLogs",
+        "metadata": {"name": "progress"},
+        "spec": {"logs": [{"logsFile": str(file)}]},
+    }
+
+
 @contextmanager
-def running(kubeconfig: Path, folder: Path, run_seconds: float) -> Iterator[None]:
-    """Run kwok over the pretended node; its log and rules are in ``folder``."""
-    rules = folder / "kwok.yaml"
-    rules.write_text(yaml.safe_dump_all(stages(run_seconds)))
-    command = ["kwok", "--kubeconfig", str(kubeconfig), "--config", str(rules)]
-    command += [f"--manage-nodes-with-annotation-selector={_MINE}"]
+def running(plane: ControlPlane, folder: Path, run_seconds: float) -> Iterator[None]:
+    """Run kwok over the pretended node; its log, its rules and the pods' log are in ``folder``."""
+    rules, log = folder / "kwok.yaml", folder / "pods.log"
+    rules.write_text(yaml.safe_dump_all([*stages(run_seconds), logs(log)]))
+    certificate = plane.authority
+    command = ["kwok", f"--kubeconfig={plane.kubeconfig}", f"--config={rules}", "--node-ip=127.0.0.1"]
+    command += [f"--manage-nodes-with-annotation-selector={_MINE}", f"--node-port={free_ports(1)[0]}"]
+    command += [f"--tls-cert-file={certificate}", f"--tls-private-key-file={certificate.with_suffix('.key')}"]
+    ended = threading.Event()
+    talker = threading.Thread(target=_talk, args=(log, ended))
+    talker.start()
     process = Process(folder, "kwok", command)
     try:
         yield
     finally:
         process.stop()
+        ended.set()
+        talker.join()
+
+
+def _talk(log: Path, ended: threading.Event) -> None:
+    """Say that work goes on, once a second."""
+    while not ended.wait(1.0):
+        now = datetime.now(UTC)
+        said = Progress(percent=50.0, step="bench", at=round(now.timestamp(), 1))
+        with log.open("a") as file:
+            file.write(f"{now.isoformat()} stdout F {PROGRESS_PREFIX}{said.model_dump_json(by_alias=True)}\n")

@@ -36,8 +36,10 @@ class Operator:
             return Metrics.of(answer.read().decode())
 
     def is_ready(self) -> bool:
-        """Whether ``/readyz`` says so."""
+        """Whether it leads and has listed what is there: a standby is ready as well, and does nothing."""
         try:
+            if not self.metrics().total("secateur_leader"):
+                return False
             with urllib.request.urlopen(self.health_url, timeout=5):
                 return True
         except (urllib.error.URLError, OSError):

@@ -13,7 +13,7 @@ import yaml
 from tests.bench.cluster import kwok
 from tests.bench.cluster.client import Client, connected
 from tests.bench.job import ROOT
-from tests.control_plane.plane import control_plane
+from tests.control_plane.plane import ControlPlane, control_plane
 
 CRD = ROOT / "crds" / "secateur.dev_pruningjobs.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -21,8 +21,8 @@ _NAMESPACES = "/api/v1/namespaces"
 
 
 @asynccontextmanager
-async def own_cluster(folder: Path) -> AsyncIterator[tuple[Path, Client]]:
-    """Start a control plane with our CRD and kwok's node; give its kubeconfig and a client."""
+async def own_cluster(folder: Path) -> AsyncIterator[tuple[ControlPlane, Client]]:
+    """Start a control plane with our CRD and kwok's node; give it and a client."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if not assets:
         raise SystemExit("KUBEBUILDER_ASSETS must name the folder of etcd, kube-apiserver and so on")
@@ -30,7 +30,7 @@ async def own_cluster(folder: Path) -> AsyncIterator[tuple[Path, Client]]:
         async with connected(plane.kubeconfig) as api:
             await need_crd(api)
             await api.create("/api/v1/nodes", kwok.node())
-            yield plane.kubeconfig, api
+            yield plane, api
 
 
 async def need_crd(api: Client) -> None:
