@@ -6,6 +6,9 @@ import pytest
 
 from tests.api.conftest import server as server
 from tests.chart.chart import NoHelm, helm
+from tests.cluster_kit.fixtures import cluster as cluster
+from tests.cluster_kit.fixtures import open_site as open_site
+from tests.cluster_kit.fixtures import pytest_runtest_makereport as pytest_runtest_makereport
 
 
 @pytest.fixture(scope="session", autouse=True)
