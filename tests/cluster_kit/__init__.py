@@ -7,5 +7,6 @@
 * ``witness``: every Job and pod that ever was in a namespace, from watches.
 * ``documents``: small real PruningJobs, and user code that goes wrong on demand.
 * ``parts``: the test cluster's own processes, for disruptive tests.
+* ``prometheus``: a real Prometheus that scrapes an operator.
 * ``s3``: an S3 server that pods reach.
 """

@@ -44,9 +44,7 @@ class Cluster:
 
     def apply(self, *documents: dict[str, Any]) -> None:
         """Run ``kubectl apply`` on them."""
-        self.kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
-        )
+        self.kubectl("apply", "-f", "-", stdin="\n---\n".join(json.dumps(one) for one in documents))
 
     def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
         """Return an object, None if it is not there."""

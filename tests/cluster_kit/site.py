@@ -53,17 +53,22 @@ class Site:
         """The operator that serves it (the newest one, if there are several)."""
         return self._operators[-1]
 
-    def serve(self, *options: str, also: tuple[str, ...] = (), ready: bool = True) -> Operator:
-        """Start an operator for this namespace (and ``also``) whose default store is the claim."""
+    def serve(self, *options: str, also: tuple[str, ...] = (), elect: bool = False) -> Operator:
+        """Start an operator for this namespace (and ``also``) whose default store is the claim.
+
+        ``elect`` lets a Lease decide; without it a killed operator works again as soon as it is started.
+        """
         store = ("--store-claim", CLAIM) if self._keeper else ()
+        leadership = "--leader-elect" if elect else "--no-leader-elect"
         number = len(self._operators) + 1
         operator = Operator(
             *(self.cluster.kubeconfig, [self.namespace, *also], self.folder / f"operator-{number}.log"),
             *store,
+            leadership,
             *options,
         )
         self._operators.append(operator)
-        operator.start(ready)
+        operator.start()
         return operator
 
     def stop(self) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster_kit.documents import example
+from tests.cluster_kit.documents import CODE_PATH, example, troubled, user_code
 from tests.cluster_kit.fixtures import OpenSite
+from tests.cluster_kit.prometheus import NoPrometheus, Prometheus, prometheus
 from tests.cluster_kit.site import Site
+from tests.cluster_kit.waiting import wait_until
 from tests.cluster_kit.witness import Watch
+from tests.monitoring.queries import panel_queries
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -38,10 +41,26 @@ class Course:
 
 
 @pytest.fixture(scope="module")
-def course(open_site: OpenSite) -> Iterator[Course]:
-    """The example as it is, run to its end."""
+def site(open_site: OpenSite) -> Site:
+    """A namespace with a store."""
     site = open_site("digits")
     site.serve()
+    return site
+
+
+@pytest.fixture(scope="module")
+def metrics(site: Site) -> Iterator[Prometheus | None]:
+    """A real Prometheus that scrapes the operator all the while, where there is one."""
+    try:
+        with prometheus(site.folder, site.operator.metrics_port) as server:
+            yield server
+    except NoPrometheus:
+        yield None
+
+
+@pytest.fixture(scope="module")
+def course(site: Site, metrics: Prometheus | None) -> Course:
+    """The example as it is, run to its end."""
     course = Course(site)
     watch = Watch(site.cluster, site.namespace, "pruningjobs", course.see)
     name = site.apply(example("digits.yaml"))
@@ -124,3 +143,17 @@ def test_stage_pods_are_restricted_and_have_no_token(course: Course) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in pod["containers"])
     assert "secateur.dev" not in json.dumps([job["spec"]["template"]["spec"]["volumes"] for job in jobs])
+
+
+def test_every_panel_has_data(course: Course, metrics: Prometheus | None) -> None:
+    if metrics is None:
+        pytest.skip("needs prometheus on PATH (apt-get install prometheus)")
+    site = course.site
+    digest = site.keeper.write(CODE_PATH, user_code())
+    name = site.apply(troubled("retried", digest, "pretrain", "die-once"))
+    site.wait_done(name, "pretrain")  # so that there is a retry to show
+
+    def empty() -> list[str]:
+        return [f"{one.where}: {one.expr}" for one in panel_queries("10m") if not metrics.query(one.expr)]
+
+    wait_until("every panel has data", lambda: not empty(), 30, empty)

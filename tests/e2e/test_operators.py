@@ -34,7 +34,7 @@ def moment(site: Site, name: str) -> tuple[Any, ...]:
 
 
 def test_killed_at_every_moment_it_goes_on_and_repeats_nothing(site: Site) -> None:
-    operator = site.serve("--no-leader-elect")
+    operator = site.serve()
     name = site.apply(tiny("killed"))
     seen: set[tuple[Any, ...]] = set()
     limit = time.monotonic() + 400
@@ -56,9 +56,9 @@ def test_killed_at_every_moment_it_goes_on_and_repeats_nothing(site: Site) -> No
 
 
 def test_one_leads_and_the_other_takes_over(site: Site) -> None:
-    first = site.serve()
-    second = site.serve()
-    assert _leads(first)
+    first = site.serve(elect=True)
+    wait_until("the first one leads", lambda: _leads(first), 15, first.tail)
+    second = site.serve(elect=True)
     assert not _leads(second)
     name = site.apply(tiny("handed", {"seed": 5}))
     site.wait_stage(name, "preflight")

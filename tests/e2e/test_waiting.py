@@ -28,9 +28,7 @@ CHANGES: dict[str, dict[str, Any]] = {
             ],
         }
     },
-    "refused": {
-        "template.spec": {"containers": [{"name": "stage", "securityContext": {"privileged": True}}]}
-    },
+    "refused": {"template.spec.hostNetwork": True},
 }
 
 
@@ -52,8 +50,8 @@ def site(open_site: OpenSite) -> Site:
         ("image", "ImageUnavailable", NO_SUCH_IMAGE),
         ("node", "Unschedulable", "node"),
         ("cpu", "Unschedulable", "cpu"),
-        ("config", "VolumeMissing", "not-there"),
-        ("refused", "PodRefused", "privileged"),
+        ("config", "SecretMissing", "ConfigMap"),
+        ("refused", "PodRefused", "hostNetwork"),
     ],
 )
 def test_the_cause_is_named_within_30_seconds(site: Site, name: str, reason: str, words: str) -> None:
