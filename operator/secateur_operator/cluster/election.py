@@ -103,13 +103,18 @@ class Candidate:
         if self.holds:
             self._check_deadline(now)
 
-    def farewell(self, stamp: str) -> Lease | None:
-        """Stop leading; return the Lease to write so that another may follow at once."""
-        if not self.holds or self._seen is None:
+    def farewell(self, now: float, stamp: str) -> Lease | None:
+        """Stop leading; return the Lease to write so that another may follow at once.
+
+        None where it may not: a new Lease that has not stood for the deadline runs out, as an earlier leader
+        may still write.
+        """
+        seen, stood = self._seen, now >= self._leads_from
+        if not self.holds or seen is None:
             return None
         self._lose("it stepped down")
         # a second, not zero: the API server refuses a lease without duration
-        return replace(self._seen, holder="", renewed_at=stamp, duration_seconds=1)
+        return replace(seen, holder="", renewed_at=stamp, duration_seconds=1) if stood else None
 
     def _is_free(self, now: float) -> bool:
         seen = self._seen

@@ -129,7 +129,7 @@ class Leadership:
         raise LeadershipLost(self._candidate.lost)
 
     async def resign(self) -> None:
-        farewell = self._candidate.farewell(_stamp())
+        farewell = self._candidate.farewell(steady_seconds(), _stamp())
         if farewell is None:
             return
         try:
