@@ -53,8 +53,8 @@ def api_server(folder: Path, controllers: bool = False) -> Iterator[Path]:
     if kubeconfig is not None:
         yield kubeconfig
         return
-    assets = _assets("etcd", "kube-apiserver", *(["kube-controller-manager", "kube-scheduler"] * controllers))
-    with control_plane(folder, assets, controllers) as plane:
+    found = assets("etcd", "kube-apiserver", *(["kube-controller-manager", "kube-scheduler"] * controllers))
+    with control_plane(folder, found, controllers) as plane:
         yield plane.kubeconfig
 
 
@@ -66,7 +66,8 @@ def kubectl() -> str:
     return found
 
 
-def _assets(*needed: str) -> Path:
+def assets(*needed: str) -> Path:
+    """Return the folder that KUBEBUILDER_ASSETS names; raises NoApiServer if it lacks a program."""
     named = os.environ.get("KUBEBUILDER_ASSETS")
     if not named:
         raise NoApiServer(

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,15 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(folder: Path, assets: Path, controllers: bool = False) -> Iterator[ControlPlane]:
+def control_plane(
+    folder: Path, assets: Path, controllers: bool = False, more: Mapping[str, str] | None = None
+) -> Iterator[ControlPlane]:
     """Run a control plane in an empty folder, ready when this returns; stop it at the end.
 
     ``assets`` holds etcd and kube-apiserver (as ``KUBEBUILDER_ASSETS`` does); ``controllers`` starts
     kube-controller-manager and kube-scheduler too, which must be there as well. Without them pods need no
-    service account, and nothing reacts to what is created. Raises StartFailed.
+    service account, and nothing reacts to what is created. ``more`` are further options of kube-apiserver.
+    Raises StartFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     client, peer, port = free_ports(3)
@@ -73,7 +76,11 @@ def control_plane(folder: Path, assets: Path, controllers: bool = False) -> Iter
         etcd = f"http://127.0.0.1:{client}"
         run("etcd", lambda: _answers(f"{etcd}/readyz"), _etcd(plane, etcd, peer))
         _write_identities(plane)
-        run("kube-apiserver", lambda: _ready(plane), _api_server(plane, etcd, port, controllers))
+        run(
+            "kube-apiserver",
+            lambda: _ready(plane),
+            {**_api_server(plane, etcd, port, controllers), **(more or {})},
+        )
         if controllers:
             for name, options in (
                 ("kube-controller-manager", _controller_manager(plane)),

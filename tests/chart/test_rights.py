@@ -1,0 +1,138 @@
+"""The chart's role holds what the operator needs, and nothing else, by the API server's own record.
+
+Pods are kwok's; API server, controllers, operator and role are real.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.server import Server
+from tests.bench.cluster import kwok
+from tests.bench.cluster import operator as operators
+from tests.bench.cluster.workload import document
+from tests.chart.chart import CHART, NAMESPACE, helm, of_kind, render, settings
+from tests.chart.rights import Audit, Right, given
+from tests.cluster_kit.waiting import wait_until
+from tests.control_plane.access import NoApiServer, assets
+from tests.control_plane.plane import control_plane
+
+pytestmark = pytest.mark.api
+
+USER = f"system:serviceaccount:{NAMESPACE}:secateur"
+VALUES: dict[str, Any] = {"replicas": 0, "rbac.userRoles": False}
+"""The operator runs beside the cluster, as the chart's account."""
+OWNING = Right("update", "secateur.dev", "pruningjobs/finalizers")
+"""Never asked for: admission looks at who may do it when a Job says that its owner waits for it."""
+LIMIT_SECONDS = 120.0
+
+
+class Scene:
+    """A cluster with the chart installed, and the operator with the chart's rights."""
+
+    def __init__(self, server: Server, audit: Audit) -> None:
+        self.server = server
+        self.audit = audit
+
+    def job(self, namespace: str, name: str, **spec: Any) -> None:
+        """Create a PruningJob."""
+        self.server.kubectl("create", "-f", "-", document=document(namespace, name, **spec))
+
+    def status(self, namespace: str, name: str) -> dict[str, Any]:
+        """Return a PruningJob's status."""
+        found = json.loads(self.server.kubectl("get", "pj", name, "-n", namespace, "-o", "json"))
+        status: dict[str, Any] = found.get("status", {})
+        return status
+
+    def wait(self, namespace: str, name: str, key: str, value: str) -> None:
+        """Wait for a field of the status."""
+        wait_until(
+            f"{key} of {name} is {value}",
+            lambda: self.status(namespace, name).get(key) == value,
+            LIMIT_SECONDS,
+            lambda: self.status(namespace, name),
+        )
+
+    def suspend(self, namespace: str, name: str, suspend: bool) -> None:
+        """Suspend or resume it, and wait for that."""
+        change = json.dumps({"spec": {"suspend": suspend}})
+        self.server.kubectl("patch", "pj", name, "-n", namespace, "--type=merge", "-p", change)
+        self.wait(namespace, name, "phase", "Suspended" if suspend else "Running")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Everything, running."""
+    folder = tmp_path_factory.mktemp("rights")
+    try:
+        found = assets("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    except NoApiServer as missing:
+        pytest.skip(str(missing))
+    if shutil.which("kwok") is None:
+        pytest.skip("needs kwok on PATH")
+    audit = Audit(folder)
+    more = {**audit.options, "enable-admission-plugins": "OwnerReferencesPermissionEnforcement"}
+    with control_plane(folder / "plane", found, controllers=True, more=more) as plane:
+        server = Server(plane.kubeconfig)
+        server.kubectl("create", "-f", "-", document=kwok.node())
+        options = ["--kubeconfig", str(plane.kubeconfig), "--namespace", NAMESPACE, "--create-namespace"]
+        helm("install", "secateur", str(CHART), *options, *settings(VALUES))
+        server.kubectl("wait", "--for=condition=Established", "crd/pruningjobs.secateur.dev", "--timeout=30s")
+        mine = _as_the_operator(server, folder)
+        lease = ("--lease-name=secateur", f"--lease-namespace={NAMESPACE}")
+        with kwok.running(plane, folder, 2.0), operators.running(mine, folder, *lease):
+            yield Scene(server, audit)
+
+
+def test_every_right_is_used_and_none_is_missing(scene: Scene) -> None:
+    scene.server.kubectl("create", "namespace", "team")
+    scene.job("team", "whole")
+    scene.job("team", "stopped")
+    scene.wait("team", "stopped", "phase", "Running")
+    for suspend in (True, False, True):  # said twice, an event is counted
+        scene.suspend("team", "stopped", suspend)
+    scene.server.kubectl("create", "namespace", "poor")
+    scene.server.kubectl("create", "quota", "none", "-n", "poor", "--hard=pods=0")
+    scene.job("poor", "starved")  # its Job's events say why there is no pod
+    scene.wait("team", "whole", "phase", "Succeeded")
+
+    allowed = given([role for kind in ("ClusterRole", "Role") for role in of_kind(render(VALUES), kind)])
+    wait_until(
+        "each right is used",
+        lambda: scene.audit.used(USER) >= allowed - {OWNING},
+        LIMIT_SECONDS,
+        lambda: allowed - scene.audit.used(USER),
+    )
+    assert scene.audit.used(USER) == allowed - {OWNING}
+    assert scene.audit.refused(USER) == set()
+
+
+def test_without_the_right_to_own_no_job_is_made_where_admission_guards_it(scene: Scene) -> None:
+    role = json.loads(scene.server.kubectl("get", "clusterrole", f"{NAMESPACE}-secateur", "-o", "json"))
+    fewer = [rule for rule in role["rules"] if rule["resources"] != [OWNING.resource]]
+    assert len(fewer) == len(role["rules"]) - 1
+    scene.server.kubectl("replace", "-f", "-", document={**role, "rules": fewer})
+    scene.server.kubectl("create", "namespace", "late")
+    scene.job("late", "orphan")
+
+    def said() -> bool:
+        return "blockOwnerDeletion" in json.dumps(scene.status("late", "orphan"))
+
+    wait_until("the status says why", said, LIMIT_SECONDS, lambda: scene.status("late", "orphan"))
+
+
+def _as_the_operator(server: Server, folder: Path) -> Path:
+    """Return a kubeconfig of the chart's ServiceAccount."""
+    token = server.kubectl("create", "token", "secateur", "-n", NAMESPACE, "--duration=1h").strip()
+    config = json.loads(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    file = folder / "operator.kubeconfig"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(config))
+    return file
