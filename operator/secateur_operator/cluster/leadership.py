@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -87,24 +88,35 @@ class Sole:
 class Leadership:
     """The place that goes with a Lease."""
 
-    def __init__(self, leases: LeaseStore, identity: str, timing: Timing = USUAL) -> None:
-        """``identity`` is of this process alone."""
+    def __init__(
+        self,
+        leases: LeaseStore,
+        identity: str,
+        timing: Timing = USUAL,
+        clock: Callable[[], float] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``identity`` is of this process alone; ``clock`` (``steady_seconds``) never goes back."""
         self._leases = leases
         self._timing = timing
+        self._clock = clock or steady_seconds
+        self._sleep = sleep
         self._candidate = Candidate(identity, timing)
+        self._writing = asyncio.Lock()
+        self._said: dict[str, str] = {}
 
     @property
     def holds(self) -> bool:
         return self._candidate.holds
 
     def may_write(self) -> bool:
-        return self._candidate.may_write(steady_seconds())
+        return self._candidate.may_write(self._clock())
 
     async def win(self, heard: asyncio.Event) -> None:
         told = ""
         while not self._candidate.holds:
             await self._look(heard)
-            proposal = self._candidate.proposal(steady_seconds(), _stamp())
+            proposal = self._candidate.proposal(self._clock(), _stamp())
             if proposal is not None:
                 await self._write(proposal)
             if self._candidate.holds:
@@ -112,29 +124,28 @@ class Leadership:
             if self._candidate.holder != told:
                 told = self._candidate.holder
                 log.info("standing by; %s leads", told)
-            await asyncio.sleep(self._timing.retry * random.uniform(0.8, 1.2))
+            await self._sleep(self._timing.retry * random.uniform(0.8, 1.2))
 
     async def begin(self) -> None:
-        wait = self._candidate.leads_from - steady_seconds()
+        wait = self._candidate.leads_from - self._clock()
         if wait > 0:
             log.info("the lease is new; leading in %.0f s, lest an earlier leader still writes", wait)
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
 
     async def keep(self) -> None:
         while self._candidate.lost is None:
-            await asyncio.sleep(self._timing.retry)
-            proposal = self._candidate.proposal(steady_seconds(), _stamp())
+            await self._sleep(self._timing.retry)
+            proposal = self._candidate.proposal(self._clock(), _stamp())
             if proposal is not None:
                 await self._write(proposal)
         raise LeadershipLost(self._candidate.lost)
 
     async def resign(self) -> None:
-        farewell = self._candidate.farewell(steady_seconds(), _stamp())
-        if farewell is None:
-            return
         try:
-            async with asyncio.timeout(_FAREWELL_SECONDS):
-                await self._leases.write(farewell)
+            async with asyncio.timeout(_FAREWELL_SECONDS), self._writing:
+                farewell = self._candidate.farewell(self._clock(), _stamp())
+                if farewell is not None:
+                    await self._leases.write(farewell)
         except (GatewayError, TimeoutError) as error:
             log.warning("the lease could not be released; it runs out by itself: %s", error)
 
@@ -142,24 +153,37 @@ class Leadership:
         try:
             lease = await self._leases.read()
         except GatewayError as error:
-            log.warning("the lease could not be read: %s", error)
-            self._candidate.failed(steady_seconds())
+            self._complain("read", error)
             return
+        self._said.pop("read", None)
         if heard is not None:
             heard.set()
-        self._candidate.read(lease, steady_seconds())
+        self._candidate.read(lease, self._clock())
 
     async def _write(self, lease: Lease) -> None:
-        sent = steady_seconds()
-        try:
-            written = await self._leases.write(lease)
-        except (Conflict, NotFound):
-            await self._look()
-        except GatewayError as error:
-            log.warning("the lease could not be written: %s", error)
-            self._candidate.failed(steady_seconds())
-        else:
-            self._candidate.wrote(written, sent, steady_seconds())
+        async with (
+            self._writing
+        ):  # a farewell waits for a renewal: of two writes at a time one would be refused
+            sent = self._clock()
+            try:
+                written = await self._leases.write(lease)
+            except Conflict:
+                await self._look()
+            except GatewayError as error:
+                if isinstance(error, NotFound) and lease.version is not None:
+                    await self._look()
+                else:
+                    self._complain("written", error)
+            else:
+                self._said.pop("written", None)
+                self._candidate.wrote(written, sent, self._clock())
+
+    def _complain(self, what: str, error: GatewayError) -> None:
+        """Note a fault; it is said once for as long as it lasts."""
+        self._candidate.failed(self._clock())
+        if str(error) != self._said.get(what):
+            self._said[what] = str(error)
+            log.warning("the lease could not be %s: %s", what, error)
 
 
 def steady_seconds() -> float:

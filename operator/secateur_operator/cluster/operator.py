@@ -63,14 +63,14 @@ class Operator:
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            if work.done():
+                work.result()
+            else:
                 await self._finish()
         finally:
             stopping.cancel()
             work.cancel()
             await asyncio.wait({work})
-        if not work.cancelled():
-            work.result()
 
     def live(self) -> str | None:
         """Return why this process should be started anew; None if all is well."""
