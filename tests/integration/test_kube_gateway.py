@@ -121,7 +121,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:  # noqa: F811
     name = f"secateur-gateway-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 Scenario = Callable[[Place], Awaitable[None]]
@@ -240,6 +240,20 @@ def test_in_a_namespace_that_ends_nothing_can_be_found(play: Play) -> None:
                 "patch", "configmap", "held", "-n", place.namespace, "--type=merge",
                 "-p", '{"metadata":{"finalizers":null}}',
             )  # fmt: skip
+
+    play(scenario)
+
+
+def test_a_namespace_that_ends_is_not_held_up_by_a_job(play: Play) -> None:
+    async def scenario(place: Place) -> None:
+        await place.gateway.create_job(stage_job(place, retries=2))
+        await place.until(lambda seen: seen.state is JobState.RUNNING)
+        place.cluster.kubectl("delete", "namespace", place.namespace, "--wait=false")
+        with pytest.raises(NotFound, match="is being deleted, and so was Job a-job"):
+            await place.until(lambda seen: False, seconds=20)
+        async with asyncio.timeout(30):
+            while place.cluster.kubectl("get", "namespace", place.namespace, "--ignore-not-found"):
+                await asyncio.sleep(0.5)
 
     play(scenario)
 

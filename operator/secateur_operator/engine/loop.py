@@ -14,7 +14,15 @@ from secateur_operator.engine.queue import WorkQueue
 from secateur_operator.engine.reconciler import Reconciler
 from secateur_operator.engine.reference import reference
 from secateur_operator.engine.schedule import Schedule
-from secateur_operator.gateway.protocol import Conflict, Gateway, GatewayError, Key, NotLeader, Transient
+from secateur_operator.gateway.protocol import (
+    Conflict,
+    Gateway,
+    GatewayError,
+    Key,
+    NotFound,
+    NotLeader,
+    Transient,
+)
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +140,10 @@ async def _pass(reconciler: Reconciler, queue: WorkQueue[Key], key: Key) -> Resu
         log.debug("%s", error, extra=extra)
         queue.failed(key)
         return Result.NOT_LEADER
+    except NotFound as error:  # the PruningJob is going, or its namespace is
+        log.debug("%s", error, extra=extra)
+        queue.failed(key)
+        return Result.CONFLICT
     except GatewayError as error:
         asked = error.retry_after if isinstance(error, Transient) else None
         log.warning("%s; again in %.1f s", error, queue.failed(key, asked or 0.0), extra=extra)

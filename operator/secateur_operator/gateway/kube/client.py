@@ -102,10 +102,22 @@ class KubeClient:
             query["continue"] = following
 
     async def create(
-        self, kind: Kind, namespace: str, body: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
+        self,
+        kind: Kind,
+        namespace: str,
+        body: Mapping[str, Any],
+        timeout: float = TIMEOUT_SECONDS,
+        dry_run: bool = False,
     ) -> Object:
-        """Create an object; raises AlreadyExists, Refused (also for a field that is not known)."""
-        query = {"fieldValidation": "Strict"}  # else a user's misspelt field would be dropped in silence
+        """Create an object; raises AlreadyExists, Refused (also for a field that is not known).
+
+        NotFound says that the namespace is not there, or is being deleted and takes nothing new. ``dry_run``
+        only asks.
+        """
+        query = {
+            "fieldValidation": "Strict",
+            **({"dryRun": "All"} if dry_run else {}),
+        }  # else a user's misspelt field would be dropped in silence
         return await self._object("create", kind, namespace, query=query, body=body, timeout=timeout)
 
     async def replace(

@@ -43,6 +43,16 @@ class EventRecorder:
         except GatewayError as error:
             log.warning("event %s of %s/%s was not written: %s", event.reason, *key, error)
 
+    async def is_ending(self, key: Key, uid: str) -> bool:
+        """Whether a namespace is being deleted; a dry run asks, which needs no right of its own."""
+        asked = Event("Normal", "Probe", "is this namespace being deleted?")
+        body = event_body(key, uid, asked, self._instance, self._now())
+        try:
+            await self._client.create(EVENTS, key.namespace, body, dry_run=True)
+        except NotFound:
+            return True
+        return False
+
     async def _count(self, namespace: str, name: str) -> None:
         """Raise the count of an event that is there; two writers at once may count one time too few."""
         before = await self._client.get(EVENTS, namespace, name)

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from secateur_api import PruningJobStatus
 from secateur_api.base import API_VERSION, KIND
@@ -19,7 +19,7 @@ from secateur_operator.gateway.kube.children import Children
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.events import EventRecorder
 from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
-from secateur_operator.gateway.kube.observe import observe
+from secateur_operator.gateway.kube.observe import is_taken_away, observe
 from secateur_operator.gateway.kube.progress import ProgressReader
 from secateur_operator.gateway.protocol import AlreadyExists, Key, NotFound, NotLeader, Resource, Transient
 
@@ -140,17 +140,19 @@ class KubeGateway:
 
     async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
         jobs = await self._children.jobs(key.namespace, uid, current)
-        return [await self._observe(job, job["metadata"]["name"] == current) for job in jobs]
+        return [await self._observe(key, uid, job, job["metadata"]["name"] == current) for job in jobs]
 
     async def changes(self) -> AsyncIterator[Key]:
         while True:
             yield await self._heard.get()
 
-    async def _observe(self, job: Object, is_current: bool) -> ObservedJob:
+    async def _observe(self, key: Key, uid: str, job: Object, is_current: bool) -> ObservedJob:
         """Read what a decision needs of a Job: of one that is only to be deleted, nothing more."""
         if not is_current:
             return observe(job, ())
         pods = await self._children.pods(job)
+        if any(map(is_taken_away, pods)) and await self._events.is_ending(key, uid):
+            await self._give_up(key, job)
         sight = trouble.Sight(job, pods, (), self._clock())
         if unexplained := trouble.unexplained(sight):
             sight = replace(sight, events=await self._children.events(unexplained))
@@ -161,6 +163,16 @@ class KubeGateway:
             last_lines=await self._children.last_lines(job, pods),
             trouble=trouble.find(sight),
         )
+
+    async def _give_up(self, key: Key, job: Object) -> NoReturn:
+        """Delete a Job in a namespace that is being deleted.
+
+        Kubernetes (1.34) deletes the pods first and waits for them; a Job with backoffLimitPerIndex holds its
+        failed pod until the next one is made, which such a namespace does not admit: it would wait for ever.
+        """
+        meta = job["metadata"]
+        await self.delete_job(key, meta["name"], meta["uid"])
+        raise NotFound(f"namespace {key.namespace} is being deleted, and so was Job {meta['name']}")
 
     def _followed(self) -> list[hints.RunningPods]:
         """Name the running pods of those Jobs that a PruningJob is at."""

@@ -84,6 +84,11 @@ def has_ended(pod: Body) -> bool:
     return phase(pod) in ("Succeeded", "Failed")
 
 
+def is_taken_away(pod: Body) -> bool:
+    """Whether someone deletes a pod of a Job that is not deleted, and it is no eviction."""
+    return bool(pod["metadata"].get("deletionTimestamp")) and not has(pod, "DisruptionTarget")
+
+
 def log_command(pod: Body) -> str:
     """Return the command that shows a pod's log."""
     meta, containers = pod["metadata"], (pod.get("spec") or {}).get("containers") or []
