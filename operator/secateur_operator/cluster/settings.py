@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from secateur_api.spec import Store
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -65,6 +69,14 @@ class Settings:
     verbose: bool = False
     """Also log what is not news: what libraries say, passes that read again."""
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError for values that cannot be meant."""
+        for namespace in self.namespaces:
+            if not _NAMESPACE.fullmatch(namespace):
+                raise SettingsError(f"--namespace: {namespace!r} is no namespace's name")
+        if self.metrics_port == self.health_port:
+            raise SettingsError(f"--metrics-port and --health-port: both are {self.health_port}; change one")
+
     @property
     def where_lease_is(self) -> str:
         """The namespace of the Lease."""
@@ -83,7 +95,15 @@ def store_of(claim: str | None, uri: str | None, secret: str | None) -> Store | 
         )
     if secret and not uri and not claim:
         raise SettingsError("--store-secret: it belongs to a store; give --store-uri (or --store-claim) too")
-    return Store(claim=claim, uri=uri, secret=secret or None) if claim or uri else None
+    if not claim and not uri:
+        return None
+    try:
+        return Store(claim=claim or None, uri=uri or None, secret=secret or None)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise SettingsError(
+            f"--store-{wrong['loc'][0]}: {wrong['input']!r} is no name of an object"
+        ) from None
 
 
 def instance_name() -> str:
