@@ -59,6 +59,11 @@ class Operator:
         """Whether its process lives."""
         return self._child is not None and self._child.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How its process ended; None while it runs, negative for a signal."""
+        return None if self._child is None else self._child.poll()
+
     def is_ready(self) -> bool:
         """Whether /readyz answers 200."""
         return self._answer(self.health_port, "/readyz") is not None

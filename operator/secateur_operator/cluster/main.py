@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 from importlib.metadata import version
+from typing import Any
 
 from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, start_http_server
@@ -41,6 +42,7 @@ async def _run(settings: Settings) -> int:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     take_signals()
+    asyncio.get_running_loop().set_exception_handler(_on_loop_error)
     _say_settings(settings)
     registry = CollectorRegistry()
     try:
@@ -80,6 +82,14 @@ async def _serve(
     if code == 0:
         log.info("stopped")
     return code
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what no task handles; but a watch of Kopf's that is closed half-way at the end has nothing to say."""
+    if "closing of asynchronous generator" in context["message"]:
+        log.debug("%s: %r", context["message"], context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _say_settings(settings: Settings) -> None:
