@@ -179,14 +179,14 @@ class Site:
 
         wait_until(f"nothing of {name} runs", lambda: not running(), seconds, running)
 
-    def wait_nothing(self, seconds: float = MARGIN_SECONDS) -> None:
-        """Wait until no Job and no pod of Secateur's is left."""
+    def wait_nothing(self, name: str, seconds: float = MARGIN_SECONDS) -> None:
+        """Wait until no Job and no pod of a PruningJob is left."""
 
         def left() -> list[str]:
-            jobs = self.cluster.list("jobs", self.namespace)
-            return [one["metadata"]["name"] for one in [*jobs, *self.pods()]]
+            jobs = self.cluster.list("jobs", self.namespace, "-l", f"secateur.dev/job={name}")
+            return [one["metadata"]["name"] for one in [*jobs, *self.pods(name)]]
 
-        wait_until("no Job and no pod is left", lambda: not left(), seconds, left)
+        wait_until(f"no Job and no pod of {name} is left", lambda: not left(), seconds, left)
 
     def describe(self) -> str:
         """Tell everything that helps to understand a failure."""

@@ -46,6 +46,10 @@ def test_out_of_memory_names_the_limit_and_is_mended_by_more(site: Site) -> None
     assert "spec.resources" in status["message"]
     ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] for pod in site.pods(name)]
     assert ends == ["OOMKilled", "OOMKilled"]
+    site.patch(name, {"resources": [{"cpu": "100m", "memory": "2Gi"}]})
+    site.wait_done(name, "pretrain")
+    assert site.status(name)["run"] == 2
+    site.delete("pj", name)
 
 
 def test_an_evicted_pod_does_not_count_as_a_try(site: Site) -> None:

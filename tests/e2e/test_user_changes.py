@@ -65,7 +65,7 @@ def test_while_it_runs_the_spec_is_frozen_but_for_what_may_change(site: Site, he
 
 def test_deleted_while_it_runs_nothing_is_left(site: Site, held: str) -> None:
     site.delete("pj", held)
-    site.wait_nothing(MARGIN_SECONDS)
+    site.wait_nothing(held, MARGIN_SECONDS)
     assert site.cluster.get("pj", held, site.namespace) is None
     wait_until(
         "its series are gone from /metrics",

@@ -18,7 +18,7 @@ HOLD = Path("/store/hold")
 def splits(stage: str, how: str, **args: Any) -> tuple[Any, Any]:
     """Return the digits, unless this is the stage to go wrong in.
 
-    ``how``: ``hold`` waits while the store has a file ``hold``; ``eat`` takes memory without end; ``die`` is
+    ``how``: ``hold`` waits while the store has a file ``hold``; ``eat`` takes 900 MiB for a moment; ``die`` is
     killed; ``die-once`` is killed the first time; ``exit-N`` leaves with an exit code; ``break`` breaks
     Secateur itself.
     """
@@ -32,9 +32,8 @@ def _go_wrong(how: str) -> None:
         while HOLD.exists():
             time.sleep(0.1)
     elif how == "eat":
-        eaten = []
-        while True:
-            eaten.append(b"x" * (32 << 20))
+        eaten = [b"x" * (1 << 20) for _ in range(900)]
+        eaten.clear()
     elif how == "die-once":
         before = Path("/store/died")
         if not before.exists():
