@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import py_compile
+import re
 from pathlib import Path
 
-_NEVER_LOADED = ("kubernetes/client/models/", "kubernetes/aio/client/models/")
-"""Thousands of models that raw requests do without."""
+_NEVER_LOADED = re.compile(r"/kubernetes/(aio/)?client/(api|models)/")
+"""Thousands of classes that raw requests do without."""
 
 
 def compile_missing(folder: Path, where: str) -> None:
@@ -23,7 +24,7 @@ def compile_missing(folder: Path, where: str) -> None:
     """
     for source in sorted(folder.rglob("*.py")):
         compiled = Path(importlib.util.cache_from_source(str(source)))
-        if compiled.exists() or any(part in source.as_posix() for part in _NEVER_LOADED):
+        if compiled.exists() or _NEVER_LOADED.search(source.as_posix()):
             continue
         py_compile.compile(
             str(source),
