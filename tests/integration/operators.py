@@ -55,6 +55,10 @@ class Place:
         )
         return found
 
+    def there(self, kind: str, name: str) -> bool:
+        """Whether an object is there."""
+        return bool(self.server.kubectl("get", kind, name, "-n", self.namespace, "--ignore-not-found"))
+
     def holder(self) -> str:
         """Return who holds the lease; empty if nobody does."""
         return str(self.read("lease", LEASE)["spec"].get("holderIdentity") or "")

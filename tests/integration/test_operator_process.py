@@ -129,6 +129,7 @@ def test_a_leader_whose_lease_is_deleted_ends(home: Place) -> None:
     wait_until("it has ended", lambda: not operator.is_running(), 10, operator.tail)
     assert operator.exit_code == 1
     assert "the lease was deleted" in operator.tail()
+    assert not home.there("lease", LEASE)  # it did not make it anew by renewing it
 
 
 def test_without_an_api_server_to_talk_to_it_says_so(tmp_path: Path) -> None:

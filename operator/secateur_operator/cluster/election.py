@@ -78,7 +78,7 @@ class Candidate:
             return renewed
         if seen.holder == self._identity:
             return replace(seen, renewed_at=stamp, duration_seconds=renewed.duration_seconds)
-        return replace(renewed, transitions=seen.transitions + 1, version=seen.version)
+        return replace(renewed, transitions=seen.transitions + 1, version=seen.version, uid=seen.uid)
 
     def read(self, lease: Lease | None, now: float) -> None:
         """Take over what a read returned; ``now`` is after it returned."""

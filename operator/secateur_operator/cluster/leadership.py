@@ -12,7 +12,7 @@ from typing import Protocol
 
 from secateur_operator.cluster.election import USUAL, Candidate, Timing
 from secateur_operator.gateway.kube.lease import Lease
-from secateur_operator.gateway.protocol import Conflict, GatewayError, NotFound
+from secateur_operator.gateway.protocol import Conflict, GatewayError
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class LeaseStore(Protocol):
         ...
 
     async def write(self, lease: Lease) -> Lease:
-        """Create or replace it; raises Conflict, NotFound, GatewayError."""
+        """Create or replace it; raises Conflict if it is another one now or gone, GatewayError."""
         ...
 
 
@@ -170,10 +170,7 @@ class Leadership:
             except Conflict:
                 await self._look()
             except GatewayError as error:
-                if isinstance(error, NotFound) and lease.version is not None:
-                    await self._look()
-                else:
-                    self._complain("written", error)
+                self._complain("written", error)
             else:
                 self._said.pop("written", None)
                 self._candidate.wrote(written, sent, self._clock())

@@ -85,7 +85,7 @@ async def _serve(
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what no task handles; but a watch of Kopf's that is closed half-way at the end has nothing to say."""
+    """Log what no task handles; but a watch of Kopf's that is closed half-way at the end is no news."""
     if "closing of asynchronous generator" in context["message"]:
         log.debug("%s: %r", context["message"], context.get("exception"))
     else:

@@ -35,8 +35,6 @@ class World:
     async def write(self, lease: Lease) -> Lease:
         self._request()
         there = self.lease.version if self.lease else None
-        if there is None and lease.version is not None:
-            raise NotFound("no such lease")
         if there != lease.version:
             raise Conflict("another version")
         self.lease = replace(lease, version=str(int(there or 0) + 1))

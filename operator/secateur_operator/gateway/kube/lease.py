@@ -28,6 +28,8 @@ class Lease:
     """How often it changed hands."""
     version: str | None = None
     """Its resourceVersion; None if it does not exist yet."""
+    uid: str | None = None
+    """Sent along: without it the API server makes a Lease anew that was deleted before an update."""
 
 
 class Leases:
@@ -65,7 +67,12 @@ class Leases:
         return _read(answer)
 
     def _body(self, lease: Lease) -> Object:
-        meta = {"name": self._name, "namespace": self._namespace, "resourceVersion": lease.version}
+        meta = {
+            "name": self._name,
+            "namespace": self._namespace,
+            "resourceVersion": lease.version,
+            "uid": lease.uid,
+        }
         spec = {
             "holderIdentity": lease.holder,
             "leaseDurationSeconds": lease.duration_seconds,
@@ -90,4 +97,5 @@ def _read(body: dict[str, Any]) -> Lease:
         renewed_at=spec.get("renewTime"),
         transitions=spec.get("leaseTransitions") or 0,
         version=body["metadata"]["resourceVersion"],
+        uid=body["metadata"]["uid"],
     )
