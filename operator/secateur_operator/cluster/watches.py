@@ -11,6 +11,7 @@ import aiohttp
 import kopf
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from yarl import URL
 
 from secateur_operator.cluster.registration import Listener, registry
 from secateur_operator.gateway.kube.client import Observe
@@ -90,6 +91,7 @@ class Watches:
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._on_start)
         trace.on_request_end.append(self._on_end)
+        trace.on_request_exception.append(self._on_exception)
         context = RESTClientObject(self._configuration).ssl_context
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
@@ -118,10 +120,20 @@ class Watches:
     async def _on_end(
         self, _session: aiohttp.ClientSession, request: SimpleNamespace, sent: aiohttp.TraceRequestEndParams
     ) -> None:
-        is_ours = sent.url.name in RESOURCES
-        verb = "watch" if sent.url.query.get("watch") == "true" else "list" if is_ours else "get"
-        resource = sent.url.name if is_ours else "discovery"
-        self._observe(verb, resource, str(sent.response.status), time.monotonic() - request.began)
+        self._count(sent.url, str(sent.response.status), request.began)
+
+    async def _on_exception(
+        self,
+        _session: aiohttp.ClientSession,
+        request: SimpleNamespace,
+        sent: aiohttp.TraceRequestExceptionParams,
+    ) -> None:
+        self._count(sent.url, "error", request.began)
+
+    def _count(self, url: URL, code: str, began: float) -> None:
+        is_ours = url.name in RESOURCES
+        verb = "watch" if url.query.get("watch") == "true" else "list" if is_ours else "get"
+        self._observe(verb, url.name if is_ours else "discovery", code, time.monotonic() - began)
 
 
 def watch_settings() -> kopf.OperatorSettings:

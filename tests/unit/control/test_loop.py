@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from secateur_operator.domain.observed import ObservedJob
 from secateur_operator.engine.loop import Result, run_forever, spread_over, work_queue
 from secateur_operator.engine.reconciler import Reconciler
 from secateur_operator.gateway.fake import FakeCluster
-from secateur_operator.gateway.protocol import Conflict, Key, NotLeader, Resource, Transient
+from secateur_operator.gateway.protocol import Conflict, Key, NotFound, NotLeader, Resource, Transient
 from tests.unit.control.jobs import START, all_well, document
 
 
@@ -35,11 +36,11 @@ class Faulty(FakeCluster):
         self.errors = list(errors)
         self.done = asyncio.Event()
 
-    async def get(self, key: Key) -> Resource:
+    async def list_jobs(self, key: Key, uid: str, current: str | None) -> list[ObservedJob]:
         if self.errors:
             raise self.errors.pop(0)
         self.done.set()
-        return await super().get(key)
+        return await super().list_jobs(key, uid, current)
 
     async def changes(self) -> AsyncIterator[Key]:
         await asyncio.Event().wait()
@@ -68,6 +69,7 @@ def run_until_well(*errors: Exception) -> Counts:
     [
         (Conflict("changed"), Result.CONFLICT),
         (Transient("no answer"), Result.FAULT),
+        (NotFound("the namespace is going"), Result.CONFLICT),
         (NotLeader("not any more"), Result.NOT_LEADER),
         (ValueError("a defect"), Result.DEFECT),
     ],
@@ -78,9 +80,10 @@ def test_a_pass_that_failed_is_done_again(error: Exception, result: Result) -> N
     assert len(counts.waits) == 2
 
 
-def test_a_conflict_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [Conflict("changed"), NotFound("the namespace is going")])
+def test_what_others_do_meanwhile_is_no_warning(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    run_until_well(Conflict("changed"), Conflict("changed"))
+    run_until_well(error, error)
     assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
