@@ -2,8 +2,8 @@
 
 A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
 ended, eight finished Jobs and pods each, and with PruningJobs whose first stage runs. The operator starts:
-time until it is ready, memory. Then PruningJobs that run are updated at a steady rate: time from an event to
-the start of its pass. Then nothing happens, and requests are counted.
+time until it is ready, memory. Then what runs is changed at a steady rate: time from an event to the start of
+its pass. Then nothing happens, and requests are counted.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.cluster import kwok, operator, traffic
+from tests.bench.cluster import traffic
 from tests.bench.cluster.client import JOBS, PODS, Client, each
 from tests.bench.cluster.history import leave, past
 from tests.bench.cluster.metrics import Metrics
 from tests.bench.cluster.operator import Operator
 from tests.bench.cluster.report import MIB, goal, machine, percentile, spread, table
-from tests.bench.cluster.starting import namespace, own_cluster
-from tests.bench.cluster.storm import Storm, storm
+from tests.bench.cluster.starting import OwnCluster, namespace, own_cluster
+from tests.bench.cluster.storm import Storm, storm, targets
 from tests.bench.cluster.workload import STEPS, document
 from tests.bench.throughput import QUIET_SECONDS, idle
-from tests.control_plane.plane import ControlPlane
 
 NAMESPACE = "bench"
 COLLECTION = f"/apis/secateur.dev/v1alpha1/namespaces/{NAMESPACE}/pruningjobs"
@@ -47,14 +46,15 @@ class Figures:
     quiet: Metrics
 
 
-async def fill(api: Client, plane: ControlPlane, folder: Path, ended: int, unsettled: list[str]) -> None:
+async def fill(cluster: OwnCluster, ended: int, unsettled: list[str]) -> None:
     """Make the PruningJobs that have ended, and then those that run."""
+    api = cluster.api
     history = await asyncio.to_thread(past, NAMESPACE)  # it has an event loop of its own
     names = [f"past-{number:04d}" for number in range(ended)]
-    with kwok.running(plane, folder, run_seconds=0.0):
+    with cluster.pods(run_seconds=0.0):
         await each(names, lambda name: leave(api, history, NAMESPACE, name))
         await count(api, f"{JOBS}?fieldSelector=status.successful=1", ended * len(STEPS))
-    with kwok.running(plane, folder, FOR_EVER), operator.running(plane.kubeconfig, folder):
+    with cluster.pods(FOR_EVER), cluster.operator():
         await each(unsettled, lambda name: submit(api, name))
         await count(api, f"{PODS}?fieldSelector=status.phase=Running", len(unsettled))
 
@@ -70,12 +70,12 @@ async def count(api: Client, path: str, wanted: int) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def observe(api: Client, running: Operator, live: list[str], rate: float, seconds: float) -> Figures:
+async def observe(api: Client, running: Operator, rate: float, seconds: float) -> Figures:
     """Measure an operator that is ready."""
     memory = running.memory()
     await calm(running)
     before, cpu = running.metrics(), running.cpu_seconds()
-    found = await storm(api, COLLECTION, live, rate, seconds)
+    found = await storm(api, COLLECTION, await targets(api, COLLECTION), rate, seconds)
     cpu = (running.cpu_seconds() - cpu) / found.seconds
     return Figures(memory, found, cpu, running.metrics().since(before), await idle(running))
 
@@ -128,14 +128,11 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
         f"{jobs} finished Jobs and pods"
     )
     unsettled = [f"live-{number:04d}" for number in range(options.unsettled)]
-    async with own_cluster(folder) as (plane, api):
-        await namespace(api, NAMESPACE)
-        await fill(api, plane, folder, options.ended, unsettled)
-        with (
-            kwok.running(plane, folder, FOR_EVER),
-            operator.running(plane.kubeconfig, folder) as running,
-        ):
-            found = await observe(api, running, unsettled, options.rate, options.seconds)
+    async with own_cluster(folder) as cluster:
+        await namespace(cluster.api, NAMESPACE)
+        await fill(cluster, options.ended, unsettled)
+        with cluster.pods(FOR_EVER), cluster.operator() as running:
+            found = await observe(cluster.api, running, options.rate, options.seconds)
             return report(where, options.rate, found, running)
 
 

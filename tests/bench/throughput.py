@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.cluster import kwok, operator, traffic
+from tests.bench.cluster import traffic
 from tests.bench.cluster.client import PRUNING_JOBS, Client, each
 from tests.bench.cluster.creations import Creations, counted
 from tests.bench.cluster.metrics import Metrics
@@ -118,12 +118,10 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
     """Run the jobs and return what was measured, as Markdown."""
     where = f"{machine()}; pods end after {options.run_seconds:g} s"
     names = [f"job-{number:04d}" for number in range(options.jobs)]
-    async with own_cluster(folder) as (plane, api):
+    async with own_cluster(folder) as cluster:
+        api = cluster.api
         await namespace(api, NAMESPACE)
-        with (
-            kwok.running(plane, folder, options.run_seconds),
-            operator.running(plane.kubeconfig, folder) as running,
-        ):
+        with cluster.pods(options.run_seconds), cluster.operator() as running:
             async with counted(api) as creations:
                 run = await run_jobs(api, running, names, options.limit)
             quiet = await idle(running)

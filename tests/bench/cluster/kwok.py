@@ -18,7 +18,7 @@ import yaml
 from secateur_api.stage import PROGRESS_PREFIX, Progress
 from tests.bench.cluster.workload import Step, messages
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import Process, free_ports
+from tests.control_plane.processes import Process
 
 NODE = "bench-kwok"
 _MINE = "kwok.x-k8s.io/node=fake"
@@ -128,13 +128,14 @@ def logs(file: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def running(plane: ControlPlane, folder: Path, run_seconds: float) -> Iterator[None]:
-    """Run kwok over the pretended node; its log, its rules and the pods' log are in ``folder``."""
+def running(plane: ControlPlane, folder: Path, port: int, run_seconds: float) -> Iterator[None]:
+    """Run kwok over the pretended node, its kubelet on that port; rules and logs are in ``folder``."""
     rules, log = folder / "kwok.yaml", folder / "pods.log"
     rules.write_text(yaml.safe_dump_all([*stages(run_seconds), logs(log)]))
     certificate = plane.authority
     command = ["kwok", f"--kubeconfig={plane.kubeconfig}", f"--config={rules}", "--node-ip=127.0.0.1"]
-    command += [f"--manage-nodes-with-annotation-selector={_MINE}", f"--node-port={free_ports(1)[0]}"]
+    command += ["--node-lease-duration-seconds=40"]
+    command += [f"--manage-nodes-with-annotation-selector={_MINE}", f"--node-port={port}"]
     command += [f"--tls-cert-file={certificate}", f"--tls-private-key-file={certificate.with_suffix('.key')}"]
     ended = threading.Event()
     talker = threading.Thread(target=_talk, args=(log, ended))

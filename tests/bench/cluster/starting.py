@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.bench.cluster import kwok
+from tests.bench.cluster import kwok, operator
 from tests.bench.cluster.client import Client, connected
 from tests.bench.job import ROOT
 from tests.control_plane.plane import ControlPlane, control_plane
+from tests.control_plane.processes import free_ports
 
 CRD = ROOT / "crds" / "secateur.dev_pruningjobs.yaml"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAMESPACES = "/api/v1/namespaces"
 
 
+@dataclass(frozen=True)
+class OwnCluster:
+    """A control plane with our CRD and one pretended node."""
+
+    api: Client
+    plane: ControlPlane
+    folder: Path
+    kubelet_port: int
+    """Where kwok answers for the node's kubelet."""
+
+    def pods(self, run_seconds: float) -> AbstractContextManager[None]:
+        """Let pods start, and end after so long."""
+        return kwok.running(self.plane, self.folder, self.kubelet_port, run_seconds)
+
+    def operator(self) -> AbstractContextManager[operator.Operator]:
+        """Run the operator for all namespaces."""
+        return operator.running(self.plane.kubeconfig, self.folder)
+
+
 @asynccontextmanager
-async def own_cluster(folder: Path) -> AsyncIterator[tuple[ControlPlane, Client]]:
-    """Start a control plane with our CRD and kwok's node; give it and a client."""
+async def own_cluster(folder: Path) -> AsyncIterator[OwnCluster]:
+    """Start one, without anything that runs pods."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if not assets:
         raise SystemExit("KUBEBUILDER_ASSETS must name the folder of etcd, kube-apiserver and so on")
@@ -30,7 +51,7 @@ async def own_cluster(folder: Path) -> AsyncIterator[tuple[ControlPlane, Client]
         async with connected(plane.kubeconfig) as api:
             await need_crd(api)
             await api.create("/api/v1/nodes", kwok.node())
-            yield plane, api
+            yield OwnCluster(api, plane, folder, free_ports(1)[0])
 
 
 async def need_crd(api: Client) -> None:

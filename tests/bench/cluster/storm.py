@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.bench.cluster.client import Client
+from tests.bench.cluster.client import PODS, Client
 
-EACH = 10
-"""Every so manieth update changes the spec, and its answer is waited for."""
+EACH = 20
+"""Every so manieth update changes a spec, and its answer is waited for."""
+AT_ONCE = 64
+"""With so many requests under way the rate is not kept any more: the API server would only be drowned."""
 ANSWER_SECONDS = 60.0
+
+
+class Target(NamedTuple):
+    """A PruningJob whose stage runs."""
+
+    job: str
+    """Path of the PruningJob."""
+    pod: str
+    """Path of its stage's pod."""
 
 
 @dataclass
@@ -23,39 +35,61 @@ class Storm:
     seconds: float = 0.0
     """From the first update's start to the last one's end."""
     answers: list[float] = field(default_factory=list)
-    """Seconds from the start of a request that changed the spec until the client's own watch saw a status
+    """Seconds from the start of a request that changed a spec until the client's own watch saw a status
     with that generation."""
 
 
-async def storm(api: Client, group: str, names: list[str], rate: float, seconds: float) -> Storm:
-    """Update PruningJobs of a collection, one after the other, ``rate`` times per second.
+async def targets(api: Client, group: str) -> list[Target]:
+    """Find the pods that run for a collection of PruningJobs."""
+    pods = await api.items(f"{PODS}?fieldSelector=status.phase=Running", metadata_only=True)
+    metas = [pod["metadata"] for pod in pods]
+    return [
+        Target(
+            f"{group}/{meta['labels']['secateur.dev/job']}",
+            f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}",
+        )
+        for meta in metas
+    ]
 
-    Nine of ten updates change an annotation; each tenth one changes ``spec.budget.retries``.
+
+async def storm(api: Client, group: str, found: Sequence[Target], rate: float, seconds: float) -> Storm:
+    """Update one PruningJob of a collection after the other, ``rate`` times per second.
+
+    Each twentieth update changes ``spec.budget.retries``; the others change a condition of the stage's pod,
+    which the operator must look at as well.
     """
-    found, begin = Storm(), time.monotonic()
+    result, begin, room = Storm(), time.monotonic(), asyncio.Semaphore(AT_ONCE)
     answers = Answers()
+
+    async def update(number: int) -> None:
+        try:
+            await _update(api, answers, found[number % len(found)], number)
+        finally:
+            room.release()
+
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(answers.listen(api, group))
         updates = []
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
-            one = _update(api, answers, f"{group}/{names[number % len(names)]}", number)
-            updates.append(tasks.create_task(one))
-        for update in updates:
-            await update
-        found.updates, found.seconds = len(updates), time.monotonic() - begin
-        found.answers = await answers.all()
+            await room.acquire()
+            updates.append(tasks.create_task(update(number)))
+        for task in updates:
+            await task
+        result.updates, result.seconds = len(updates), time.monotonic() - begin
+        result.answers = await answers.all()
         watching.cancel()
-    return found
+    return result
 
 
-async def _update(api: Client, answers: Answers, path: str, number: int) -> None:
-    begin = time.monotonic()
+async def _update(api: Client, answers: Answers, target: Target, number: int) -> None:
     if number % EACH:
-        await api.merge(path, {"metadata": {"annotations": {"bench/update": str(number)}}})
-    else:
-        changed = await api.merge(path, {"spec": {"budget": {"retries": 1 + number // EACH % 20}}})
-        answers.expect(changed, begin)
+        condition = {"type": "Ready", "status": "True", "reason": f"Update{number}"}
+        await api.merge(f"{target.pod}/status", {"status": {"conditions": [condition]}})
+        return
+    begin = time.monotonic()
+    changed = await api.merge(target.job, {"spec": {"budget": {"retries": 1 + number // EACH % 20}}})
+    answers.expect(changed, begin)
 
 
 class Answers:
