@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.server import Server
+from tests.api.server import Refused, Server
 from tests.bench.cluster import kwok
 from tests.bench.cluster import operator as operators
 from tests.bench.cluster.workload import document
@@ -22,14 +22,16 @@ from tests.chart.rights import Audit, Right, given
 from tests.cluster_kit.waiting import wait_until
 from tests.control_plane.access import NoApiServer, assets
 from tests.control_plane.plane import control_plane
+from tests.control_plane.processes import free_ports
 
 pytestmark = pytest.mark.api
 
 USER = f"system:serviceaccount:{NAMESPACE}:secateur"
-VALUES: dict[str, Any] = {"replicas": 0, "rbac.userRoles": False}
+VALUES: dict[str, Any] = {"replicas": 0}
 """The operator runs beside the cluster, as the chart's account."""
 OWNING = Right("update", "secateur.dev", "pruningjobs/finalizers")
 """Never asked for: admission looks at who may do it when a Job says that its owner waits for it."""
+ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 LIMIT_SECONDS = 120.0
 
 
@@ -86,7 +88,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         server.kubectl("wait", "--for=condition=Established", "crd/pruningjobs.secateur.dev", "--timeout=30s")
         mine = _as_the_operator(server, folder)
         lease = ("--lease-name=secateur", f"--lease-namespace={NAMESPACE}")
-        with kwok.running(plane, folder, 2.0), operators.running(mine, folder, *lease):
+        pods = kwok.running(plane, folder, free_ports(1)[0], run_seconds=2.0)
+        with pods, operators.running(mine, folder, *lease):
             yield Scene(server, audit)
 
 
@@ -102,7 +105,8 @@ def test_every_right_is_used_and_none_is_missing(scene: Scene) -> None:
     scene.job("poor", "starved")  # its Job's events say why there is no pod
     scene.wait("team", "whole", "phase", "Succeeded")
 
-    allowed = given([role for kind in ("ClusterRole", "Role") for role in of_kind(render(VALUES), kind)])
+    roles = render({**VALUES, "rbac.userRoles": False})
+    allowed = given(of_kind(roles, "ClusterRole") + of_kind(roles, "Role"))
     wait_until(
         "each right is used",
         lambda: scene.audit.used(USER) >= allowed - {OWNING},
@@ -111,6 +115,24 @@ def test_every_right_is_used_and_none_is_missing(scene: Scene) -> None:
     )
     assert scene.audit.used(USER) == allowed - {OWNING}
     assert scene.audit.refused(USER) == set()
+
+
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [("view", {"get", "list", "watch"}), ("edit", set(ALL_VERBS))],
+)
+def test_what_users_may(scene: Scene, role: str, verbs: set[str]) -> None:
+    scene.server.kubectl("create", "namespace", f"{role}ers")
+    scene.server.kubectl(
+        "create", "rolebinding", "jane", "-n", f"{role}ers", f"--clusterrole={role}", "--user=jane"
+    )
+
+    def may() -> set[str]:
+        return {verb for verb in ALL_VERBS if _can(scene.server, f"{role}ers", verb, "pruningjobs")}
+
+    wait_until("roles are aggregated", lambda: may() == verbs, LIMIT_SECONDS, may)
+    assert not _can(scene.server, f"{role}ers", "patch", "pruningjobs/status")
+    assert not _can(scene.server, "default", "get", "pruningjobs")
 
 
 def test_without_the_right_to_own_no_job_is_made_where_admission_guards_it(scene: Scene) -> None:
@@ -125,6 +147,19 @@ def test_without_the_right_to_own_no_job_is_made_where_admission_guards_it(scene
         return "blockOwnerDeletion" in json.dumps(scene.status("late", "orphan"))
 
     wait_until("the status says why", said, LIMIT_SECONDS, lambda: scene.status("late", "orphan"))
+
+
+def _can(server: Server, namespace: str, verb: str, resource: str) -> bool:
+    """Whether jane may."""
+    kind, _, part = resource.partition("/")
+    words = ["auth", "can-i", verb, f"{kind}.secateur.dev", "-n", namespace, "--as=jane", "-q"]
+    try:
+        server.kubectl(*words, *([f"--subresource={part}"] if part else []))
+    except Refused as refused:
+        if str(refused):  # a plain no says nothing
+            raise
+        return False
+    return True
 
 
 def _as_the_operator(server: Server, folder: Path) -> Path:
