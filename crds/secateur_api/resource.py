@@ -74,7 +74,8 @@ def parse_job(document: object) -> PruningJob:
             [Problem("apiVersion", f"expected {API_VERSION!r}, found {document.get('apiVersion')!r}")]
         )
     try:
-        job = PruningJob.model_validate(document)
+        # as JSON, where types are strict as the API server's are: no "4" for 4, no "yes" for true
+        job = PruningJob.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
         raise InvalidResource(problems) from None
