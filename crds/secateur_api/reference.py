@@ -10,6 +10,7 @@ from secateur_api.base import API_VERSION, KIND
 from secateur_api.crd import schema_of
 from secateur_api.quantity import DURATION, PERCENT
 from secateur_api.spec import PruningJobSpec
+from secateur_api.spec.types import CALLABLE
 
 _HEAD = f"""# Field reference
 
@@ -20,9 +21,9 @@ The [guide](guide.md) says what the fields are for. A field without a default ma
 _PATTERNS = {
     PERCENT: "a percentage such as `50%`",
     DURATION: "a duration such as `500ms` or `6h`",
-    r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": "`module:callable`",
+    rf"^{CALLABLE}$": "`module:callable`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
-    r"^[A-Za-z_][\w.-]*$": "letters, digits, `_`, `.`, `-`",
+    r"^[A-Za-z_][A-Za-z0-9_.-]*$": "letters, digits, `_`, `.`, `-`",
 }
 _CHOICE = re.compile(r"^\^\(((?:\w+\|)+)\[")
 _QUANTITY = "a quantity such as `1%`, `500ms`, `50Mi`, `300M` or `1.3x`"

@@ -29,7 +29,8 @@ def _beyond(schema: dict[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
     if "maximum" in schema:
         yield "maximum", schema["maximum"] + (0 if schema.get("exclusiveMaximum") else 1)
     if "pattern" in schema:
-        yield "pattern", "\u00fc!"  # a letter, but none of ours
+        yield "pattern", "!"
+        yield "pattern, a letter of others", f"{value}\u00fc"
     if "enum" in schema:
         yield "enum", "Secateur"
     if schema.get("minLength"):

@@ -8,16 +8,17 @@ from pydantic import Field, StringConstraints
 
 from secateur_api.quantity import DURATION, PERCENT
 
-Factory = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=253)]
+# no \w: to the API server it is ASCII, to pydantic any letter of the world
+CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
+Factory = Annotated[str, StringConstraints(pattern=rf"^{CALLABLE}$", max_length=253)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Percent = Annotated[str, StringConstraints(pattern=PERCENT, max_length=16)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=32)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$", max_length=63)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=63)]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Args = dict[str, Any]
 
 BUILT_IN_CRITERIA = ("l1_norm", "l2_norm", "fpgm", "bn_scale", "activation", "taylor")
-CALLABLE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 Criterion = Annotated[
     str,
     StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_CRITERIA)}|{CALLABLE})$", max_length=253),
