@@ -136,6 +136,19 @@ class Watches:
         self._observe(verb, url.name if is_ours else "discovery", code, time.monotonic() - began)
 
 
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Kopf prepares a diff for each event, though no handler here uses it: a seventh of the CPU time."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        raise NotImplementedError("only on.event handlers are registered; they store nothing")
+
+
 def watch_settings() -> kopf.OperatorSettings:
     """Return Kopf's settings; measured reasons are in the comments."""
     settings = kopf.OperatorSettings()
@@ -151,5 +164,6 @@ def watch_settings() -> kopf.OperatorSettings:
     # queueing.worker_limit stays unset: a worker keeps its place for as long as it idles
     settings.scanning.disabled = True  # no watch of all namespaces and CRDs, no rights for it
     settings.posting.enabled = False  # events are written by the gateway
+    settings.persistence.diffbase_storage = _NoDiffBase()
     settings.process.ultimate_exiting_timeout = None
     return settings

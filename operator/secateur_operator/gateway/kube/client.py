@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import config
@@ -45,6 +47,9 @@ class KubeClient:
     def __init__(self, configuration: Configuration, observe: Observe = _nobody) -> None:
         configuration.retries = None
         configuration.client_go_retries = False
+        # else aiohttp looks for a proxy and a .netrc at each request, in a thread: a fifth of the CPU time
+        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
         self.configuration = configuration
         """Where the API server is and who this process is; its token is kept fresh."""
         self._api = ApiClient(configuration)
@@ -244,6 +249,12 @@ _METHODS = {
     "patch": "PATCH",
     "delete": "DELETE",
 }
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for a server."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _words(verb: str, resource: str, namespace: str | None, name: str | None) -> str:
