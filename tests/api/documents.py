@@ -68,6 +68,40 @@ FULL: dict[str, Any] = {
 }
 
 
+def largest() -> dict[str, Any]:
+    """Return a spec with every list and text as long as the schema allows, and rules that look at all."""
+    onnx = {"device": "local-x86", "format": "onnx"}
+    lite = {"device": "local-x86", "format": "paddle-lite"}
+    stages = ["pretrain", "preflight", "sensitivity", "round", "convert", "benchmark", "report"]
+    return {
+        **FULL,
+        "model": {
+            "factory": f"m:{'f' * 251}",
+            "args": {f"argument{number}": "x" * 100 for number in range(2000)},
+            "weights": {"uri": f"s3://{'w' * 2038}.npz", "sha256": "ab" * 32},
+            "inputs": [{"name": "i" * 63, "shape": [2**31] * 8}] * 16,
+        },
+        "evaluation": {"metric": f"m:{'f' * 251}", "loss": f"m:{'f' * 251}"},
+        # the last benchmark is the one that each of them needs
+        "constraints": [{"metric": "latencyP90", "max": "1" * 31 + "s", **onnx}] * 32,
+        "benchmark": [*[lite] * 7, onnx],
+        "sensitivity": {"ratios": [0.123456789] * 32, "shards": 256},
+        "pruning": {
+            **FULL["pruning"],
+            "criterion": f"m:{'f' * 251}",
+            "layers": [{"match": "m" * 253, "ratio": 0.123456789}] * 256,
+        },
+        "code": {"uri": "u" * 2048, "sha256": "cd" * 32},
+        "image": "i" * 512,
+        "store": {"uri": "u" * 2048, "secret": "s" * 253},
+        "resources": [
+            {"stages": stages, "cpu": "1" * 32, "memory": "1" * 32, "gpu": 64, "gpuWait": "1" * 31 + "h"}
+        ]
+        * 8,
+        "queue": "q" * 253,
+    }
+
+
 def job(spec: dict[str, Any], changes: dict[str, Any] | None = None, name: str = "digits") -> dict[str, Any]:
     """Return a PruningJob; ``changes`` are by dotted path, None removes."""
     return {

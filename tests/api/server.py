@@ -28,12 +28,15 @@ class Server:
 
     def kubectl(self, *words: str, document: dict[str, Any] | None = None) -> str:
         """Run kubectl, with a document on stdin where ``-f -`` asks for it; raises Refused."""
-        command = [kubectl(), "--kubeconfig", str(self.kubeconfig), *words]
         sent = None if document is None else json.dumps(document)
-        done = subprocess.run(command, input=sent, capture_output=True, text=True, check=False)
+        done = subprocess.run(self.command(*words), input=sent, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Refused(done.stderr.strip())
         return done.stdout
+
+    def command(self, *words: str) -> list[str]:
+        """Return the command line."""
+        return [kubectl(), "--kubeconfig", str(self.kubeconfig), *words]
 
     def install_crd(self) -> None:
         """Install the CRD as it is in the repository, and wait until it is served."""
