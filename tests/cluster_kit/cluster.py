@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.control_plane.access import own_cluster
+from tests.control_plane.kubectl import Kubectl
+from tests.control_plane.kubectl import Refused as Refused
 
 IMAGE = os.environ.get("SECATEUR_E2E_IMAGE", "localhost/secateur-jobs:dev")
 """The stage image that the cluster's nodes have, or can pull."""
-CRD = Path(__file__).parents[2] / "crds" / "secateur.dev_pruningjobs.yaml"
 
 
 class NoCluster(Exception):
     """There is no cluster to test on; the message says what is missing."""
 
 
-class Refused(AssertionError):
-    """kubectl ended with an error; the message is what it said."""
-
-
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Kubectl):
     """A cluster with real nodes."""
-
-    kubeconfig: Path
-
-    def kubectl(self, *words: str, stdin: str | bytes | None = None) -> str:
-        """Run kubectl and return what it prints; raises Refused."""
-        sent = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.command(*words), input=sent, capture_output=True, check=False)
-        if done.returncode != 0:
-            raise Refused(f"kubectl {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
-        return done.stdout.decode(errors="replace")
-
-    def command(self, *words: str) -> list[str]:
-        """Return the command line."""
-        return ["kubectl", "--kubeconfig", str(self.kubeconfig), *words]
 
     def apply(self, *documents: dict[str, Any]) -> None:
         """Run ``kubectl apply`` on them."""
@@ -57,11 +36,6 @@ class Cluster:
             self.kubectl("get", kind, "-n", namespace, "-o", "json", *words)
         )["items"]
         return items
-
-    def install_crd(self) -> None:
-        """Install the CRD as it is in the repository, and wait until it is served."""
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
 
 
 def connect() -> Cluster:
