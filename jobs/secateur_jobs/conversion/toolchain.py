@@ -90,6 +90,7 @@ def environment(scratch: Path) -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         # MKL takes a slow path on AMD (Paddle Lite is then half as fast); see paddle_env
         "MKL_DEBUG_CPU_TYPE": os.environ.get("MKL_DEBUG_CPU_TYPE", "5"),
+        "ORT_DISABLE_TELEMETRY": "1",  # else onnxruntime sends names and hashes of models to its maker
         "TMPDIR": str(scratch),
     }
     return {**inherited, **ours}
