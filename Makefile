@@ -3,9 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 JOBS ?= 2
 MNIST ?=
+OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -61,6 +62,17 @@ bench-recovery: setup ## accuracy kept and speed-up, 3 seeds; MNIST=FILE.npz add
 
 bench-exactness: setup ## cut and restore of every group of the zoo
 	$(BIN)/python -m tests.bench.exactness
+
+# The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the same cores as what is measured
+# collects its garbage less often, as one with memory of its own does.
+bench-scale: setup ## ready, memory and waits with 2,000 PruningJobs and 10,000 finished Jobs (KUBEBUILDER_ASSETS, kwok)
+	GOGC=400 $(BIN)/python -m tests.bench.scale $(OPTIONS)
+
+bench-throughput: setup ## 1,000 jobs of eight stages to their end (KUBEBUILDER_ASSETS, kwok)
+	GOGC=400 $(BIN)/python -m tests.bench.throughput $(OPTIONS)
+
+bench-overhead: setup ## from one stage's end to the next one's start on real nodes (KUBECONFIG)
+	$(BIN)/python -m tests.bench.overhead $(OPTIONS)
 
 images: ## build the images of operator and stages (environments/images.sh says how to choose builder and names)
 	@environments/images.sh operator jobs
