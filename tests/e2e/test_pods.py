@@ -79,6 +79,24 @@ def test_an_evicted_pod_does_not_count_as_a_try(site: Site) -> None:
     site.delete("pj", name)
 
 
+def test_a_job_that_a_queue_takes_back_waits_and_goes_on(site: Site) -> None:
+    """As Kueue does it: by the Job's ``suspend``, which is not the operator's to set."""
+    name = "queued"
+    held(site, name, "pretrain")
+    job = site.status(name)["stage"]["job"]
+    suspend = ("patch", "job", job, "-n", site.namespace, "--type=merge", "-p")
+    site.cluster.kubectl(*suspend, '{"spec": {"suspend": true}}')
+    site.wait_reason(name, "QueueWaiting")
+    site.wait_nothing_runs(name)
+    assert site.status(name)["phase"] == "Running"
+    site.keeper.remove("hold")
+    site.cluster.kubectl(*suspend, '{"spec": {"suspend": false}}')
+    site.wait_done(name, "pretrain")
+    assert site.status(name)["stages"][0]["attempt"] == 1
+    assert site.witness.twice(name) == []
+    site.delete("pj", name)
+
+
 def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> None:
     """The operator is down while a pod ends, and the pod is gone when it is back."""
     name = "unread"

@@ -18,9 +18,9 @@ HOLD = Path("/store/hold")
 def splits(stage: str, how: str, **args: Any) -> tuple[Any, Any]:
     """Return the digits, unless this is the stage to go wrong in.
 
-    ``how``: ``hold`` waits while the store has a file ``hold``; ``eat`` takes 900 MiB for a moment; ``die`` is
-    killed; ``die-once`` is killed the first time; ``exit-N`` leaves with an exit code; ``break`` breaks
-    Secateur itself.
+    ``how``: ``hold`` waits while the store has a file ``hold``; ``eat`` takes 900 MiB for a moment;
+    ``die`` is killed; ``die-once`` is killed the first time; ``exit-N`` leaves with an exit code;
+    ``break`` breaks Secateur itself.
     """
     if json.loads(os.environ["SECATEUR_INPUT"])["stage"] == stage:
         _go_wrong(how)
