@@ -81,6 +81,11 @@ class Site:
         """Stop its operators and delete the namespace; what is left goes by itself."""
         self.witness.close()
         self.stop()
+        # first the Jobs: a namespace deletes its pods before them, and a pod that failed meanwhile is held
+        # until its Job has made the next one, which it cannot in a namespace that goes (Kubernetes 1.34)
+        self.cluster.kubectl(
+            "delete", "pj,jobs", "--all", "-n", self.namespace, "--ignore-not-found", "--wait=false"
+        )
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
 
     # ---- what a user does ----
