@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.slow, pyt
 
 GRACE_SECONDS = 60.0
 """After so long the cluster itself has noticed that a node is lost (Kubernetes' own default is 50)."""
+LEASE_SECONDS = 20.0
+"""A leader that cannot renew its lease has ended after so long."""
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +36,28 @@ def assert_undisturbed(site: Site, name: str, seconds: float = 240) -> None:
 
 @pytest.mark.parametrize("part", ["kube-apiserver", "etcd"])
 def test_the_api_is_away_for_a_while(site: Site, cluster_parts: Parts, part: str) -> None:
-    site.serve()
+    operator = site.serve()
     name = site.apply(tiny(part, {"seed": len(part)}))
     site.wait_stage(name, "preflight")
     cluster_parts.kill(part)
     wait_until("the API is away", lambda: not _answers(site), 30, lambda: "it answers")
     cluster_parts.up()
-    _operate(site)
+    assert_undisturbed(site, name)
+    assert operator.is_running()
+    site.stop()
+
+
+@pytest.mark.may_log("must be started anew")
+def test_a_leader_that_cannot_renew_its_lease_ends_and_the_next_one_goes_on(
+    site: Site, cluster_parts: Parts
+) -> None:
+    operator = site.serve(elect=True)
+    name = site.apply(tiny("leader", {"seed": 3}))
+    site.wait_stage(name, "preflight")
+    cluster_parts.kill("kube-apiserver")
+    wait_until("the leader ends", lambda: not operator.is_running(), LEASE_SECONDS, operator.tail)
+    cluster_parts.up()
+    operator.start()
     assert_undisturbed(site, name)
     site.stop()
 
@@ -71,9 +88,3 @@ def _answers(site: Site) -> bool:
     except AssertionError:
         return False
     return True
-
-
-def _operate(site: Site) -> None:
-    """Whoever runs an operator starts it again: it has ended if it could not renew its lease."""
-    if not site.operator.is_running():
-        site.operator.start()
