@@ -38,12 +38,14 @@ class Operator:
     def is_ready(self) -> bool:
         """Whether it leads and has listed what is there: a standby is ready as well, and does nothing."""
         try:
-            if not self.metrics().total("secateur_leader"):
-                return False
-            with urllib.request.urlopen(self.health_url, timeout=5):
-                return True
+            # in this order: a scrape takes time itself, and a standby that begins to lead is not ready
+            return self._says_ready() and self.metrics().total("secateur_leader") > 0 and self._says_ready()
         except (urllib.error.URLError, OSError):
             return False
+
+    def _says_ready(self) -> bool:
+        with urllib.request.urlopen(self.health_url, timeout=5):
+            return True
 
     def memory(self) -> int:
         """Resident bytes now."""
