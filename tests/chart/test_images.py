@@ -56,6 +56,12 @@ def room(cluster: Cluster) -> Iterator[Room]:
     """Where the pods run."""
     name = f"{PREFIX}images-{secrets.token_hex(3)}"
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
+    wait_until(
+        "pods may be made",
+        lambda: cluster.get("serviceaccount", "default", name),
+        30,
+        lambda: "no default service account",
+    )
     yield Room(cluster, name)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
