@@ -10,7 +10,6 @@ from pathlib import Path
 
 KIT_VARIABLE = "SECATEUR_CLUSTER_KIT"
 """The program that brings up a test cluster: ``KIT up`` starts what is missing of it."""
-_STATE = Path(os.environ.get("TESTCLUSTER_STATE", "/var/lib/testcluster"))
 
 
 class NoParts(Exception):
@@ -22,6 +21,8 @@ class Parts:
     """Processes by name: ``kube-apiserver``, ``etcd``, ``kubelet`` ..."""
 
     kit: Path
+    processes: Path
+    """Folder of files ``NAME.pid``."""
 
     def kill(self, name: str) -> None:
         """kill -9 one of them."""
@@ -40,7 +41,7 @@ class Parts:
         subprocess.run([str(self.kit), "up"], check=True, capture_output=True)
 
     def _signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(int((_STATE / "run" / f"{name}.pid").read_text()), number)
+        os.kill(int((self.processes / f"{name}.pid").read_text()), number)
 
 
 def parts(kubeconfig: Path) -> Parts:
@@ -48,6 +49,7 @@ def parts(kubeconfig: Path) -> Parts:
     kit = os.environ.get(KIT_VARIABLE)
     if not kit:
         raise NoParts(f"needs {KIT_VARIABLE}, the program that starts the test cluster")
-    if os.geteuid() != 0 or kubeconfig.resolve().parent != _STATE.resolve():
-        raise NoParts(f"needs root, and KUBECONFIG in {_STATE}")
-    return Parts(Path(kit))
+    processes = kubeconfig.resolve().parent / "run"
+    if os.geteuid() != 0 or not (processes / "kube-apiserver.pid").exists():
+        raise NoParts(f"needs root, and the cluster's processes in {processes.name}/ beside KUBECONFIG")
+    return Parts(Path(kit), processes)
