@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.5
 
 
 def wait_until(what: str, probe: Callable[[], T | None], seconds: float, seen: Callable[[], object]) -> T:

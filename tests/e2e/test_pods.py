@@ -23,10 +23,13 @@ def site(open_site: OpenSite) -> Site:
     return site
 
 
-def held(site: Site, name: str, stage: str) -> str:
-    """Start a job that is held in a stage; returns the stage's pod."""
+def held(site: Site, name: str, stage: str, seed: int) -> str:
+    """Start a job that is held in a stage; returns the stage's pod.
+
+    With the seed of another job the work would be found done in the store.
+    """
     site.keeper.write("hold", b"")
-    site.apply(troubled(name, site.keeper.sha256(CODE_PATH), stage, "hold"))
+    site.apply(troubled(name, site.keeper.sha256(CODE_PATH), stage, "hold", {"seed": seed}))
     return site.wait_stage(name, stage)
 
 
@@ -54,7 +57,7 @@ def test_out_of_memory_names_the_limit_and_is_mended_by_more(site: Site) -> None
 
 def test_an_evicted_pod_does_not_count_as_a_try(site: Site) -> None:
     name = "evicted"
-    pod = held(site, name, "pretrain")
+    pod = held(site, name, "pretrain", 1)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -82,7 +85,7 @@ def test_an_evicted_pod_does_not_count_as_a_try(site: Site) -> None:
 def test_a_job_that_a_queue_takes_back_waits_and_goes_on(site: Site) -> None:
     """As Kueue does it: by the Job's ``suspend``, which is not the operator's to set."""
     name = "queued"
-    held(site, name, "pretrain")
+    held(site, name, "pretrain", 2)
     job = site.status(name)["stage"]["job"]
     suspend = ("patch", "job", job, "-n", site.namespace, "--type=merge", "-p")
     site.cluster.kubectl(*suspend, '{"spec": {"suspend": true}}')
@@ -101,7 +104,7 @@ def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> Non
     """The operator is down while a pod ends, and the pod is gone when it is back."""
     name = "unread"
     reference = site.wait_end(site.apply(tiny("read")), "Succeeded", 180)
-    pod = held(site, name, "round")
+    pod = held(site, name, "round", 0)
     done_before = set(site.keeper.units())
     site.operator.kill()
     site.keeper.remove("hold")

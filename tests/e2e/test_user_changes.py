@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.cluster_kit.cluster import Refused
@@ -11,6 +13,8 @@ from tests.cluster_kit.site import MARGIN_SECONDS, Site
 from tests.cluster_kit.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
+
+_SEEDS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,9 @@ def held(site: Site, request: pytest.FixtureRequest) -> str:
     """A job whose first round is under way and does not get on until the store's ``hold`` is removed."""
     digest = site.keeper.sha256(CODE_PATH)
     site.keeper.write("hold", b"")
-    name = site.apply(troubled(request.node.name.replace("_", "-")[5:40].strip("-"), digest, "round", "hold"))
+    called = request.node.name.replace("_", "-")[5:40].strip("-")
+    # a seed of its own, lest its work is found done in the store
+    name = site.apply(troubled(called, digest, "round", "hold", {"seed": next(_SEEDS)}))
     site.wait_stage(name, "round", 1)
     return name
 
