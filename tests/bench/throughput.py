@@ -108,7 +108,6 @@ def figures(names: list[str], run: Run, running: Operator) -> str:
         ["jobs per minute, stages per second", f"{60 * len(names) / run.wall:.0f}, {stages / run.wall:.1f}"],
         ["operator: CPU s, cores in use", f"{run.cpu:.0f}, {run.cpu / run.wall:.2f}"],
         ["operator: MiB now, peak", f"{running.memory() / MIB:.0f}, {running.peak_memory() / MIB:.0f}"],
-        ["due to start of a pass, p50 / p90 / p99 at most s", traffic.waits(run.added)],
         ["log lines that are no information", len(running.complaints())],
     ]
     return table(["figure", "value"], rows)

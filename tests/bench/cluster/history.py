@@ -1,7 +1,7 @@
-"""PruningJobs that have ended, with their finished Jobs and pods, made faster than by running them.
+"""PruningJobs that have ended, with their finished Jobs and pods, as a whole run would have left them.
 
-The status and the Jobs are those that the decisions gave in a whole scripted run; the real Job controller
-runs the Jobs, all at once, and kwok ends their pods.
+The status and the Jobs are those that the decisions gave in a whole scripted run. Jobs and pods are created
+and their status is written: to run ten thousand of them would take a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from secateur_operator.domain.plan import StageJob
 from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
 from tests.bench.cluster.client import Client
-from tests.bench.cluster.workload import STORE, document
+from tests.bench.cluster.creations import step_of
+from tests.bench.cluster.kwok import NODE
+from tests.bench.cluster.workload import STORE, document, messages
 from tests.unit.control.jobs import START, all_well, drive
+
+_ENDED = "2026-01-01T00:00:00Z"
+_KEPT = PodDefaults(ttl_seconds=10**8)
+"""So that they are not deleted, though they ended long ago."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,72 @@ def past(namespace: str) -> History:
 
 
 async def leave(api: Client, history: History, namespace: str, name: str) -> None:
-    """Create one PruningJob that has ended, and its Jobs, which end soon."""
+    """Create one PruningJob that has ended, and its Jobs and pods."""
     group = f"/apis/secateur.dev/v1alpha1/namespaces/{namespace}/pruningjobs"
     made = await api.create(group, document(namespace, name))
     await api.merge(f"{group}/{name}/status", {"status": history.status})
     for job in history.jobs:
-        manifest = job_manifest(_of(job, name, made["metadata"]["uid"]), PodDefaults())
-        await api.create(f"/apis/batch/v1/namespaces/{namespace}/jobs", manifest)
+        await _leave_job(api, _of(job, name, made["metadata"]["uid"]))
 
 
 def _of(job: StageJob, owner: str, uid: str) -> StageJob:
     """Return the same Job of another PruningJob."""
     name = child_name(owner, uid, job.run, job.stage, job.round, job.attempt)
     return dataclasses.replace(job, name=name, owner=owner, owner_uid=uid)
+
+
+async def _leave_job(api: Client, job: StageJob) -> None:
+    group = f"/apis/batch/v1/namespaces/{job.namespace}/jobs"
+    manifest = job_manifest(job, _KEPT)
+    manifest["spec"]["suspend"] = True  # the Job controller makes no pods meanwhile
+    made = await api.create(group, manifest)
+    await api.merge(f"{group}/{job.name}/status", {"status": _complete()})
+    pods = f"/api/v1/namespaces/{job.namespace}/pods"
+    pod = await api.create(pods, _pod(made))
+    await api.merge(f"{pods}/{pod['metadata']['name']}/status", {"status": _succeeded(pod)})
+
+
+def _complete() -> dict[str, Any]:
+    at = {"status": "True", "reason": "CompletionsReached", "lastTransitionTime": _ENDED}
+    return {
+        "startTime": _ENDED,
+        "completionTime": _ENDED,
+        "succeeded": 1,
+        "completedIndexes": "0",
+        "conditions": [
+            {"type": kind, "lastProbeTime": _ENDED, **at} for kind in ("SuccessCriteriaMet", "Complete")
+        ],
+    }
+
+
+def _pod(job: dict[str, Any]) -> dict[str, Any]:
+    meta, template = job["metadata"], job["spec"]["template"]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
+    index = {"batch.kubernetes.io/job-completion-index": "0"}
+    metadata = {
+        "name": f"{meta['name']}-0-{meta['uid'][:5]}",
+        "labels": template["metadata"]["labels"] | index,
+        "annotations": index,
+        "ownerReferences": [owner],
+    }
+    return {"metadata": metadata, "spec": template["spec"] | {"nodeName": NODE}}
+
+
+def _succeeded(pod: dict[str, Any]) -> dict[str, Any]:
+    message = messages()[step_of(pod["metadata"]["labels"])]
+    end = {
+        "exitCode": 0,
+        "reason": "Completed",
+        "message": message,
+        "startedAt": _ENDED,
+        "finishedAt": _ENDED,
+    }
+    container = {"name": "stage", "image": "bench", "imageID": "", "ready": False, "restartCount": 0}
+    containers = [container | {"state": {"terminated": end}}]
+    return {"phase": "Succeeded", "startTime": _ENDED, "containerStatuses": containers}
