@@ -76,7 +76,8 @@ def test_a_standby_is_ready_and_does_nothing(home: Place) -> None:
     assert not leads(second)
     home.submit("job")
     home.wait_until_stalled("job")
-    assert "InvalidSpec" in first.tail()
+    # the status comes first, the line in the log after it
+    wait_until("the leader says so", lambda: "InvalidSpec" in first.tail(), 10, first.tail)
     assert "InvalidSpec" not in second.tail()
     assert 'resource="pruningjobs"' not in second.metrics()
     assert_clean(first, second)
