@@ -110,6 +110,8 @@ class Operator:
         parts = self._parts
         reconciler = Reconciler(parts.gateway, lambda: datetime.now(UTC), parts.watcher)
         try:
+            # before, each pass would list by label, for which the API server looks at every Job and pod
+            await parts.watches.complete()
             await run_forever(parts.gateway, reconciler, parts.queue, parts.workers, parts.metrics)
         finally:
             self._worked.set()
@@ -133,7 +135,7 @@ class Operator:
         log.info("stopping: finishing the passes at work")
         self._stopping = True
         self._parts.queue.close()
-        if self._parts.place.may_write():
+        if self._parts.place.may_write() and self._parts.watches.is_complete:
             try:
                 async with asyncio.timeout(_PASSES_SECONDS):
                     await self._worked.wait()

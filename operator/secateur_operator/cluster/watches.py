@@ -48,12 +48,17 @@ class Watches:
         self._take_signals = take_signals
         self._streams: dict[str, set[str]] = {resource: set() for resource in RESOURCES}
         self._began: dict[str, float] = {}
+        self._complete = asyncio.Event()
 
     @property
     def is_complete(self) -> bool:
         """Whether everything that was there at the start has been listed."""
         wanted = max(1, len(self._namespaces))
         return all(len(streams) >= wanted for streams in self._streams.values())
+
+    async def complete(self) -> None:
+        """Wait until it has."""
+        await self._complete.wait()
 
     def silent(self) -> str | None:
         """Name a resource that is not watched any more."""
@@ -116,6 +121,8 @@ class Watches:
             self._streams[resource].add(stream)
             if len(self._streams[resource]) >= max(1, len(self._namespaces)):
                 self._listed(resource)
+            if self.is_complete:
+                self._complete.set()
 
     async def _on_end(
         self, _session: aiohttp.ClientSession, request: SimpleNamespace, sent: aiohttp.TraceRequestEndParams
