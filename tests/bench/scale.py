@@ -1,9 +1,9 @@
 """Many resources: ``python -m tests.bench.scale [--ended 1250] [--unsettled 750] [--rate 200]``.
 
 A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
-ended, eight finished Jobs and pods each, and with PruningJobs whose first stage runs. The operator starts:
-time until it is ready, memory. Then what runs is changed at a steady rate: time from an event to the start of
-its pass. Then nothing happens, and requests are counted.
+ended, eight finished Jobs each, and with PruningJobs whose first stage runs. The operator starts, with the
+finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at a steady rate:
+time from an event to the start of its pass. Then nothing happens, and requests are counted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.bench.throughput import QUIET_SECONDS, idle
 NAMESPACE = "bench"
 COLLECTION = f"/apis/secateur.dev/v1alpha1/namespaces/{NAMESPACE}/pruningjobs"
 FOR_EVER = 86400.0
+ENDED = "fieldSelector=status.phase=Succeeded"
 LOOK_SECONDS = 1.0
 
 
@@ -36,7 +37,7 @@ LOOK_SECONDS = 1.0
 class Figures:
     """What was measured."""
 
-    started_bytes: int
+    ready_bytes: int
     """Resident when ready."""
     storm: Storm
     storm_cpu: float
@@ -64,7 +65,7 @@ async def submit(api: Client, name: str) -> None:
 
 async def count(api: Client, path: str, wanted: int) -> None:
     """Wait until a collection has so many objects."""
-    while len(await api.items(path, metadata_only=True)) < wanted:
+    while len(await api.items(path, metadata_only=True)) != wanted:
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -84,7 +85,7 @@ async def calm(running: Operator) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def report(where: str, rate: float, found: Figures, running: Operator) -> str:
+def report(where: str, rate: float, found: Figures, running: Operator, crowded: str) -> str:
     """Return the tables."""
     answers = found.storm.answers
     wait = found.added.quantile(traffic.WAIT, 0.99)
@@ -102,7 +103,8 @@ def report(where: str, rate: float, found: Figures, running: Operator) -> str:
         ["changed specs", len(answers)],
         ["passes per second meanwhile", f"{passes:.0f}"],
         ["operator's cores in use meanwhile", f"{found.storm_cpu:.2f}"],
-        ["resident MiB when ready, now", f"{found.started_bytes / MIB:.0f}, {running.memory() / MIB:.0f}"],
+        ["resident MiB when ready, now", f"{found.ready_bytes / MIB:.0f}, {running.memory() / MIB:.0f}"],
+        ["with the finished Jobs' pods too: s to ready, MiB", crowded],
         ["requests per second afterwards", f"{found.quiet.total(traffic.REQUESTS) / QUIET_SECONDS:.1f}"],
         ["log lines that are no information", len(running.complaints())],
     ]
@@ -123,15 +125,20 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
     jobs = options.ended * len(STEPS)
     where = (
         f"{machine()}; {options.ended + options.unsettled} PruningJobs, {options.unsettled} of them running; "
-        f"{jobs} finished Jobs and pods"
+        f"{jobs} finished Jobs"
     )
     unsettled = [f"live-{number:04d}" for number in range(options.unsettled)]
     async with own_cluster(folder) as cluster:
         await namespace(cluster.api, NAMESPACE)
         await fill(cluster, options.ended, unsettled)
-        with cluster.pods(FOR_EVER), cluster.operator() as running:
-            found = await observe(cluster.api, running, options.rate, options.seconds)
-            return report(where, options.rate, found, running)
+        with cluster.pods(FOR_EVER):
+            with cluster.operator() as running:
+                crowded = f"{running.seconds_to_ready:.1f}, {running.memory() / MIB:.0f}"
+            await cluster.api.delete(f"/api/v1/namespaces/{NAMESPACE}/pods?{ENDED}")
+            await count(cluster.api, f"{PODS}?{ENDED}", 0)
+            with cluster.operator() as running:
+                found = await observe(cluster.api, running, options.rate, options.seconds)
+                return report(where, options.rate, found, running, crowded)
 
 
 def main() -> None:
