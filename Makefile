@@ -66,10 +66,10 @@ bench-exactness: setup ## cut and restore of every group of the zoo
 # The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the cores of what is measured
 # collects its garbage less often, as one with memory of its own does.
 bench-scale: setup ## ready, memory and waits with 2,000 PruningJobs and 10,000 finished Jobs (KUBEBUILDER_ASSETS, kwok)
-	GOGC=400 GOMEMLIMIT=4GiB $(BIN)/python -m tests.bench.scale $(OPTIONS)
+	GOGC=400 GOMEMLIMIT=12GiB $(BIN)/python -m tests.bench.scale $(OPTIONS)
 
 bench-throughput: setup ## 1,000 jobs of eight stages to their end (KUBEBUILDER_ASSETS, kwok)
-	GOGC=400 GOMEMLIMIT=4GiB $(BIN)/python -m tests.bench.throughput $(OPTIONS)
+	GOGC=400 GOMEMLIMIT=12GiB $(BIN)/python -m tests.bench.throughput $(OPTIONS)
 
 bench-overhead: setup ## from one stage's end to the next one's start on real nodes (KUBECONFIG)
 	$(BIN)/python -m tests.bench.overhead $(OPTIONS)

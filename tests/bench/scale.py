@@ -1,8 +1,8 @@
-"""Many resources: ``python -m tests.bench.scale [--ended 1250] [--unsettled 750] [--rate 200]``.
+"""Many resources: ``python -m tests.bench.scale [--ended 1250] [--unsettled 750] [--rates 50 100 200]``.
 
 A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
 ended, eight finished Jobs each, and with PruningJobs whose first stage runs. The operator starts, with the
-finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at a steady rate:
+finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at steady rates:
 time from an event to the start of its pass. Then nothing happens, and requests are counted.
 """
 
@@ -20,7 +20,7 @@ from tests.bench.cluster.client import PODS, Client, each
 from tests.bench.cluster.history import leave, past
 from tests.bench.cluster.metrics import Metrics
 from tests.bench.cluster.operator import Operator
-from tests.bench.cluster.report import MIB, goal, machine, percentile, spread, table
+from tests.bench.cluster.report import MIB, goal, machine, spread, table
 from tests.bench.cluster.starting import OwnCluster, namespace, own_cluster
 from tests.bench.cluster.storm import Storm, storm, targets
 from tests.bench.cluster.workload import STEPS, document
@@ -34,17 +34,30 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass
-class Figures:
-    """What was measured."""
+class Weather:
+    """Updates at one rate, and what they did to the operator."""
 
-    ready_bytes: int
-    """Resident when ready."""
+    rate: float
+    """Per second, as asked for."""
     storm: Storm
-    storm_cpu: float
-    """Cores in use meanwhile."""
+    cores: float
+    """In use by the operator meanwhile."""
     added: Metrics
     """What the operator's metrics counted meanwhile."""
-    quiet: Metrics
+
+    def row(self) -> list[str]:
+        """Return a line of the table."""
+        passes = self.added.total("secateur_reconcile_seconds_count") / self.storm.seconds
+        answers = " / ".join(spread(self.storm.answers)[:3])
+        done = f"{self.storm.updates / self.storm.seconds:.0f}"
+        return [
+            f"{self.rate:g}",
+            done,
+            traffic.waits(self.added),
+            answers,
+            f"{passes:.0f}",
+            f"{self.cores:.2f}",
+        ]
 
 
 async def fill(cluster: OwnCluster, ended: int, unsettled: list[str]) -> None:
@@ -69,14 +82,13 @@ async def count(api: Client, path: str, wanted: int) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def observe(api: Client, running: Operator, rate: float, seconds: float) -> Figures:
-    """Measure an operator that is ready."""
-    memory = running.memory()
+async def weather(api: Client, running: Operator, rate: float, seconds: float) -> Weather:
+    """Update what runs, and measure."""
     await calm(running)
     before, cpu = running.metrics(), running.cpu_seconds()
     found = await storm(api, COLLECTION, await targets(api, COLLECTION), rate, seconds)
-    cpu = (running.cpu_seconds() - cpu) / found.seconds
-    return Figures(memory, found, cpu, running.metrics().since(before), await idle(running))
+    cores = (running.cpu_seconds() - cpu) / found.seconds
+    return Weather(rate, found, cores, running.metrics().since(before))
 
 
 async def calm(running: Operator) -> None:
@@ -85,39 +97,43 @@ async def calm(running: Operator) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def report(where: str, rate: float, found: Figures, running: Operator, crowded: str) -> str:
+def report(running: Operator, ready_bytes: int, crowded: str, found: list[Weather], quiet: Metrics) -> str:
     """Return the tables."""
-    answers = found.storm.answers
-    wait = found.added.quantile(traffic.WAIT, 0.99)
+    most = found[-1]
     goals = [
         goal("start to ready", running.seconds_to_ready, 15, "s"),
         goal("resident memory, at most", running.peak_memory() / MIB, 256, "MiB"),
-        goal("event to start of pass, p99", wait, 2, "s"),
-        goal("changed spec to status seen by a client, p99", percentile(answers, 0.99), 2, "s"),
+        goal(
+            f"event to start of pass, p99, {most.rate:g}/s", most.added.quantile(traffic.WAIT, 0.99), 2, "s"
+        ),
     ]
-    passes = found.added.total("secateur_reconcile_seconds_count") / found.storm.seconds
     rows: list[list[Any]] = [
-        ["updates per second, asked and done", f"{rate:g}, {found.storm.updates / found.storm.seconds:.0f}"],
-        ["event to start of pass, p50 / p90 / p99 at most s", traffic.waits(found.added)],
-        ["changed spec to status seen, p50 / p90 / p99 / largest s", " / ".join(spread(answers))],
-        ["changed specs", len(answers)],
-        ["passes per second meanwhile", f"{passes:.0f}"],
-        ["operator's cores in use meanwhile", f"{found.storm_cpu:.2f}"],
-        ["resident MiB when ready, now", f"{found.ready_bytes / MIB:.0f}, {running.memory() / MIB:.0f}"],
+        ["resident MiB when ready, now", f"{ready_bytes / MIB:.0f}, {running.memory() / MIB:.0f}"],
         ["with the finished Jobs' pods too: s to ready, MiB", crowded],
-        ["requests per second afterwards", f"{found.quiet.total(traffic.REQUESTS) / QUIET_SECONDS:.1f}"],
+        ["requests per second afterwards", f"{quiet.total(traffic.REQUESTS) / QUIET_SECONDS:.1f}"],
         ["log lines that are no information", len(running.complaints())],
     ]
     return "\n\n".join(
         [
-            where,
             table(["goal", "measured", "asked", "holds"], goals),
             table(["figure", "value"], rows),
-            traffic.by_kind(found.added, found.storm.updates, "per update"),
-            traffic.by_kind(found.quiet, QUIET_SECONDS, "per second"),
+            "p50 / p90 / p99 in seconds; of the histogram, each is a bucket's upper bound:",
+            table(_WEATHER, [one.row() for one in found]),
+            traffic.by_kind(most.added, most.storm.updates, "per update"),
+            traffic.by_kind(quiet, QUIET_SECONDS, "per second"),
             *running.complaints()[:5],
         ]
     )
+
+
+_WEATHER = [
+    "updates/s asked",
+    "done",
+    "event to start of pass",
+    "changed spec to status seen by a client",
+    "passes/s",
+    "operator's cores",
+]
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> str:
@@ -137,8 +153,9 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
             await cluster.api.delete(f"/api/v1/namespaces/{NAMESPACE}/pods?{ENDED}")
             await count(cluster.api, f"{PODS}?{ENDED}", 0)
             with cluster.operator() as running:
-                found = await observe(cluster.api, running, options.rate, options.seconds)
-                return report(where, options.rate, found, running, crowded)
+                ready_bytes = running.memory()
+                found = [await weather(cluster.api, running, rate, options.seconds) for rate in options.rates]
+                return f"{where}\n\n" + report(running, ready_bytes, crowded, found, await idle(running))
 
 
 def main() -> None:
@@ -146,8 +163,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ended", type=int, default=1250, help="PruningJobs that have ended, of 8 Jobs each")
     parser.add_argument("--unsettled", type=int, default=750, help="PruningJobs that run")
-    parser.add_argument("--rate", type=float, default=200.0, help="updates per second")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long they come")
+    parser.add_argument(
+        "--rates",
+        type=float,
+        nargs="+",
+        default=[50.0, 100.0, 200.0],
+        help="updates per second, one after the other",
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long each")
     parser.add_argument("--keep", type=Path, help="leave logs in this folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secateur-bench-") as temporary:

@@ -64,8 +64,8 @@ class Client:
             return made
 
     async def merge(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
-        """Merge a change into an object (or its ``/status``)."""
-        headers = {"Content-Type": "application/merge-patch+json"}
+        """Merge a change into an object (or its ``/status``); return its kind and metadata only."""
+        headers = {"Content-Type": "application/merge-patch+json", "Accept": _METADATA.format("")}
         async with self._session.patch(
             self._server + path, data=json.dumps(change), headers=headers
         ) as answer:
