@@ -3,26 +3,27 @@
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
 from secateur_api.spec.model import Data, DType, Evaluation, Goal, InputSpec, Model, Pretrain, Weights
 from secateur_api.spec.pruning import (
-    Distillation,
+    Allocation,
     Engine,
-    FineTune,
     LayerRule,
     Protect,
     Pruning,
+    Repair,
     Schedule,
-    Sensitivity,
-    SensitivityMode,
     Target,
 )
+from secateur_api.spec.sensitivity import Sensitivity, SensitivityFile, SensitivityMode
 from secateur_api.spec.types import BUILT_IN_CRITERIA
 
 __all__ = [
     "BUILT_IN_CRITERIA",
     "MUTABLE",
     "STORE_MOUNT",
+    "Allocation",
     "Backend",
     "Benchmark",
     "Budget",
@@ -32,6 +33,7 @@ __all__ = [
     "DType",
     "Data",
     "Distillation",
+    "EarlyStop",
     "Engine",
     "Evaluation",
     "FineTune",
@@ -46,11 +48,14 @@ __all__ = [
     "Protect",
     "Pruning",
     "PruningJobSpec",
+    "Repair",
     "Schedule",
     "Sensitivity",
+    "SensitivityFile",
     "SensitivityMode",
     "StageResources",
     "Store",
     "Target",
+    "Teacher",
     "Weights",
 ]

@@ -10,8 +10,10 @@ from secateur_api.base import Contract, Rule
 from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.fine_tune import FineTune
 from secateur_api.spec.model import Data, Evaluation, Model
-from secateur_api.spec.pruning import FineTune, Pruning, Sensitivity
+from secateur_api.spec.pruning import Pruning
+from secateur_api.spec.sensitivity import Sensitivity
 from secateur_api.spec.types import Duration, Sha256
 
 

@@ -90,6 +90,9 @@ class Data(Contract):
     """Keyword arguments of the factory."""
 
 
+BUILT_IN_METRICS = ("accuracy", "top5_accuracy", "sequence_accuracy", "edit_similarity", "hmean")
+
+
 class Goal(str, Enum):
     """Which way the metric gets better."""
 
@@ -101,14 +104,16 @@ class Evaluation(Contract):
     """How good a model is."""
 
     metric: Annotated[
-        str, StringConstraints(pattern=rf"^(accuracy|top5_accuracy|{CALLABLE})$", max_length=253)
+        str, StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_METRICS)}|{CALLABLE})$", max_length=253)
     ] = "accuracy"
-    """``accuracy``, ``top5_accuracy``, or ``module:callable`` taking (outputs, labels) as arrays."""
+    """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, or
+    ``module:callable`` taking (outputs, labels) as arrays."""
     goal: Goal = Goal.MAXIMIZE
     """Whether a larger or a smaller metric is better."""
-    loss: Annotated[str, StringConstraints(pattern=rf"^(cross_entropy|mse|{CALLABLE})$", max_length=253)] = (
-        "cross_entropy"
-    )
-    """Training loss: ``cross_entropy``, ``mse``, or ``module:callable`` taking (output, label) tensors."""
+    loss: Annotated[
+        str, StringConstraints(pattern=rf"^(cross_entropy|mse|ctc|{CALLABLE})$", max_length=253)
+    ] = "cross_entropy"
+    """Training loss: ``cross_entropy``, ``mse``, ``ctc``, or ``module:callable`` taking (output, label)
+    tensors."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 128
     """Samples per evaluation batch."""

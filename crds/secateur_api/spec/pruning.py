@@ -1,4 +1,4 @@
-"""What is cut, by which measure, in which steps, and how a round recovers."""
+"""What is cut, by which measure, in which steps, and how a cut is repaired."""
 
 from __future__ import annotations
 
@@ -10,35 +10,6 @@ from pydantic import Field
 from secateur_api.base import Contract, Rule
 from secateur_api.quantity import parse_percent
 from secateur_api.spec.types import Criterion, Percent, Ratio
-
-
-class SensitivityMode(str, Enum):
-    """How sensitivity is measured."""
-
-    EXACT = "exact"
-
-
-class Sensitivity(Contract):
-    """How the loss of each group at each ratio is measured."""
-
-    mode: SensitivityMode = SensitivityMode.EXACT
-    """``exact``: cut, evaluate, restore, for every group and ratio."""
-    shards: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes that share the points."""
-    ratios: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1, max_length=32)] = [
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-        0.5,
-        0.6,
-        0.7,
-        0.8,
-        0.9,
-    ]
-    """Share of a group's channels that is cut at each point."""
-    data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the evaluation set that each point is measured on."""
 
 
 class Target(Contract):
@@ -103,18 +74,47 @@ class Engine(str, Enum):
     """Who finds the groups and cuts."""
 
     AUTO = "auto"
+    NATIVE = "native"
     PADDLESLIM = "paddleslim"
+
+
+class Allocation(str, Enum):
+    """How the target is spread over the groups."""
+
+    MILP = "milp"
+    GREEDY = "greedy"
+    UNIFORM = "uniform"
+    THRESHOLD = "threshold"
+
+
+class Repair(Contract):
+    """What is done to a cut model without labels, before any training."""
+
+    least_squares: bool = False
+    """Consumers are fitted to give what they gave with all channels (ridge regression on their inputs)."""
+    bias_correction: bool = False
+    """Consumers' biases make up for the shift of their mean output."""
+    batch_norm: bool = True
+    """Running mean and variance of batch normalisations are computed anew."""
+    samples: Annotated[int, Field(ge=1, le=1048576)] = 512
+    """Training samples to look at."""
 
 
 class Pruning(Contract):
     """What is cut, by which measure, in which steps."""
 
     engine: Engine = Engine.AUTO
-    """``paddleslim`` (PaddleSlim's groups and plans) or ``auto`` (the best engine available)."""
+    """``native`` (groups found by probing), ``paddleslim`` (PaddleSlim's groups and plans) or ``auto``."""
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "l1_norm"
-    """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or ``module:callable``."""
+    """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, gradient, taylor, fisher, random, or
+    ``module:callable``."""
+    allocation: Allocation = Allocation.GREEDY
+    """``milp``: mixed-integer program over widths; ``greedy``: descent along the curves; ``uniform``: one
+    ratio for all groups; ``threshold``: PaddleSlim's, one loss for all groups."""
+    candidates: Annotated[int, Field(ge=1, le=32)] = 1
+    """Plans that are cut, recalibrated and ranked by their metric before any training (``milp``)."""
     layers: Annotated[list[LayerRule], Field(max_length=256)] = []
     """Ordered rules; the first match wins."""
     protect: Protect = Protect()
@@ -123,6 +123,8 @@ class Pruning(Contract):
     """Kept widths are multiples of this (never wider than the unpruned layer)."""
     schedule: Schedule = Schedule()
     """Rounds and step."""
+    repair: Repair = Repair()
+    """Repair of each round's cut without labels."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -139,27 +141,3 @@ class Pruning(Contract):
             lambda s: s.target is None or s.target.fraction <= s.schedule.rounds * s.schedule.step + 1e-8,
         ),
     )
-
-
-class Distillation(Contract):
-    """The unpruned model teaches the pruned one (Hinton et al. 2015)."""
-
-    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Softens both outputs."""
-    weight: Annotated[float, Field(ge=0, le=1)] = 0.7
-    """Share of the distillation term in the loss; 0 turns it off."""
-
-
-class FineTune(Contract):
-    """How a round recovers what the cut lost."""
-
-    data_fraction: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Share of the training set."""
-    epochs: Annotated[int, Field(ge=0, le=10000)] = 3
-    """Passes over that share in each round."""
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    """Peak learning rate (AdamW, cosine decay to zero)."""
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 32
-    """Samples per step."""
-    distillation: Distillation = Distillation()
-    """The unpruned model as teacher."""

@@ -18,7 +18,17 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", m
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Args = dict[str, Any]
 
-BUILT_IN_CRITERIA = ("l1_norm", "l2_norm", "fpgm", "bn_scale", "activation", "taylor")
+BUILT_IN_CRITERIA = (
+    "l1_norm",
+    "l2_norm",
+    "fpgm",
+    "bn_scale",
+    "activation",
+    "gradient",
+    "taylor",
+    "fisher",
+    "random",
+)
 Criterion = Annotated[
     str,
     StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_CRITERIA)}|{CALLABLE})$", max_length=253),
