@@ -68,6 +68,21 @@ class ChannelGroup:
         """Return the slices with a role."""
         return [s for s in self.slices if s.role == role]
 
+    def choose(self, scores: np.ndarray, width: int) -> np.ndarray:
+        """Return a mask that keeps the ``width`` channels with the highest scores.
+
+        A group whose channels are bound to positions keeps the best of each position, and less than ``width``
+        where nothing else fits: take the width from the mask.
+        """
+        return best_channels(scores, width)
+
+
+def best_channels(scores: np.ndarray, width: int) -> np.ndarray:
+    """Return a mask that keeps the ``width`` highest scores; of equal ones the later stay."""
+    keep = np.ones(len(scores), bool)
+    keep[np.argsort(scores, kind="stable")[: len(scores) - width]] = False
+    return keep
+
 
 class PruningEngine(Protocol):
     """Finds the groups of one net and cuts them. One engine belongs to one net."""

@@ -13,6 +13,7 @@ from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.engine import best_channels as best_channels
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import load_callable
 
@@ -48,19 +49,12 @@ def criterion_function(name: str) -> Criterion:
     return checked
 
 
-def best_channels(scores: np.ndarray, width: int) -> np.ndarray:
-    """Return a mask that keeps the ``width`` highest scores; of equal ones the later stay."""
-    keep = np.ones(len(scores), bool)
-    keep[np.argsort(scores, kind="stable")[: len(scores) - width]] = False
-    return keep
-
-
 def choose_channels(
     groups: list[ChannelGroup], widths: Mapping[str, int], criterion: Criterion, calibration: Calibration
 ) -> dict[str, np.ndarray]:
     """Return the masks that bring groups down to ``widths``; groups that keep their width are left out."""
     return {
-        group.name: best_channels(criterion(calibration.net, group, calibration), widths[group.name])
+        group.name: group.choose(criterion(calibration.net, group, calibration), widths[group.name])
         for group in groups
         if widths.get(group.name, group.channels) < group.channels
     }
