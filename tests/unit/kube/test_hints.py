@@ -30,11 +30,11 @@ def pruning_job(version: str = "1", **more: Any) -> dict[str, Any]:
 def test_an_unfinished_job_is_looked_at_until_it_has_ended() -> None:
     hints = Hints()
     assert hints.job(situation("running")["job"])
-    assert hints.active_jobs(OWNER) == ["running"]
+    assert list(hints.active_jobs(OWNER)) == ["running"]
     done = situation("done")["job"]
     done["metadata"] = {**done["metadata"], "name": "running"}
     assert hints.job(done)
-    assert hints.active_jobs(OWNER) == []
+    assert not hints.active_jobs(OWNER)
 
 
 def test_a_job_that_is_gone_is_not_looked_for() -> None:
@@ -44,8 +44,8 @@ def test_a_job_that_is_gone_is_not_looked_for() -> None:
         hints.pod(pod)
     hints.job(body)
     assert hints.job(body, gone=True)
-    assert hints.active_jobs(OWNER) == []
-    assert hints.pods(body["metadata"]["uid"]) == []
+    assert not hints.active_jobs(OWNER)
+    assert not hints.pods(body["metadata"]["uid"])
     assert not hints.job(body, gone=True)
 
 
@@ -165,3 +165,27 @@ def test_news_of_a_job_count_for_the_one_that_is_waited_for() -> None:
     owners.wrote(pruning_job("8", phase="Succeeded", observedGeneration=1))
     assert not owners.waits_for(key, "a-job")
     assert not owners.heard(pruning_job("8"), gone=True)
+
+
+def test_the_version_that_was_heard_last_is_known() -> None:
+    hints = Hints()
+    found = situation("running")
+    hints.job(found["job"])
+    later = copy.deepcopy(found["pods"][0])
+    hints.pod(later)
+    later["metadata"]["resourceVersion"] = "999999"
+    hints.pod(later)
+    assert hints.active_jobs(OWNER) == {"running": found["job"]["metadata"]["resourceVersion"]}
+    assert hints.pods(found["job"]["metadata"]["uid"])[later["metadata"]["name"]] == "999999"
+
+
+def test_a_version_that_proved_too_old_is_not_read_by_again() -> None:
+    owners = Owners()
+    key = Key("team", "digits")
+    assert owners.version(key) is None
+    owners.heard(pruning_job("7", phase="Running"))
+    assert owners.version(key) == "7"
+    owners.outdated(key)
+    assert owners.version(key) is None
+    owners.wrote(pruning_job("9", phase="Running"))
+    assert owners.version(key) == "9"

@@ -30,8 +30,8 @@ class Children:
         if not self._hints.jobs_listed:
             selector = f"{names.MANAGED},{names.OWNER_UID_LABEL}={uid}"
             return await self._list(JOBS, namespace, selector)
-        wanted = dict.fromkeys([*([current] if current else []), *self._hints.active_jobs(uid)])
-        found = await asyncio.gather(*(self._get(JOBS, namespace, name) for name in wanted))
+        wanted = {**({current: None} if current else {}), **self._hints.active_jobs(uid)}
+        found = await self._read(JOBS, namespace, wanted)
         for name, job in zip(wanted, found, strict=True):
             if job is None or is_finished(job):
                 self._hints.forget_job(uid, name)
@@ -42,7 +42,7 @@ class Children:
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
         if self._hints.pods_listed:
             wanted = self._hints.pods(uid)
-            found = await asyncio.gather(*(self._get(PODS, namespace, name) for name in wanted))
+            found = await self._read(PODS, namespace, wanted)
             for name, pod in zip(wanted, found, strict=True):
                 if pod is None:
                     self._hints.forget_pod(uid, name)
@@ -84,9 +84,15 @@ class Children:
                 found[name] = line
         return found
 
-    async def _get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    async def _read(
+        self, kind: Kind, namespace: str, wanted: Mapping[str, str | None]
+    ) -> list[Object | None]:
+        """Read objects by name, each not older than a version."""
+        return await asyncio.gather(*(self._get(kind, namespace, *one) for one in wanted.items()))
+
+    async def _get(self, kind: Kind, namespace: str, name: str, version: str | None) -> Object | None:
         try:
-            return await self._client.get(kind, namespace, name)
+            return await self._client.get(kind, namespace, name, version)
         except NotFound:
             return None
 

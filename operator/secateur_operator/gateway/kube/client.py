@@ -81,9 +81,21 @@ class KubeClient:
                 await self._renewal
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def get(self, kind: Kind, namespace: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Object:
-        """Read one object; raises NotFound."""
-        return await self._object("get", kind, namespace, name, timeout=timeout)
+    async def get(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        version: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Object:
+        """Read one object; raises NotFound.
+
+        Without a ``version`` it is the newest; with one, it may be from the API server's cache, but it is not
+        older than that. Raises Transient if the cache does not get there.
+        """
+        query = None if version is None else {"resourceVersion": version}
+        return await self._object("get", kind, namespace, name, query=query, timeout=timeout)
 
     async def items(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = ""

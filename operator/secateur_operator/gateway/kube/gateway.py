@@ -21,7 +21,15 @@ from secateur_operator.gateway.kube.events import EventRecorder
 from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
 from secateur_operator.gateway.kube.observe import is_taken_away, observe
 from secateur_operator.gateway.kube.progress import ProgressReader
-from secateur_operator.gateway.protocol import AlreadyExists, Key, NotFound, NotLeader, Resource, Transient
+from secateur_operator.gateway.protocol import (
+    AlreadyExists,
+    Conflict,
+    Key,
+    NotFound,
+    NotLeader,
+    Resource,
+    Transient,
+)
 
 FIELD_MANAGER = "secateur"
 
@@ -120,7 +128,7 @@ class KubeGateway:
         return self._defaults
 
     async def get(self, key: Key) -> Resource:
-        document = await self._client.get(PRUNING_JOBS, key.namespace, key.name)
+        document = await self._client.get(PRUNING_JOBS, key.namespace, key.name, self._owners.version(key))
         meta = document["metadata"]
         if meta.get("deletionTimestamp"):
             raise NotFound(f"PruningJob {key.namespace}/{key.name} is being deleted")
@@ -188,7 +196,13 @@ class KubeGateway:
             "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
             "status": status.to_wire(),
         }
-        answer = await self._client.apply_status(PRUNING_JOBS, key.namespace, key.name, body, FIELD_MANAGER)
+        try:
+            answer = await self._client.apply_status(
+                PRUNING_JOBS, key.namespace, key.name, body, FIELD_MANAGER
+            )
+        except Conflict:
+            self._owners.outdated(key)  # else the next pass might read the same from the cache again
+            raise
         self._owners.wrote(answer)
 
     async def create_job(self, job: StageJob) -> None:

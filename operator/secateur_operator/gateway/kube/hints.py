@@ -1,7 +1,8 @@
 """Where to look: an index of Jobs and pods, fed by watch events.
 
 A hint may be late, or missing where a watch had a gap: the truth is what a read by that name returns. It
-replaces listing by label, which makes the API server scan a whole namespace.
+replaces listing by label, which makes the API server scan a whole namespace. With the version that was heard
+a read may come from the API server's cache, which costs less than asking etcd, and is not older than that.
 """
 
 from __future__ import annotations
@@ -29,10 +30,17 @@ class RunningPods:
 
 
 @dataclass
+class _Job:
+    shape: Hashable
+    version: str
+
+
+@dataclass
 class _Pod:
     key: Key
     job: str
     shape: Hashable
+    version: str
 
 
 @dataclass
@@ -43,7 +51,7 @@ class Hints:
     """The watch of Jobs is through its first listing."""
     pods_listed: bool = False
     """The watch of pods is through its first listing."""
-    _active: dict[str, dict[str, Hashable]] = field(default_factory=dict)
+    _active: dict[str, dict[str, _Job]] = field(default_factory=dict)
     """Uid of a PruningJob -> names of its unfinished Jobs -> what was last heard of them."""
     _pods: dict[str, dict[str, _Pod]] = field(default_factory=dict)
     """Uid of a Job -> names of its pods."""
@@ -62,11 +70,11 @@ class Hints:
         if is_finished(body):
             self.forget_job(owner, name)
             return True
-        shape = _job_shape(body)
+        job = _Job(_job_shape(body), body["metadata"]["resourceVersion"])
         known = self._active.setdefault(owner, {})
-        news = known.get(name) != shape
-        known[name] = shape
-        return news
+        before = known.get(name)
+        known[name] = job
+        return before is None or before.shape != job.shape
 
     def pod(self, body: Body, gone: bool = False) -> bool:
         """Note what was heard of a pod; return whether it is news for a decision."""
@@ -77,7 +85,7 @@ class Hints:
             return False
         if gone:
             return self.forget_pod(job_uid, meta["name"])
-        pod = _Pod(owner, labels.get(names.POD_JOB, ""), _pod_shape(body))
+        pod = _Pod(owner, labels.get(names.POD_JOB, ""), _pod_shape(body), meta["resourceVersion"])
         known = self._pods.setdefault(job_uid, {})
         before = known.get(meta["name"])
         known[meta["name"]] = pod
@@ -96,13 +104,13 @@ class Hints:
         _drop(self._running, job_uid, name)
         return _drop(self._pods, job_uid, name)
 
-    def active_jobs(self, owner: str) -> list[str]:
-        """Name the unfinished Jobs of the PruningJob with that uid."""
-        return list(self._active.get(owner, ()))
+    def active_jobs(self, owner: str) -> dict[str, str]:
+        """Name the unfinished Jobs of the PruningJob with that uid, each with the version last heard of."""
+        return {name: job.version for name, job in self._active.get(owner, {}).items()}
 
-    def pods(self, job_uid: str) -> list[str]:
-        """Name the pods of the Job with that uid, ended ones included."""
-        return list(self._pods.get(job_uid, ()))
+    def pods(self, job_uid: str) -> dict[str, str]:
+        """Name the pods of the Job with that uid, ended ones too, each with the version last heard of."""
+        return {name: pod.version for name, pod in self._pods.get(job_uid, {}).items()}
 
     def running(self) -> list[RunningPods]:
         """Return the pods that run now, by Job."""

@@ -17,6 +17,7 @@ class Owners:
 
     def __init__(self) -> None:
         self._current: dict[Key, str | None] = {}
+        self._versions: dict[Key, str] = {}
         self._written: dict[Key, str] = {}
 
     def heard(self, body: Body, gone: bool = False, active: bool = False) -> bool:
@@ -28,15 +29,25 @@ class Owners:
         echo = self._written.get(key) == body["metadata"].get("resourceVersion")
         if gone or is_settled(body):
             self._current.pop(key, None)
+            self._versions.pop(key, None)
             self._written.pop(key, None)
             return active and not gone and not echo
         self._current[key] = current_job(body)
+        self._versions[key] = body["metadata"]["resourceVersion"]
         return not echo
 
     def wrote(self, body: Body) -> None:
         """Note what the API server answered to our own write of a status."""
         self.heard(body)
         self._written[key_of(body)] = body["metadata"]["resourceVersion"]
+
+    def version(self, key: Key) -> str | None:
+        """Return a PruningJob's version that was last heard of or written; None where it is not known."""
+        return self._versions.get(key)
+
+    def outdated(self, key: Key) -> None:
+        """What was last heard of a PruningJob proved too old to write upon."""
+        self._versions.pop(key, None)
 
     def waits_for(self, key: Key, job: str) -> bool:
         """Whether a PruningJob is at that Job."""
