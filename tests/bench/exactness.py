@@ -16,7 +16,7 @@ import numpy as np
 
 from secateur_api.spec import Engine, InputSpec
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.filters import leader_filters
+from secateur_jobs.pruning.criteria.filters import filters_of
 from secateur_jobs.pruning.criteria.select import best_channels
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
@@ -64,7 +64,7 @@ def measure(net: paddle.nn.Layer, shape: list[int]) -> Row:
 
 def _cut_and_restore(engine: PruningEngine, group: ChannelGroup, samples: list[np.ndarray]) -> float:
     """Return how far the net without half of the group is from the net that does not use that half."""
-    norms = np.abs(leader_filters(engine.net, group)).sum(axis=1)
+    norms = np.abs(filters_of(engine.net, group)[0]).sum(axis=1)
     keep = {group.name: best_channels(norms, (group.channels + 1) // 2)}
     with masked(engine, keep):
         expected = outputs(engine.net, samples)

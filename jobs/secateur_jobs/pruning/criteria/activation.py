@@ -1,7 +1,8 @@
-"""Mean absolute activation, as the layers that consume the channel receive it, on calibration samples.
+"""Mean absolute activation, as the layers that consume the unit receive it, on calibration samples.
 
 Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient Inference", 2017, section
-2.2 ("Activation"). Summed over the consumers, each relative to the largest of its channels.
+2.2 ("Activation"). Relative to the consumer's mean, averaged over the consumers. A consumer whose input
+cannot be seen (the recurrence of an LSTM) has no say; without any other the scores are equal.
 """
 
 from __future__ import annotations
@@ -10,18 +11,17 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.criteria.filters import relative
 from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.readers import owners_by_layer, readers_of, sum_to_units, watched_layers
 
 
 def score(net: paddle.nn.Layer, group: ChannelGroup, calibration: Calibration) -> np.ndarray:
-    """Return one score per channel, shape [channels]."""
-    scores = np.zeros(group.channels)
-    for piece in group.slices_of("in"):
-        mean = calibration.mean_inputs.get(piece.layer)
-        if mean is None or piece.parameter != "weight":
-            continue
-        mine = piece.owner >= 0
-        received = np.zeros(group.channels)
-        np.add.at(received, piece.owner[mine], mean[mine])
-        scores += received / max(received.max(), np.finfo(np.float64).tiny)
-    return scores
+    """Return one score per unit, shape [units]."""
+    readers, _ = readers_of(watched_layers(net), group)
+    received = [
+        relative(sum_to_units(calibration.mean_inputs[layer], owner, group.channels))
+        for layer, owner in owners_by_layer(readers)
+        if layer in calibration.mean_inputs
+    ]
+    return np.asarray(np.mean(received, axis=0)) if received else np.ones(group.channels)

@@ -1,7 +1,7 @@
-"""Euclidean norm of each filter of the leading layer.
+"""Euclidean norm of each unit's filters, in every layer that produces it.
 
-He et al., "Soft Filter Pruning", 2018, section 3.2 (p = 2); as PaddleSlim's L2NormFilterPruner, which it
-equals.
+He et al., "Soft Filter Pruning", 2018, section 3.2 (p = 2). Relative to the layer's mean, averaged over the
+layers; a group of one layer is ordered as by PaddleSlim's L2NormFilterPruner.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.filters import leader_filters
+from secateur_jobs.pruning.criteria.filters import filters_of, mean_over_layers
 from secateur_jobs.pruning.engine import ChannelGroup
 
 
 def score(net: paddle.nn.Layer, group: ChannelGroup, calibration: Calibration) -> np.ndarray:
-    """Return one score per channel, shape [channels]."""
-    return np.asarray(np.sqrt(np.sum(np.square(leader_filters(net, group)), axis=1)))
+    """Return one score per unit, shape [units]."""
+    return mean_over_layers(filters_of(net, group), lambda rows: np.sqrt(np.sum(np.square(rows), axis=1)))
