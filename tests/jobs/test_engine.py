@@ -93,7 +93,7 @@ class Net(nn.Layer):
 
 
 def proven_groups(net: nn.Layer, inputs: list[InputSpec]) -> tuple[dict[str, ChannelGroup], dict[str, str]]:
-    engine = make_engine(Engine.AUTO, net, inputs)
+    engine = make_engine(Engine.PADDLESLIM, net, inputs)
     groups, unproven = proof.prove_groups(engine, inputs)
     refused = refused_layers(net, groups, engine.reasons | unproven)
     return {g.name: g for g in groups}, {r.layer: r.reason for r in refused}

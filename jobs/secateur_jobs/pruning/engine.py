@@ -43,7 +43,7 @@ class ChannelGroup:
     """Channels that can only be cut together."""
 
     name: str
-    """Structured name of the leading producer."""
+    """Structured name of the leading producer; ``name#1``, ``name#2`` for the next ones that it leads."""
     channels: int
     slices: tuple[Slice, ...]
     producers: tuple[str, ...] = field(init=False)
@@ -57,10 +57,11 @@ class ChannelGroup:
         by_role = {
             role: dict.fromkeys(s.layer for s in self.slices if s.role == role) for role in ("out", "in")
         }
-        producers = [name for name in by_role["out"] if name != self.name]
+        leader = self.name if self.name in by_role["out"] else self.name.rpartition("#")[0] or self.name
+        producers = [name for name in by_role["out"] if name != leader]
         taken = {*by_role["out"], *by_role["in"]}
         others = dict.fromkeys(s.layer for s in self.slices if s.role == "other" and s.layer not in taken)
-        object.__setattr__(self, "producers", (self.name, *producers))
+        object.__setattr__(self, "producers", (leader, *producers))
         object.__setattr__(self, "consumers", tuple(by_role["in"]))
         object.__setattr__(self, "others", tuple(others))
 

@@ -8,6 +8,7 @@ from secateur_jobs.paddle_env import paddle
 
 CONVOLUTIONS = (paddle.nn.Conv1D, paddle.nn.Conv2D, paddle.nn.Conv3D)
 TRANSPOSED = (paddle.nn.Conv1DTranspose, paddle.nn.Conv2DTranspose, paddle.nn.Conv3DTranspose)
+RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 CUTTABLE = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear)
 ROOT = "(model)"
 """Name of a net that is itself a convolution or linear layer."""
@@ -55,19 +56,3 @@ def homes(net: paddle.nn.Layer) -> dict[str, Home]:
             if parameter is not None and parameter.name not in found:
                 found[parameter.name] = Home(name, attribute, layer, parameter)
     return found
-
-
-def describe_widths(net: paddle.nn.Layer) -> None:
-    """Make the layers' own attributes say what their tensors are, after tensors were cut or loaded.
-
-    Forward passes read tensors and ``_groups`` only; ``repr``, exporters and users read the attributes.
-    """
-    for layer in net.sublayers(include_self=True):
-        if isinstance(layer, CONVOLUTIONS):
-            layer._out_channels = int(layer.weight.shape[0])
-            layer._in_channels = int(layer.weight.shape[1]) * int(layer._groups)
-        elif isinstance(layer, TRANSPOSED):
-            layer._in_channels = int(layer.weight.shape[0])
-            layer._out_channels = int(layer.weight.shape[1]) * int(layer._groups)
-        elif isinstance(layer, paddle.nn.layer.norm._BatchNormBase) and layer.weight is not None:
-            layer._num_features = int(layer.weight.shape[0])

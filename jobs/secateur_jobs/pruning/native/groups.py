@@ -1,0 +1,126 @@
+"""From units to groups: units of the same producers, each taking as much of every tensor as the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from secateur_jobs.pruning.engine import ChannelGroup, Slice
+from secateur_jobs.pruning.native.findings import Findings
+from secateur_jobs.pruning.native.nodes import Nodes
+from secateur_jobs.pruning.native.parameter_axes import parameter_axes
+from secateur_jobs.pruning.native.units import Units
+
+Signature = tuple[tuple[int, int], ...]
+"""How many of which nodes: (2 x leaf, plus 1 for an output; number)."""
+
+
+def find_groups(nodes: Nodes, units: Units) -> list[ChannelGroup]:
+    """Return the groups of two units and more, in the order of their leaders."""
+    members = _members(nodes, units)
+    bundles: dict[tuple[int, Signature], list[int]] = {}
+    families = _families(nodes, members)
+    for unit, own in members.items():
+        bundles.setdefault((families[unit], _signature(nodes, own)), []).append(unit)
+    led: dict[int, list[list[int]]] = {}
+    for bundle in bundles.values():
+        if len(bundle) > 1:
+            leader = min(nodes.leaf_of[n] for n in members[bundle[0]] if n >= nodes.first_out[0])
+            led.setdefault(int(leader), []).append(
+                sorted(bundle, key=lambda u: _first_out(nodes, members[u]))
+            )
+    groups = []
+    for leader in sorted(led):
+        bundles_of = sorted(led[leader], key=lambda bundle: _first_out(nodes, members[bundle[0]]))
+        for number, bundle in enumerate(bundles_of):
+            name = nodes.leaves[leader].name + (f"#{number}" if number else "")
+            groups.append(ChannelGroup(name, len(bundle), _slices(nodes, units, leader, bundle)))
+    return groups
+
+
+def why_not(
+    nodes: Nodes, units: Units, groups: Sequence[ChannelGroup], findings: Sequence[Findings]
+) -> dict[str, str]:
+    """Return for every producer none of whose channels are in a group what stands in the way."""
+    cut = {name for group in groups for name in group.producers}
+    called = set().union(*(f.called for f in findings))
+    reasons: dict[str, str] = {}
+    for index, leaf in enumerate(nodes.leaves):
+        if not (leaf.stops or index not in called) or leaf.name in cut:
+            continue
+        if index not in called:
+            reasons[leaf.name] = "forward does not use it"
+        elif not leaf.is_producer:
+            reasons[leaf.name] = f"{type(leaf.layer).__name__} with this weight cannot be cut"
+        else:
+            reasons[leaf.name] = _why_not(index, nodes, units, findings)
+    return reasons
+
+
+def _why_not(index: int, nodes: Nodes, units: Units, findings: Sequence[Findings]) -> str:
+    own = units.of_node[nodes.outs(index)].tolist()
+    for unit in own:
+        if unit in units.reasons:
+            return units.reasons[unit]
+    for finding in findings:
+        if index in finding.mixed:
+            return f"all its channels mix before {finding.mixed[index]}: none can go alone"
+    if len(own) == 1:
+        return "it has one output channel"
+    return "its channels are tied into one that cannot be divided"
+
+
+def _members(nodes: Nodes, units: Units) -> dict[int, np.ndarray]:
+    """Return the nodes of every unit that may go and has a producer."""
+    order = np.argsort(units.of_node, kind="stable")
+    ids, starts = np.unique(units.of_node[order], return_index=True)
+    split = np.split(order, starts[1:])
+    has_producer = set(np.unique(units.of_node[nodes.first_out[0] :]).tolist())
+    return {
+        unit: own
+        for unit, own in zip(ids.tolist(), split, strict=True)
+        if unit in has_producer and unit not in units.reasons
+    }
+
+
+def _signature(nodes: Nodes, own: np.ndarray) -> Signature:
+    sides = 2 * nodes.leaf_of[own] + (own >= nodes.first_out[0])
+    return tuple(sorted(Counter(sides.tolist()).items()))
+
+
+def _families(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
+    """Number units so that units which share a producer, directly or through others, share a number."""
+    parent: dict[int, int] = {}
+
+    def root(producer: int) -> int:
+        while parent.setdefault(producer, producer) != producer:
+            producer = parent[producer]
+        return producer
+
+    first: dict[int, int] = {}
+    for unit, own in members.items():
+        producers = np.unique(nodes.leaf_of[own[own >= nodes.first_out[0]]]).tolist()
+        first[unit] = producers[0]
+        for producer in producers[1:]:
+            parent[root(producer)] = root(producers[0])
+    return {unit: root(producer) for unit, producer in first.items()}
+
+
+def _first_out(nodes: Nodes, own: np.ndarray) -> int:
+    """Return the first output channel of a unit: the leader's."""
+    return int(own[own >= nodes.first_out[0]].min())
+
+
+def _slices(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:
+    number = np.full(int(units.of_node.max()) + 1, -1)
+    number[bundle] = np.arange(len(bundle))
+    indices = [leader, *(i for i in range(len(nodes.leaves)) if i != leader)]
+    slices = []
+    for index in indices:
+        for axis in parameter_axes(nodes.leaves[index]):
+            owner = number[units.of_node[nodes.side(index, axis.side)[axis.channel]]]
+            if (owner >= 0).any():
+                slices.append(Slice(nodes.leaves[index].name, axis.parameter, axis.axis, owner, axis.role))
+    return tuple(slices)

@@ -1,0 +1,152 @@
+"""Where the channels of a leaf lie in its parameters and buffers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from secateur_jobs.pruning.engine import Role
+from secateur_jobs.pruning.layers import TRANSPOSED
+from secateur_jobs.pruning.native.leaves import Kind, Leaf
+
+Side = Literal["in", "out"]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterAxis:
+    """One axis of one tensor of a leaf."""
+
+    parameter: str
+    axis: int
+    side: Side
+    """Whether ``channel`` counts input or output channels."""
+    channel: np.ndarray
+    """For each position of the axis its channel; int64."""
+    role: Role
+
+
+def parameter_axes(leaf: Leaf) -> list[ParameterAxis]:
+    """Return all axes that a cut of the leaf's channels shortens, of tensors that it has."""
+    axes = _AXES[leaf.kind](leaf) if leaf.kind in _AXES else []
+    return [axis for axis in axes if getattr(leaf.layer, axis.parameter, None) is not None]
+
+
+def in_width(leaf: Leaf) -> int:
+    """Return the number of input channels (1 where they are not told apart)."""
+    if not leaf.has_channels_in:
+        return 1
+    if leaf.kind is Kind.LAYER_NORM:
+        return int(leaf.layer._normalized_shape[-1])
+    if leaf.kind is Kind.GROUP_NORM:
+        return int(leaf.layer._num_channels)
+    if leaf.kind in (Kind.BATCH_NORM, Kind.INSTANCE_NORM):
+        return _norm_width(leaf)
+    if leaf.kind is Kind.PRELU:
+        return int(leaf.layer._weight.shape[0])
+    if leaf.kind is Kind.RECURRENT:
+        return int(leaf.layer.weight_ih_l0.shape[1])
+    shape = leaf.layer.weight.shape
+    if leaf.kind is Kind.DENSE:
+        return int(shape[_dense_in_axis(leaf)])
+    return int(shape[0]) if isinstance(leaf.layer, TRANSPOSED) else int(shape[1]) * int(leaf.layer._groups)
+
+
+def cuts_whole_groups(leaf: Leaf) -> bool:
+    """Whether a grouped convolution loses whole groups; else every group loses the same channels."""
+    groups = int(leaf.layer._groups)
+    return groups >= max(in_width(leaf), leaf.out_width) // groups
+
+
+def _norm_width(leaf: Leaf) -> int:
+    for name in ("_mean", "weight", "scale", "bias"):
+        tensor = getattr(leaf.layer, name, None)
+        if tensor is not None:
+            return int(tensor.shape[0])
+    return int(leaf.layer._num_features)
+
+
+def _dense_in_axis(leaf: Leaf) -> int:
+    is_convolution = hasattr(leaf.layer, "_groups") and not isinstance(leaf.layer, TRANSPOSED)
+    return 1 if is_convolution else 0
+
+
+def _dense(leaf: Leaf) -> list[ParameterAxis]:
+    axis = _dense_in_axis(leaf)
+    outputs = np.arange(leaf.out_width)
+    return [
+        ParameterAxis("weight", 1 - axis, "out", outputs, "out"),
+        ParameterAxis("bias", 0, "out", outputs, "out"),
+        ParameterAxis("weight", axis, "in", np.arange(in_width(leaf)), "in"),
+    ]
+
+
+def _grouped(leaf: Leaf) -> list[ParameterAxis]:
+    outputs, inputs = np.arange(leaf.out_width), np.arange(in_width(leaf))
+    bias = ParameterAxis("bias", 0, "out", outputs, "out")
+    transposed = isinstance(leaf.layer, TRANSPOSED)
+    if cuts_whole_groups(leaf):
+        # inputs and outputs of a group are one unit, and its weights lie together on the first axis
+        first = ("in", inputs) if transposed else ("out", outputs)
+        return [ParameterAxis("weight", 0, *first, "out"), bias]
+    groups = int(leaf.layer._groups)
+    if transposed:
+        outputs = outputs[: leaf.out_width // groups]
+    else:
+        inputs = inputs[: in_width(leaf) // groups]
+    axis = 1 if transposed else 0
+    return [
+        ParameterAxis("weight", axis, "out", outputs, "out"),
+        bias,
+        ParameterAxis("weight", 1 - axis, "in", inputs, "in"),
+    ]
+
+
+def _depthwise(leaf: Leaf) -> list[ParameterAxis]:
+    outputs = int(leaf.layer.weight.shape[0])
+    channel = np.arange(outputs) // (outputs // int(leaf.layer._groups))
+    return [ParameterAxis(name, 0, "in", channel, "other") for name in ("weight", "bias")]
+
+
+def _embedding(leaf: Leaf) -> list[ParameterAxis]:
+    return [ParameterAxis("weight", 1, "out", np.arange(leaf.out_width), "out")]
+
+
+def _recurrent(leaf: Leaf) -> list[ParameterAxis]:
+    """Hidden unit j: row j of every gate, column j of what reads the hidden state, in all layers."""
+    layer, hidden = leaf.layer, leaf.out_width
+    gates = np.tile(np.arange(hidden), int(layer.weight_hh_l0.shape[0]) // hidden)
+    below = np.tile(np.arange(hidden), int(layer.num_directions))
+    axes = []
+    for number in range(int(layer.num_layers)):
+        for suffix in ("", "_reverse")[: int(layer.num_directions)]:
+            end = f"l{number}{suffix}"
+            axes += [
+                ParameterAxis(f"{name}_{end}", 0, "out", gates, "out")
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
+            axes.append(ParameterAxis(f"weight_hh_{end}", 1, "out", np.arange(hidden), "in"))
+            if number == 0:
+                axes.append(ParameterAxis(f"weight_ih_{end}", 1, "in", np.arange(in_width(leaf)), "in"))
+            else:
+                axes.append(ParameterAxis(f"weight_ih_{end}", 1, "out", below, "in"))
+    return axes
+
+
+def _norm(leaf: Leaf) -> list[ParameterAxis]:
+    names = ("weight", "_weight", "scale", "bias", "_mean", "_variance")
+    return [ParameterAxis(name, 0, "in", np.arange(in_width(leaf)), "other") for name in names]
+
+
+_AXES = {
+    Kind.DENSE: _dense,
+    Kind.GROUPED: _grouped,
+    Kind.DEPTHWISE: _depthwise,
+    Kind.EMBEDDING: _embedding,
+    Kind.RECURRENT: _recurrent,
+    Kind.BATCH_NORM: _norm,
+    Kind.INSTANCE_NORM: _norm,
+    Kind.GROUP_NORM: _norm,
+    Kind.PRELU: _norm,
+}
