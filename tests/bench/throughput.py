@@ -99,13 +99,15 @@ def goals(names: list[str], run: Run, quiet: Metrics, creations: Creations, prob
     return table(["goal", "measured", "asked", "holds"], rows)
 
 
-def figures(names: list[str], run: Run, running: Operator) -> str:
+def figures(names: list[str], run: Run, running: Operator, heard: int) -> str:
     """Return the table of everything else."""
     stages = len(names) * len(STEPS)
+    passes = run.added.total("secateur_reconcile_seconds_count")
     rows: list[list[object]] = [
         ["jobs, stages", f"{len(names)}, {stages}"],
         ["all submitted after s, all ended after s", f"{run.submitted:.0f}, {run.wall:.0f}"],
         ["jobs per minute, stages per second", f"{60 * len(names) / run.wall:.0f}, {stages / run.wall:.1f}"],
+        ["watch events per stage, passes per watch event", f"{heard / stages:.1f}, {passes / heard:.2f}"],
         ["operator: CPU s, cores in use", f"{run.cpu:.0f}, {run.cpu / run.wall:.2f}"],
         ["operator: MiB now, peak", f"{running.memory() / MIB:.0f}, {running.peak_memory() / MIB:.0f}"],
         ["log lines that are no information", len(running.complaints())],
@@ -130,7 +132,7 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
                 [
                     where,
                     goals(names, run, quiet, creations, problems),
-                    figures(names, run, running),
+                    figures(names, run, running, creations.heard),
                     traffic.by_kind(run.added, len(names) * len(STEPS), "per stage"),
                     traffic.by_kind(quiet, QUIET_SECONDS, "per second"),
                     *problems[:5],

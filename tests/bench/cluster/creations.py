@@ -1,4 +1,4 @@
-"""Counts the Jobs that are really created: each of them once, by an own watch."""
+"""Counts, by own watches, the Jobs that are really created, and everything that an operator hears."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from secateur_api import Stage
-from tests.bench.cluster.client import JOBS, Client
+from tests.bench.cluster.client import JOBS, PODS, PRUNING_JOBS, Client
 from tests.bench.cluster.workload import STEPS, Step
 
 OURS = "labelSelector=app.kubernetes.io/managed-by=secateur"
@@ -26,6 +26,8 @@ class Creations:
 
     def __init__(self) -> None:
         self.jobs: Counter[tuple[str, Step]] = Counter()
+        self.heard = 0
+        """Watch events of PruningJobs, of our Jobs and of their pods."""
         self._seen: set[str] = set()
 
     def count(self, metadata: dict[str, Any]) -> None:
@@ -50,15 +52,19 @@ async def counted(api: Client) -> AsyncIterator[Creations]:
     """Count meanwhile. A watch that breaks ends the benchmark: its count would be wrong."""
     found = Creations()
 
-    async def watching() -> None:
-        async for change in api.watch(f"{JOBS}?{OURS}", metadata_only=True):
-            if change.type != "DELETED":
+    async def watching(path: str) -> None:
+        async for change in api.watch(path, metadata_only=True):
+            found.heard += 1
+            if path.startswith(JOBS) and change.type != "DELETED":
                 found.count(change.object["metadata"])
 
-    task = asyncio.create_task(watching())
+    paths = (PRUNING_JOBS, f"{JOBS}?{OURS}", f"{PODS}?{OURS}")
+    tasks = [asyncio.create_task(watching(path)) for path in paths]
     try:
         yield found
-        if task.done():
-            task.result()
+        for task in tasks:
+            if task.done():
+                task.result()
     finally:
-        task.cancel()
+        for task in tasks:
+            task.cancel()

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from tests.bench.cluster.client import PODS, Client
 
-EACH = 20
-"""Every so manieth update changes a spec, and its answer is waited for."""
+SPECS = 1 / 20
+"""Share of the updates that change a spec, and whose answer is waited for."""
 AT_ONCE = 64
 """With so many requests under way the rate is not kept any more: the API server would only be drowned."""
 ANSWER_SECONDS = 60.0
@@ -52,18 +52,20 @@ async def targets(api: Client, group: str) -> list[Target]:
     ]
 
 
-async def storm(api: Client, group: str, found: Sequence[Target], rate: float, seconds: float) -> Storm:
+async def storm(
+    api: Client, group: str, found: Sequence[Target], rate: float, needing: float, seconds: float
+) -> Storm:
     """Update one PruningJob of a collection after the other, ``rate`` times per second.
 
-    Each twentieth update changes ``spec.budget.retries``; the others change a condition of the stage's pod,
-    which the operator must look at as well.
+    Of the updates a share ``needing`` needs a look: some change ``spec.budget.retries``, the others say anew
+    whether the stage's pod is disrupted. The rest say anew that the pod is ready, which decides nothing.
     """
     result, begin, room = Storm(), time.monotonic(), asyncio.Semaphore(AT_ONCE)
     answers = Answers()
 
     async def update(number: int) -> None:
         try:
-            await _update(api, answers, found[number % len(found)], number)
+            await _update(api, answers, found[number % len(found)], number, needing)
         finally:
             room.release()
 
@@ -82,14 +84,21 @@ async def storm(api: Client, group: str, found: Sequence[Target], rate: float, s
     return result
 
 
-async def _update(api: Client, answers: Answers, target: Target, number: int) -> None:
-    if number % EACH:
-        condition = {"type": "Ready", "status": "True", "reason": f"Update{number}"}
+async def _update(api: Client, answers: Answers, target: Target, number: int, needing: float) -> None:
+    if not _falls(number, SPECS):
+        kind = "DisruptionTarget" if _falls(number, needing) else "Ready"
+        status = "True" if kind == "Ready" else "False"
+        condition = {"type": kind, "status": status, "reason": f"Update{number}"}
         await api.merge(f"{target.pod}/status", {"status": {"conditions": [condition]}})
         return
     begin = time.monotonic()
-    changed = await api.merge(target.job, {"spec": {"budget": {"retries": 1 + number // EACH % 20}}})
+    changed = await api.merge(target.job, {"spec": {"budget": {"retries": 1 + int(number * SPECS) % 20}}})
     answers.expect(changed, begin)
+
+
+def _falls(number: int, share: float) -> bool:
+    """Whether an update is one of a share of them, evenly spread."""
+    return int((number + 1) * share) > int(number * share)
 
 
 class Answers:

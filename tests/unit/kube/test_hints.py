@@ -92,6 +92,17 @@ def test_that_a_pod_was_made_and_scheduled_is_no_news() -> None:
     assert hints.pod(pod)
 
 
+def test_that_a_pod_gets_ready_is_no_news_but_that_its_node_is_silent_is() -> None:
+    hints = Hints()
+    pod = situation("running")["pods"][0]
+    hints.pod(pod)
+    ready = [{"type": kind, "status": "True"} for kind in ("ContainersReady", "Ready")]
+    assert not hints.pod(with_status(pod, conditions=ready))
+    unready = {"type": "Ready", "status": "False", "reason": "ContainersNotReady"}
+    assert not hints.pod(with_status(pod, conditions=[unready]))
+    assert hints.pod(with_status(pod, conditions=[ready[0], {"type": "Ready", "status": "False"}]))
+
+
 def test_foreign_objects_are_passed_over() -> None:
     hints = Hints()
     foreign = {"metadata": {"name": "a", "namespace": "b", "uid": "u"}, "status": {}}

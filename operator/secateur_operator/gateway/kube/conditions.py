@@ -20,3 +20,10 @@ def has(body: Mapping[str, Any], kind: str) -> bool:
 def is_finished(job: Mapping[str, Any]) -> bool:
     """Whether a Job has ended, well or badly."""
     return has(job, "Complete") or has(job, "Failed")
+
+
+def is_silenced(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod's node does not answer: it was declared unready although its containers were ready."""
+    found = (pod.get("status") or {}).get("conditions") or []
+    ready = next((one for one in found if one.get("type") == "Ready"), {})
+    return ready.get("status") == "False" and not ready.get("reason") and has(pod, "ContainersReady")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from secateur_operator.gateway.kube import names
-from secateur_operator.gateway.kube.conditions import has, is_finished
+from secateur_operator.gateway.kube.conditions import has, is_finished, is_silenced
 from secateur_operator.gateway.protocol import Key
 
 Body = Mapping[str, Any]
@@ -163,7 +163,7 @@ def _pod_shape(body: Body) -> Hashable:
     conditions = tuple(
         (one.get("type"), one.get("status"), one.get("reason"))
         for one in status.get("conditions") or []
-        if one.get("type") in ("PodScheduled", "DisruptionTarget", "Ready") and one.get("status") is not None
+        if one.get("type") in ("PodScheduled", "DisruptionTarget") and one.get("status") is not None
     )
     waits = tuple(
         ((one.get("state") or {}).get("waiting") or {}).get("reason")
@@ -172,18 +172,12 @@ def _pod_shape(body: Body) -> Hashable:
     return (
         status.get("phase"),
         bool(body["metadata"].get("deletionTimestamp")),
-        tuple(one for one in conditions if one not in _AS_EXPECTED),
+        tuple(one for one in conditions if one != ("PodScheduled", "True", None)),
+        is_silenced(body),
         tuple(one for one in waits if one not in (None, "ContainerCreating", "PodInitializing")),
     )
 
 
-_AS_EXPECTED = (
-    ("PodScheduled", "True", None),
-    ("Ready", "True", None),
-    ("Ready", "False", "ContainersNotReady"),
-    ("Ready", "False", "PodCompleted"),
-    ("Ready", "False", "PodFailed"),
-)
 _UNSEEN = _pod_shape({"metadata": {}, "status": {"phase": "Pending"}})
 """A pod that was just made: there is nothing to decide about it yet."""
 

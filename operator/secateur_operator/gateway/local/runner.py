@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import shutil
@@ -57,7 +58,8 @@ class Runner:
 
     async def _run(self, child: Child, index: int, stage: Stage) -> None:
         shard = child.shards[index]
-        async with self._slots:
+        # those that need each other must all run at once
+        async with contextlib.nullcontext() if stage.is_joint else self._slots:
             if not shard.state.is_active:  # stopped while it waited
                 return
             child.message(index).unlink(missing_ok=True)
@@ -66,7 +68,7 @@ class Runner:
             except OSError as error:
                 self._cannot_start(child, index, stage, error)
         child.finished_at = stamp(datetime.now(UTC)) if not child.state.is_active else None
-        if shard.state is JobState.FAILED and not _is_worth_another_try(shard):
+        if shard.state is JobState.FAILED and (stage.is_joint or not _is_worth_another_try(shard)):
             self._give_up(child, index)
         child.save()
         self._changed()
@@ -105,7 +107,7 @@ class Runner:
         child.message(index).write_text(summary.model_dump_json(by_alias=True, exclude_none=True))
 
     def _give_up(self, child: Child, cause: int) -> None:
-        """A failure that no retry can mend: end the other shards of the Job too."""
+        """A failure that no retry can mend, or of a shard that the others need: end those of the Job too."""
         for index, (shard, task) in enumerate(
             zip(child.shards, self._tasks.get(child.uid, []), strict=False)
         ):

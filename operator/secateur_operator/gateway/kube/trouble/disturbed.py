@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from secateur_api import StageSummary
 from secateur_api.conditions import Reason
 from secateur_operator.domain.observed import Trouble
-from secateur_operator.gateway.kube.conditions import condition, has
+from secateur_operator.gateway.kube.conditions import condition, is_silenced
 from secateur_operator.gateway.kube.observe import failures, has_ended, phase, terminated
 from secateur_operator.gateway.kube.trouble.sight import Body, stage_container
 
@@ -38,9 +38,7 @@ def _node_lost(pod: Body) -> Trouble | None:
     """A node that went silent: its pods are declared unready although their containers were ready."""
     node = (pod.get("spec") or {}).get("nodeName", "unknown")
     target = condition(pod, "DisruptionTarget")
-    ready = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or []}.get("Ready", {})
-    silenced = ready.get("status") == "False" and not ready.get("reason") and has(pod, "ContainersReady")
-    if not silenced and (target is None or target.get("reason") not in _BY_NODE_LOSS):
+    if not is_silenced(pod) and (target is None or target.get("reason") not in _BY_NODE_LOSS):
         return None
     if has_ended(pod):
         return Trouble(
