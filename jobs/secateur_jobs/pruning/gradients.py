@@ -16,8 +16,8 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.readers import RECURRENT, channel_axis, watched_layers
+from secateur_jobs.pruning.layers import RECURRENT, named_layers
+from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.evaluate import forward
 from secateur_jobs.training.labels import check_labels

@@ -13,9 +13,8 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
-from secateur_jobs.pruning.layers import CONVOLUTIONS, CUTTABLE, TRANSPOSED, named_layers
+from secateur_jobs.pruning.layers import CONVOLUTIONS, CUTTABLE, RECURRENT, TRANSPOSED, named_layers
 
-RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 WATCHED = (*CUTTABLE, *RECURRENT)
 """Layers whose (first) input has a channel axis."""
 

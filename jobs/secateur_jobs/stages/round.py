@@ -28,6 +28,7 @@ from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.plan import next_widths
 from secateur_jobs.pruning.proof import check, runnable_samples
+from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
 from secateur_jobs.training.batchnorm import recalibrate
@@ -55,12 +56,12 @@ def run(context: StageContext) -> StageOutcome:
     state = _State.load(context, request)
     splits = load_data(spec.data)
     context.progress(5, "choose widths and channels")
-    widths = _cut(context, state, splits, request, seed)
-
-    context.progress(10, "evaluate the cut model")
-    metric_cut = evaluate(state.net, splits.eval, spec.evaluation)
+    widths, metric_cut = _cut(context, state, splits, request, seed)
     context.progress(13, "recalibrate normalisations", metric_cut)
-    recalibrate(state.net, splits.train, _REPAIR_BATCHES, _REPAIR_BATCH_SIZE, seed)
+    if spec.pruning.repair.batch_norm:
+        samples = spec.pruning.repair.samples
+        size = min(samples, _REPAIR_BATCH_SIZE)
+        recalibrate(state.net, splits.train, samples // size, size, seed)
     metric_repaired = evaluate(state.net, splits.eval, spec.evaluation)
     losses, metrics = _fine_tune(context, state, splits, seed, metric_repaired)
 
@@ -123,8 +124,11 @@ def _seed(seed: int, request: RoundRequest) -> int:
 
 def _cut(
     context: StageContext, state: _State, splits: Splits, request: RoundRequest, seed: int
-) -> dict[str, int]:
-    """Bring the net to this round's widths for good, proven; return the width of every group."""
+) -> tuple[dict[str, int], float]:
+    """Bring the net to this round's widths for good, proven, its remaining weights repaired.
+
+    Returns the width of every group, and the metric of the cut net before any repair.
+    """
     spec = context.request.spec
     engine = make_engine(spec.pruning.engine, state.net, spec.model.inputs)
     now = {group.name: group.channels for group in engine.groups}
@@ -141,9 +145,18 @@ def _cut(
     fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))
     if fault is not None:
         raise StageError(Reason.INTERNAL_ERROR, f"this round's cut is not exact: {fault}")
+    context.progress(8, "evaluate the cut model")
+    engine.cut(keep)
+    metric = evaluate(state.net, splits.eval, spec.evaluation)
+    engine.restore()
+    context.progress(10, "repair the weights that are left", metric)
+    repair = spec.pruning.repair
+    samples = Calibration(state.net, splits.train, spec.evaluation, seed, repair.samples)
+    repaired = repair_weights(state.net, engine.groups, keep, samples, repair)
+    context.progress(12, f"repaired {len({*repaired.fitted, *repaired.corrected})} layers", metric)
     engine.cut(keep)
     engine.freeze()
-    return widths
+    return widths, metric
 
 
 def _widths(
