@@ -82,6 +82,7 @@ class Reason(str, Enum):
     STORE_FULL = "StoreFull"
     STORE_UNAVAILABLE = "StoreUnavailable"
     KILLED = "Killed"
+    WORKER_LOST = "WorkerLost"
     RETRIES_EXHAUSTED = "RetriesExhausted"
     BUDGET_EXCEEDED = "BudgetExceeded"
     INTERNAL_ERROR = "InternalError"

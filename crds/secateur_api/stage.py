@@ -183,7 +183,8 @@ def unit_name(request: StageInput) -> str:
     """Name the unit of work: equal inputs give an equal name, so that finished work is found again.
 
     The schedule is left out (it decides which rounds are asked for, not what one round does), and so
-    is everything in the spec that the stage does not read. The report reads the whole request. Another
+    is everything in the spec that the stage does not read. Processes that work together (a round's) have one
+    unit, which the first of them commits. The report reads the whole request. Another
     version of Secateur may do the same work otherwise, so it names other units.
     """
     parts: dict[str, Any]
@@ -206,7 +207,7 @@ def unit_name(request: StageInput) -> str:
         }[request.stage]
         if request.round is not None:
             parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}
-        parts["shard"] = [request.shard, request.shards]
+        parts["shard"] = [0 if request.stage.is_joint else request.shard, request.shards]
     parts["secateur"] = version("secateur")
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return f"{request.stage.value}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"

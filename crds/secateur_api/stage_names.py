@@ -15,3 +15,8 @@ class Stage(str, Enum):
     CONVERT = "convert"
     BENCHMARK = "benchmark"
     REPORT = "report"
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether its processes work on one unit together, and cannot go on without each other."""
+        return self is Stage.ROUND

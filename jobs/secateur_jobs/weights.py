@@ -17,20 +17,30 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Weights
 from secateur_jobs.explain import near
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
 
-_FIELD = "spec.model.weights"
+_OWNER = "spec.model"
+_FIELD = f"{_OWNER}.weights"
 _SHOWN = 5
 _NAMES_ENTRY = "StructuredToParameterName@@"  # paddle.save's table from structured to parameter names
 
 
-def load_weights(net: paddle.nn.Layer, weights: Weights) -> None:
+def load_weights(net: paddle.nn.Layer, weights: Weights, owner: str = _OWNER) -> None:
     """Read a file of arrays by structured name into ``net``, all of it or nothing.
+
+    ``owner`` is the field of the spec that describes the model, for messages.
 
     Raises MissingData(WEIGHTS_MISSING) if the file is not there; InvalidInput(WEIGHTS_INVALID) for another
     sha256, a truncated file, anything but arrays in a pickle, missing or unexpected names (near ones are
     named), or other shapes.
     """
+    try:
+        _load(net, weights)
+    except StageError as error:
+        raise type(error)(error.reason, error.message.replace(_OWNER, owner)) from error.__cause__
+
+
+def _load(net: paddle.nn.Layer, weights: Weights) -> None:
     content = _read(weights.uri)
     digest = hashlib.sha256(content).hexdigest()
     if weights.sha256 is not None and digest != weights.sha256:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
-from secateur_api.spec import Code, Weights
+from secateur_api.spec import Code, FineTune, Weights
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -17,8 +17,9 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     """
     spec = job.spec
     if spec.model.weights is not None:
-        weights = _weights(spec.model.weights, folder)
+        weights = _weights(spec.model.weights, folder, "spec.model.weights")
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": weights})})
+    spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if code is not None:
         spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
     elif spec.code is not None:
@@ -26,19 +27,28 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     return job.model_copy(update={"spec": spec})
 
 
-def _weights(weights: Weights, folder: Path) -> Weights:
+def _with_teacher(fine_tune: FineTune, folder: Path) -> FineTune:
+    distillation = fine_tune.distillation
+    if distillation.teacher is None:
+        return fine_tune
+    field = "spec.fineTune.distillation.teacher.weights"
+    weights = _weights(distillation.teacher.weights, folder, field)
+    teacher = distillation.teacher.model_copy(update={"weights": weights})
+    return fine_tune.model_copy(update={"distillation": distillation.model_copy(update={"teacher": teacher})})
+
+
+def _weights(weights: Weights, folder: Path, field: str) -> Weights:
     path = _local(weights.uri, folder)
     if path is None:
         return weights
-    field = "spec.model.weights.uri"
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InvalidResource([Problem(field, f"cannot read {path}: {error.strerror}")]) from None
+        raise InvalidResource([Problem(f"{field}.uri", f"cannot read {path}: {error.strerror}")]) from None
     if weights.sha256 not in (None, digest):
         message = f"{path} has {digest}, expected {weights.sha256}; it is another file, or cut short"
-        raise InvalidResource([Problem("spec.model.weights.sha256", message)])
+        raise InvalidResource([Problem(f"{field}.sha256", message)])
     return weights.model_copy(update={"uri": str(path), "sha256": digest})
 
 

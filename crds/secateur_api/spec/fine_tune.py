@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from secateur_api.base import Contract
+from secateur_api.base import Contract, Rule
 from secateur_api.spec.model import Weights
 from secateur_api.spec.types import Args, Factory
 
@@ -30,13 +30,18 @@ class Distillation(Contract):
     weight: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the distillation term in the loss; 0 turns it off."""
     features: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Weight of the feature term: mean squared difference of the outputs of uncut layers; 0 turns it off."""
+    """Weight of the feature term: mean squared difference of the outputs of at most four layers whose width
+    was not cut, in units of the teacher's mean square; 0 turns it off."""
     teacher: Teacher | None = None
     """Absent: the unpruned model."""
 
 
 class EarlyStop(Contract):
-    """Stop where further epochs are not worth their time."""
+    """Stop where further epochs are not worth their time, judged on training items that are held out.
+
+    For metrics that are a mean over samples (``accuracy``, ``top5_accuracy``, ``sequence_accuracy``,
+    ``edit_similarity``).
+    """
 
     gain: Annotated[float, Field(gt=0, le=1)] = 0.001
     """An epoch that surely gains less than this share of the baseline's metric is the last one."""
@@ -66,4 +71,13 @@ class FineTune(Contract):
     amp: bool = False
     """Automatic mixed precision, where the stage runs on a GPU."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that train together (data-parallel), on GPUs of one pod or in several pods."""
+    """Processes that train together (data-parallel): as many pods of one Job, each with what ``resources``
+    gives it; they must reach each other. Locally as many processes."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.workers) || !has(self.batchSize) || self.workers <= self.batchSize",
+            "each of the workers needs a sample of every batch: workers must not be more than batchSize",
+            lambda s: s.workers <= s.batch_size,
+        ),
+    )

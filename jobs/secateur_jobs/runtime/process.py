@@ -101,6 +101,9 @@ def _do(request: StageInput, unit: str) -> StageSummary:
             make_importable(request.spec.code, scratch)
         module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
         outcome: StageOutcome = module.run(context)
+        done = store.result(unit)
+        if done is not None:  # by another process of a stage whose processes work together
+            return done.summary
         summary = StageSummary(
             stage=request.stage, unit=unit, ok=True, seconds=time.monotonic() - begin, outcome=outcome
         )

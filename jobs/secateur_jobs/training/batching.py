@@ -112,6 +112,18 @@ def in_order(
         yield gather(dataset, indices[start : start + batch_size])
 
 
+def split_items(
+    length: int, fraction: float, held: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices to train on (``fraction`` of all, 0..1) and of ``held`` others, both at random.
+
+    Where the rest is not enough, the items that are held are missing in the training. At least one is left.
+    """
+    order = generator.permutation(length)
+    kept = max(1, min(round(length * fraction), length - held))
+    return order[:kept], order[length - held :]
+
+
 def shuffled(length: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
     """Return the indices of one shuffled pass in batches of nearly equal size, none above ``batch_size``.
 

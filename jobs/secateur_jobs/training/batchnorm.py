@@ -8,7 +8,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, shuffled
 from secateur_jobs.training.evaluate import forward
 
-_BATCH_NORM = (paddle.nn.BatchNorm, paddle.nn.BatchNorm1D, paddle.nn.BatchNorm2D, paddle.nn.BatchNorm3D)
+BATCH_NORM = (paddle.nn.BatchNorm, paddle.nn.BatchNorm1D, paddle.nn.BatchNorm2D, paddle.nn.BatchNorm3D)
 
 
 def recalibrate(
@@ -20,7 +20,7 @@ def recalibrate(
     the k-th batch enters with momentum (k-1)/k, which makes the running value the exact mean so far. Only
     batch normalisation is in training mode meanwhile; the net is left in evaluation mode.
     """
-    layers = [layer for layer in net.sublayers(include_self=True) if isinstance(layer, _BATCH_NORM)]
+    layers = [layer for layer in net.sublayers(include_self=True) if isinstance(layer, BATCH_NORM)]
     if not layers:
         return
     size = min(batch_size, len(dataset))

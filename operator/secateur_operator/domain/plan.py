@@ -109,10 +109,19 @@ def _stage_input(
         spec=spec.model_copy(update=_CLUSTER_ONLY),
         store=store_of(spec).stage_uri,
         upstream=_upstream(status),
-        shards=spec.sensitivity.shards if current.name is Stage.SENSITIVITY else 1,
+        shards=_shards(spec, current.name),
         round=current.round,
         verdict=verdict,
     )
+
+
+def _shards(spec: PruningJobSpec, stage: Stage) -> int:
+    """Return how many processes a stage has: the sensitivity's share its points, a round's train together."""
+    if stage is Stage.SENSITIVITY:
+        return spec.sensitivity.shards
+    if stage is Stage.ROUND and spec.fine_tune.epochs > 0:
+        return spec.fine_tune.workers
+    return 1
 
 
 def _upstream(status: PruningJobStatus) -> Upstream:

@@ -50,7 +50,8 @@ def finished(
         round=current.round.number if current.round else None,
         attempt=current.attempt,
         job=current.job,
-        units=[summary.unit for summary in summaries if summary.unit is not None],
+        # the processes of a round have one unit together
+        units=list(dict.fromkeys(summary.unit for summary in summaries if summary.unit is not None)),
         seconds=max(summary.seconds for summary in summaries),
         reused=all(summary.reused for summary in summaries),
         started_at=job.started_at or current.started_at,

@@ -36,13 +36,20 @@ def delay(identity: str, attempt: int) -> float:
 
 def failure_of(job: ObservedJob) -> Failure:
     """Explain a failed Job by its worst shard: what cannot be helped by another attempt comes first."""
-    failures = [_explain(shard) for shard in job.shards if shard.state is JobState.FAILED]
+    failed = [shard for shard in job.shards if shard.state is JobState.FAILED]
+    failed.sort(key=lambda shard: shard.exit_code is None)  # one that was ended for another's sake
+    failures = sorted((_explain(shard) for shard in failed), key=_weight)
     if job.trouble is not None and all(failure.retryable for failure in failures):
         log = next((failure.log for failure in failures if failure.log), None)
         return Failure(job.trouble.reason.value, job.trouble.message, True, log)
     if not failures:
         return Failure(Reason.KILLED.value, "the Job failed and left no trace of a process", True)
-    return min(failures, key=lambda failure: failure.retryable)
+    return failures[0]
+
+
+def _weight(failure: Failure) -> tuple[bool, bool]:
+    """Sort causes before what follows from them: a worker that misses a lost one."""
+    return failure.retryable, failure.reason == Reason.WORKER_LOST
 
 
 def summary_of(shard: ObservedShard) -> StageSummary | None:

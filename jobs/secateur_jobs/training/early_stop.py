@@ -1,0 +1,92 @@
+"""Stop where an epoch surely gains less than is worth its time, judged on training items that were held out.
+
+The evaluation set has no say: it judges the result, and a choice by it would flatter that.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from secateur_api.spec import EarlyStop, Evaluation, Goal
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.batching import gather, split_items
+from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.metrics import SampleScores
+
+_SHARE = 4
+"""One item is held for so many that are trained on: a look costs less than a tenth of an epoch."""
+_LEAST, _MOST = 32, 2048
+_BYTES = 2**28
+
+
+def held_items(dataset: paddle.io.Dataset, fraction: float) -> int:
+    """Return how many training items to hold out, in view of the ``fraction`` (0..1) that is trained on."""
+    item = sum(column.nbytes for column in gather(dataset, [0]))
+    wanted = min(max(_LEAST, round(len(dataset) * fraction) // _SHARE), _MOST, max(1, _BYTES // item))
+    return min(wanted, len(dataset) // 2)
+
+
+class Watch:
+    """Compares the net with what it was at the last look, sample by sample."""
+
+    def __init__(
+        self,
+        settings: EarlyStop,
+        evaluation: Evaluation,
+        scores: SampleScores,
+        dataset: paddle.io.Dataset,
+        fraction: float,
+        seed: int,
+        baseline: float,
+    ) -> None:
+        """``baseline`` is the unpruned model's metric; the items are those that ``train`` holds out."""
+        held = held_items(dataset, fraction)
+        _, items = split_items(len(dataset), fraction, held, np.random.default_rng(seed))
+        self._columns = gather(dataset, items)
+        self._scores, self._evaluation, self._settings = scores, evaluation, settings
+        self._least = settings.gain * abs(baseline)
+        self._last: np.ndarray | None = None
+
+    def look(self, net: paddle.nn.Layer) -> float | None:
+        """Return the upper bound on the gain since the last look if it is too small; else None."""
+        now, before = self._measure(net), self._last
+        self._last = now
+        if before is None:
+            return None
+        better = now - before if self._evaluation.goal is Goal.MAXIMIZE else before - now
+        bound = upper_bound(better, self._settings.confidence)
+        return bound if bound < self._least else None
+
+    def _measure(self, net: paddle.nn.Layer) -> np.ndarray:
+        """Return one score per held item, 0..1; the net's mode is kept."""
+        was_training, found = net.training, []
+        size = self._evaluation.batch_size
+        net.eval()
+        with paddle.no_grad():
+            for start in range(0, len(self._columns[0]), size):
+                *inputs, labels = (column[start : start + size] for column in self._columns)
+                scores = self._scores(forward(net, inputs).numpy(), labels)
+                found.append(np.asarray(scores, np.float64).reshape(len(labels), -1).mean(axis=1))
+        if was_training:
+            net.train()
+        return np.concatenate(found)
+
+
+def upper_bound(differences: np.ndarray, confidence: float) -> float:
+    """Return the upper confidence bound on the mean of paired differences [n] in -1..1.
+
+    The adjusted Wald bound for matched pairs of Agresti and Min ("Simple improved confidence intervals for
+    comparing matched proportions", 2005): half a pair is added to each of the four outcomes, so that few
+    samples without any change prove nothing.
+    """
+    n = len(differences) + 2
+    mean = differences.sum() / n
+    variance = (np.square(differences).sum() + 1) / n - mean**2
+    return float(mean + NormalDist().inv_cdf(confidence) * np.sqrt(variance / n))
+
+
+def no_effect(evaluation: Evaluation) -> str:
+    """Say why there is no early stop for a metric."""
+    return f"fineTune.earlyStop has no effect: {evaluation.metric} is no mean over samples"

@@ -1,0 +1,157 @@
+"""How a round recovers by training, as ``spec.fineTune`` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from secateur_api.spec import PruningJobSpec
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.training.batching import gather
+from secateur_jobs.training.batchnorm import recalibrate
+from secateur_jobs.training.early_stop import Watch, held_items, no_effect
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.features import NONE_FOUND, comparable_layers
+from secateur_jobs.training.metrics import sample_scores
+from secateur_jobs.training.parallel.group import Follower, Leader
+from secateur_jobs.training.parallel.team import ALONE, Team
+from secateur_jobs.training.precision import ON_CPU, on_gpu
+from secateur_jobs.training.train import train
+from secateur_jobs.user_code import Splits
+
+_RECALIBRATION_BATCHES = 16
+_RECALIBRATION_BATCH_SIZE = 64
+
+
+@dataclass
+class Recovery:
+    """What came of a fine-tuning; one entry per epoch that was run."""
+
+    losses: list[float] = field(default_factory=list)
+    """Mean training loss."""
+    metrics: list[float] = field(default_factory=list)
+    """Metric on the evaluation set."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know: options without effect, an early stop."""
+
+
+@dataclass
+class FineTuning:
+    """The fine-tuning of one round; a follower does the same steps, and what the leader decides."""
+
+    context: StageContext
+    net: paddle.nn.Layer
+    teacher: paddle.nn.Layer
+    splits: Splits
+    seed: int
+    baseline: float
+    """The unpruned model's metric."""
+    metric: float | None
+    """The net's metric before any training, where it is known."""
+    group: Leader | Follower | None = None
+    """The other processes, if there are any."""
+    recovery: Recovery = field(default_factory=Recovery)
+
+    def run(self) -> Recovery:
+        """Train the net in place; its last (or averaged) weights are kept, normalisations recalibrated."""
+        settings = self._spec.fine_tune
+        if settings.epochs == 0:
+            return self.recovery
+        team: Team = self.group.team if self.group is not None else ALONE
+        if settings.amp and not on_gpu():
+            self.recovery.notes.append(ON_CPU)
+        self._watch = self._new_watch()
+        features = self._features()
+        if self.group is not None:
+            self.group.get_ready()
+        self.recovery.losses = train(
+            self.net,
+            self.splits.train,
+            self._spec.evaluation,
+            epochs=settings.epochs,
+            learning_rate=settings.learning_rate,
+            batch_size=settings.batch_size,
+            fraction=settings.data_fraction,
+            held=self._held(),
+            seed=self.seed,
+            teacher=self.teacher,
+            distillation=settings.distillation,
+            features=features,
+            clip=settings.clip,
+            ema=settings.ema,
+            amp=settings.amp,
+            team=team,
+            on_batch=self._on_batch,
+            on_epoch=self._follow if isinstance(self.group, Follower) else self._on_epoch,
+        )
+        return self.recovery
+
+    @property
+    def _spec(self) -> PruningJobSpec:
+        return self.context.request.spec
+
+    def _held(self) -> int:
+        settings = self._spec.fine_tune
+        return held_items(self.splits.train, settings.data_fraction) if settings.early_stop else 0
+
+    def _features(self) -> list[str]:
+        if self._spec.fine_tune.distillation.features == 0:
+            return []
+        *inputs, _ = gather(self.splits.train, [0, 1] if len(self.splits.train) > 1 else [0])
+        found = comparable_layers(self.net, self.teacher, inputs)
+        if not found:
+            self.recovery.notes.append(NONE_FOUND)
+        return found
+
+    def _new_watch(self) -> Watch | None:
+        """Return the early stop with its first look taken; followers do as the leader says."""
+        settings, evaluation = self._spec.fine_tune, self._spec.evaluation
+        if settings.early_stop is None or isinstance(self.group, Follower):
+            return None
+        scores = sample_scores(evaluation)
+        if scores is None:
+            self.recovery.notes.append(no_effect(evaluation))
+            return None
+        watch = Watch(
+            settings.early_stop,
+            evaluation,
+            scores,
+            self.splits.train,
+            settings.data_fraction,
+            self.seed,
+            self.baseline,
+        )
+        watch.look(self.net)
+        return watch
+
+    def _on_batch(self, done: int, total: int) -> None:
+        epochs = self._spec.fine_tune.epochs
+        epoch = (done - 1) * epochs // total + 1
+        self.context.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{epochs}", self.metric)
+
+    def _on_epoch(self, epoch: int, loss: float) -> bool:
+        # few steps do not bring slow running averages (MobileNetV3: momentum 0.99) to the new weights
+        recalibrate(self.net, self.splits.train, _RECALIBRATION_BATCHES, _RECALIBRATION_BATCH_SIZE, self.seed)
+        self.metric = evaluate(self.net, self.splits.eval, self._spec.evaluation)
+        self.recovery.metrics.append(self.metric)
+        stops = self._stops(epoch)
+        if isinstance(self.group, Leader):
+            self.group.tell(stop=stops, metric=self.metric)
+        return stops
+
+    def _stops(self, epoch: int) -> bool:
+        epochs = self._spec.fine_tune.epochs
+        bound = self._watch.look(self.net) if self._watch is not None else None
+        if bound is None or epoch == epochs:
+            return False
+        text = f"fine-tuning stopped after epoch {epoch} of {epochs}"
+        self.context.progress(98, text, self.metric)
+        self.recovery.notes.append(f"{text}: its gain is surely below {max(bound, 0):.4f}")
+        return True
+
+    def _follow(self, epoch: int, loss: float) -> bool:
+        if not isinstance(self.group, Follower):
+            raise TypeError("only a follower follows")
+        said = self.group.hear()
+        self.metric = said["metric"]
+        return bool(said["stop"])

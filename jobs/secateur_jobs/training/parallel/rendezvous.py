@@ -1,0 +1,133 @@
+"""How the processes of a team find each other: the leader leaves its address in the unit's folder.
+
+No Service and no rights in the cluster's API are needed; the pods must reach each other by IP. The address is
+written anew by every attempt, with a key of its own: who finds an old one is not answered, and looks again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from secateur_api.base import Contract
+from secateur_api.conditions import Reason
+from secateur_api.stage import unit_path
+from secateur_jobs.runtime.errors import Retryable, StageError
+from secateur_jobs.runtime.store import Store
+from secateur_jobs.training.parallel.lines import Line, greeting
+
+JOIN_SECONDS = 600.0
+"""How long a process waits for the others: pods start at their own pace."""
+_LOOK_SECONDS = 0.5
+_CONNECT_SECONDS = 5.0
+_FILE = "leader.json"
+
+
+class _Call(Contract):
+    """Where the leader waits."""
+
+    host: str
+    port: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Met:
+    """A team that has met."""
+
+    lines: list[Line]
+    """The leader's: one per follower, by rank; a follower's: the one to the leader."""
+    host: str
+    """The leader's address, as all can reach it."""
+
+
+def lead(store: Store, unit: str, size: int, seconds: float = JOIN_SECONDS) -> Met:
+    """Call the others and wait until all are there; raises Retryable(WORKER_LOST) if one does not come."""
+    call_key, deadline = secrets.token_hex(16), time.monotonic() + seconds
+    with socket.create_server(("", 0)) as server:
+        call = _Call(host=_own_address(), port=server.getsockname()[1], key=call_key)
+        store.write(unit_path(unit, _FILE), call.model_dump_json(by_alias=True).encode())
+        present: dict[int, Line] = {}
+        while len(present) < size - 1:
+            server.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                missing = [rank for rank in range(1, size) if rank not in present]
+                raise _nobody(f"worker {missing[0]} of 0..{size - 1} did not come", seconds) from None
+            line = Line(connection)
+            rank = greeting(line, call_key)
+            if rank is None or not 0 < rank < size:
+                line.close()
+                continue
+            if rank in present:  # that process was started again
+                present[rank].close()
+            present[rank] = line
+    for line in present.values():
+        line.tell(welcome=True)
+    return Met([present[rank] for rank in range(1, size)], call.host)
+
+
+def follow(store: Store, unit: str, rank: int, seconds: float = JOIN_SECONDS) -> Met | None:
+    """Find the leader and wait for its first word; None if its work is committed already.
+
+    Raises Retryable(WORKER_LOST) if it cannot be found in time.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if store.result(unit) is not None:
+            return None
+        call = _call(store, unit)
+        line = _connected(call, rank) if call is not None else None
+        if call is not None and line is not None:
+            return Met([line], call.host)
+        time.sleep(_LOOK_SECONDS)
+    raise _nobody("the first worker was not found", seconds)
+
+
+def _connected(call: _Call, rank: int) -> Line | None:
+    """Return a line on which the leader has said that all are there; None if it is an old call."""
+    try:
+        line = Line(socket.create_connection((call.host, call.port), _CONNECT_SECONDS))
+    except OSError:
+        return None
+    try:
+        line.tell(key=call.key, rank=rank)
+        welcome = line.hear()
+    except Retryable:
+        line.close()
+        return None
+    if welcome is None or "welcome" not in welcome:
+        line.close()
+        return None
+    return line
+
+
+def _call(store: Store, unit: str) -> _Call | None:
+    path = unit_path(unit, _FILE)
+    if not store.exists(path):
+        return None
+    try:
+        return _Call.model_validate_json(store.read(path))
+    except (ValidationError, StageError):  # being replaced by another attempt just now
+        return None
+
+
+def _own_address() -> str:
+    """Return the address that others reach this process by: a pod's host name is its own IP."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def _nobody(what: str, seconds: float) -> Retryable:
+    return Retryable(
+        Reason.WORKER_LOST,
+        f"spec.fineTune.workers: {what} in {seconds:.0f} s; all workers must run at once, and their "
+        "pods must reach each other",
+    )

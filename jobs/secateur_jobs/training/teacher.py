@@ -1,0 +1,58 @@
+"""Another, larger model as teacher: built and loaded like ``spec.model``, and checked before any training."""
+
+from __future__ import annotations
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import InputSpec, Model, PruningJobSpec
+from secateur_jobs.explain import RAISED, raised
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.evaluate import first_output
+from secateur_jobs.user_code import build_model
+from secateur_jobs.weights import load_weights
+
+FIELD = "spec.fineTune.distillation.teacher"
+
+
+def load_teacher(spec: PruningJobSpec, net: paddle.nn.Layer) -> paddle.nn.Layer | None:
+    """Return the teacher that the spec names, in evaluation mode; None: the unpruned model teaches.
+
+    ``net`` is the model that it will teach. Raises InvalidInput (or MissingData, for weights that are not
+    there) with the field below ``spec.fineTune.distillation.teacher`` if it cannot be built or loaded, does
+    not take the model's inputs, or gives another output shape.
+    """
+    settings = spec.fine_tune.distillation.teacher
+    if settings is None:
+        return None
+    model = Model(
+        factory=settings.factory, args=settings.args, weights=settings.weights, inputs=spec.model.inputs
+    )
+    teacher = build_model(model, FIELD)
+    load_weights(teacher, settings.weights, FIELD)
+    teacher.eval()
+    given, wanted = _shape(teacher, model.inputs), _shape(net, model.inputs)
+    if given != wanted:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{FIELD}: {settings.factory} gives outputs of shape {given}, the model {wanted}; they must be "
+            "equal, class by class",
+        )
+    return teacher
+
+
+def _shape(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[int] | str:
+    """Return the shape of a net's first output on zeros; the teacher's refusal is the user's to mend."""
+    was_training = net.training
+    net.eval()
+    try:
+        with paddle.no_grad():
+            output = first_output(net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs)))
+    except RAISED as error:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{FIELD}: it cannot be run on the inputs of spec.model.inputs: {raised(error)}",
+        ) from error
+    finally:
+        if was_training:
+            net.train()
+    return list(output.shape) if isinstance(output, paddle.Tensor) else type(output).__name__
