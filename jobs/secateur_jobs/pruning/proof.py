@@ -3,7 +3,7 @@
 The reference is the *masked* net: at every consumer the weights of the removed input channels are zero.
 (Zeroing the producers instead would not do: a bias, a normalisation or a sigmoid behind them revives the
 channel.) Outputs must agree within 1e-5 of the largest output. Equal cuts on both sides of a missed
-coupling would hide it, so every group is cut alone first, and then all at once by unequal amounts.
+coupling would hide it, so groups are cut by unequal amounts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.attributes import read_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
 from secateur_jobs.pruning.layers import named_layers
 
@@ -24,7 +25,7 @@ TOLERANCE = 1e-5
 
 
 State = dict[str, np.ndarray]
-"""Every tensor of a net by structured name, and the number of groups of its convolutions."""
+"""Every tensor of a net by structured name, and what its layers say of their widths."""
 
 
 def sample_inputs(inputs: list[InputSpec], seed: int = 0, batch: int = 2) -> list[np.ndarray]:
@@ -44,23 +45,78 @@ def prove_groups(
 ) -> tuple[list[ChannelGroup], dict[str, str]]:
     """Return the groups whose cut is proven, and the layers that lead the others with what went wrong.
 
-    Each group is cut alone, by about half and irregularly, then all of them by unequal amounts.
-    ``on_group`` hears (done, total). Leaves the net as it was. Raises what the uncut net's forward raises.
+    All groups are cut together, each by another share at random, twice. If that fails, both halves are tried,
+    and so on down to the groups that fail; those that remain are proven together again. ``on_group`` hears
+    (done, total). Leaves the net as it was. Raises what the uncut net's forward raises.
     """
-    samples = runnable_samples(engine.net, inputs)
-    before = _state(engine.net)
-    proven: list[ChannelGroup] = []
-    refused: dict[str, str] = {}
-    for index, group in enumerate(engine.groups):
-        fault = check(engine, {group.name: _some_half(group, index)}, samples, before)
+    trial = _Trial(engine, runnable_samples(engine.net, inputs), on_group)
+    proven = trial.provable(list(engine.groups))
+    return proven, trial.refused
+
+
+class _Trial:
+    """Finds the largest part of an engine's groups that can be cut together."""
+
+    def __init__(
+        self,
+        engine: PruningEngine,
+        samples: list[np.ndarray],
+        on_group: Callable[[int, int], None] | None,
+    ) -> None:
+        self.refused: dict[str, str] = {}
+        self._engine = engine
+        self._samples = samples
+        self._before = _state(engine.net)
+        self._number = {group.name: index for index, group in enumerate(engine.groups)}
+        self._settled: set[str] = set()
+        self._on_group = on_group
+
+    def provable(self, groups: list[ChannelGroup]) -> list[ChannelGroup]:
+        """Return those of ``groups`` that are exact when cut together; note the others."""
+        fault = self._fault(groups)
         if fault is None:
-            proven.append(group)
-        else:
-            refused |= _refuse(group, fault)
-        if on_group is not None:
-            on_group(index + 1, len(engine.groups))
-    together, apart = _prove_together(engine, proven, samples, before)
-    return together, refused | apart
+            self._settle(groups)
+            return groups
+        if len(groups) == 1:
+            self._refuse(groups[0], fault)
+            return []
+        middle = len(groups) // 2
+        first, second = self.provable(groups[:middle]), self.provable(groups[middle:])
+        if not first or not second:
+            return first or second
+        some_left = len(first) + len(second) < len(groups)  # else they are known to fail
+        if some_left and self._fault(first + second) is None:
+            return first + second
+        return self._added(first, second)
+
+    def _added(self, together: list[ChannelGroup], more: list[ChannelGroup]) -> list[ChannelGroup]:
+        """Return ``together`` with those of ``more`` that go along: each half is exact, both are not."""
+        for group in more:
+            fault = self._fault([*together, group])
+            if fault is None:
+                together = [*together, group]
+            else:
+                self._refuse(group, f"{fault} (together with other groups)")
+        return together
+
+    def _fault(self, groups: list[ChannelGroup]) -> str | None:
+        for draw in (0, 1) if groups else ():
+            keep = {group.name: _uneven(group, self._number[group.name], draw) for group in groups}
+            fault = check(self._engine, keep, self._samples, self._before)
+            if fault is not None:
+                return fault
+        return None
+
+    def _refuse(self, group: ChannelGroup, fault: str) -> None:
+        for name in group.producers:
+            tied = "" if name == group.producers[0] else f" (tied to {group.producers[0]})"
+            self.refused.setdefault(name, fault + tied)
+        self._settle([group])
+
+    def _settle(self, groups: list[ChannelGroup]) -> None:
+        self._settled |= {group.name for group in groups}
+        if self._on_group is not None:
+            self._on_group(len(self._settled), len(self._engine.groups))
 
 
 def check(
@@ -79,7 +135,7 @@ def check(
         engine.cut(keep)
         fault = _difference(outputs(engine.net, samples), expected)
     except RAISED as error:  # a wrong cut makes any operator raise anything
-        fault = f"fails when cut: {raised(error)}"
+        fault = f"forward counts on these widths and fails when cut: {raised(error)}"
     finally:
         engine.restore()
     return fault or _unrestored(before, _state(engine.net))
@@ -139,37 +195,12 @@ def runnable_samples(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[np.n
     return samples
 
 
-def _prove_together(
-    engine: PruningEngine, groups: list[ChannelGroup], samples: list[np.ndarray], before: State
-) -> tuple[list[ChannelGroup], dict[str, str]]:
-    keeps = {group.name: _uneven(group, index) for index, group in enumerate(groups)}
-    if not groups or check(engine, keeps, samples, before) is None:
-        return groups, {}
-    together: list[ChannelGroup] = []
-    refused: dict[str, str] = {}
-    for group in groups:
-        chosen = {g.name: keeps[g.name] for g in [*together, group]}
-        fault = check(engine, chosen, samples, before)
-        if fault is None:
-            together.append(group)
-        else:
-            refused |= _refuse(group, f"{fault} (together with other groups)")
-    return together, refused
-
-
-def _some_half(group: ChannelGroup, seed: int) -> np.ndarray:
-    keep = np.random.default_rng(seed).random(group.channels) < 0.5
-    keep[seed % group.channels] = False  # at least one goes
-    keep[(seed + 1) % group.channels] = True  # at least one stays
-    return keep
-
-
-def _uneven(group: ChannelGroup, seed: int) -> np.ndarray:
-    random = np.random.default_rng(1000 + seed)
-    count = max(1, round(group.channels * random.uniform(0.2, 0.9)))
-    keep = np.zeros(group.channels, bool)
-    keep[random.permutation(group.channels)[:count]] = True
-    return keep
+def _uneven(group: ChannelGroup, seed: int, draw: int) -> np.ndarray:
+    """Return a choice of channels, of which at least one goes and one stays."""
+    random = np.random.default_rng([1000 + seed, draw])
+    share = random.uniform(0.2, 0.9)
+    width = min(max(1, round(group.channels * share)), group.channels - 1)
+    return group.choose(random.random(group.channels), width)
 
 
 def _difference(found: list[np.ndarray], expected: list[np.ndarray]) -> str | None:
@@ -197,15 +228,6 @@ def _bits(array: np.ndarray) -> np.ndarray:
 
 
 def _state(net: paddle.nn.Layer) -> State:
-    state = {name: value.numpy().copy() for name, value in net.state_dict().items()}
-    splits = {
-        f"{n}._groups": np.array(layer._groups)
-        for n, layer in net.named_sublayers()
-        if hasattr(layer, "_groups")
-    }
-    return state | splits
-
-
-def _refuse(group: ChannelGroup, fault: str) -> dict[str, str]:
-    follow = f" (tied to {group.name})"
-    return {name: fault if name == group.name else fault + follow for name in group.producers}
+    names = {id(layer): name for name, layer in named_layers(net).items()}
+    widths = {f"{names[id(layer)]}.{name}": np.array(value) for layer, name, value in read_widths(net)}
+    return {name: value.numpy().copy() for name, value in net.state_dict().items()} | widths

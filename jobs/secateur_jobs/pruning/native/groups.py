@@ -19,24 +19,22 @@ Signature = tuple[tuple[int, int], ...]
 
 def find_groups(nodes: Nodes, units: Units) -> list[ChannelGroup]:
     """Return the groups of two units and more, in the order of their leaders."""
-    members = _members(nodes, units)
+    members = members_of(nodes, units)
     bundles: dict[tuple[int, Signature], list[int]] = {}
-    families = _families(nodes, members)
+    families = families_of(nodes, members)
     for unit, own in members.items():
-        bundles.setdefault((families[unit], _signature(nodes, own)), []).append(unit)
+        bundles.setdefault((families[unit], signature(nodes, own)), []).append(unit)
     led: dict[int, list[list[int]]] = {}
     for bundle in bundles.values():
         if len(bundle) > 1:
             leader = min(nodes.leaf_of[n] for n in members[bundle[0]] if n >= nodes.first_out[0])
-            led.setdefault(int(leader), []).append(
-                sorted(bundle, key=lambda u: _first_out(nodes, members[u]))
-            )
+            led.setdefault(int(leader), []).append(sorted(bundle, key=lambda u: first_out(nodes, members[u])))
     groups = []
     for leader in sorted(led):
-        bundles_of = sorted(led[leader], key=lambda bundle: _first_out(nodes, members[bundle[0]]))
+        bundles_of = sorted(led[leader], key=lambda bundle: first_out(nodes, members[bundle[0]]))
         for number, bundle in enumerate(bundles_of):
             name = nodes.leaves[leader].name + (f"#{number}" if number else "")
-            groups.append(ChannelGroup(name, len(bundle), _slices(nodes, units, leader, bundle)))
+            groups.append(ChannelGroup(name, len(bundle), slices_of(nodes, units, leader, bundle)))
     return groups
 
 
@@ -72,7 +70,7 @@ def _why_not(index: int, nodes: Nodes, units: Units, findings: Sequence[Findings
     return "its channels are tied into one that cannot be divided"
 
 
-def _members(nodes: Nodes, units: Units) -> dict[int, np.ndarray]:
+def members_of(nodes: Nodes, units: Units) -> dict[int, np.ndarray]:
     """Return the nodes of every unit that may go and has a producer."""
     order = np.argsort(units.of_node, kind="stable")
     ids, starts = np.unique(units.of_node[order], return_index=True)
@@ -85,12 +83,12 @@ def _members(nodes: Nodes, units: Units) -> dict[int, np.ndarray]:
     }
 
 
-def _signature(nodes: Nodes, own: np.ndarray) -> Signature:
+def signature(nodes: Nodes, own: np.ndarray) -> Signature:
     sides = 2 * nodes.leaf_of[own] + (own >= nodes.first_out[0])
     return tuple(sorted(Counter(sides.tolist()).items()))
 
 
-def _families(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
+def families_of(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
     """Number units so that units which share a producer, directly or through others, share a number."""
     parent: dict[int, int] = {}
 
@@ -108,12 +106,12 @@ def _families(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
     return {unit: root(producer) for unit, producer in first.items()}
 
 
-def _first_out(nodes: Nodes, own: np.ndarray) -> int:
+def first_out(nodes: Nodes, own: np.ndarray) -> int:
     """Return the first output channel of a unit: the leader's."""
     return int(own[own >= nodes.first_out[0]].min())
 
 
-def _slices(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:
+def slices_of(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:
     number = np.full(int(units.of_node.max()) + 1, -1)
     number[bundle] = np.arange(len(bundle))
     indices = [leader, *(i for i in range(len(nodes.leaves)) if i != leader)]
