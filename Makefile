@@ -6,7 +6,7 @@ MNIST ?=
 OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-allocation bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -62,6 +62,12 @@ bench-recovery: setup ## accuracy kept and speed-up, 3 seeds; MNIST=FILE.npz add
 
 bench-exactness: setup ## cut and restore of every group of the zoo
 	$(BIN)/python -m tests.bench.exactness
+
+bench-allocation: setup ## the allocation methods: seconds, predicted loss, and the metric of a cut net
+	$(BIN)/python -m tests.bench.allocation
+
+bench-engine: setup ## the engine beside PaddleSlim on three nets, 5 seeds; MNIST=FILE.npz makes the digits MNIST's
+	$(BIN)/python -m tests.bench.engine $(if $(MNIST),--mnist $(MNIST)) $(OPTIONS)
 
 # The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the cores of what is measured
 # collects its garbage less often, as one with memory of its own does.

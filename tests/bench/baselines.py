@@ -23,13 +23,16 @@ INPUTS = [InputSpec(name="image", shape=[1, 1, SIZE, SIZE])]
 EVALUATION = Evaluation(batch_size=256)
 
 
-def depthwise_net(width: int = 16, num_classes: int = 10) -> nn.Layer:
-    """Return a MobileNetV1 of five blocks (depthwise 3x3, then 1x1; Howard et al. 2017), 1/4 the side."""
-    layers = _conv(1, width, 3, 1, 1)
+def depthwise_net(width: int = 16, num_classes: int = 10, stride: int = 1) -> nn.Layer:
+    """Return a MobileNetV1 of five blocks (depthwise 3x3, then 1x1; Howard et al. 2017), 1/4 the side.
+
+    ``stride`` is the first convolution's and makes it smaller still.
+    """
+    layers = _conv(1, width, 3, stride, 1)
     inside = width
-    for times, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1)):
+    for times, step in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1)):
         outside = times * width
-        layers += [*_conv(inside, inside, 3, stride, inside), *_conv(inside, outside, 1, 1, 1)]
+        layers += [*_conv(inside, inside, 3, step, inside), *_conv(inside, outside, 1, 1, 1)]
         inside = outside
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2D(1), nn.Flatten(), nn.Linear(inside, num_classes))
 

@@ -1,0 +1,1 @@
+"""The engine beside PaddleSlim: same checkpoint, data and seeds, one run."""
