@@ -24,6 +24,8 @@ def loss_function(evaluation: Evaluation) -> Loss:
         return lambda output, label: F.cross_entropy(output, label.reshape(output.shape[:-1]).astype("int64"))
     if evaluation.loss == "mse":
         return lambda output, label: F.mse_loss(output, label.reshape(output.shape).astype(output.dtype))
+    if evaluation.loss == "ctc":
+        return ctc_loss
     function = load_callable(evaluation.loss, "spec.evaluation.loss")
 
     def checked(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
@@ -37,6 +39,23 @@ def loss_function(evaluation: Evaluation) -> Loss:
         return value.reshape([])
 
     return checked
+
+
+def ctc_loss(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
+    """Return the mean over the lines of -log p(line) per character, a scalar tensor.
+
+    ``output`` [batch, steps, classes] are scores before the softmax, class 0 the blank; ``label`` [batch,
+    longest] is padded with -1 (Graves et al., "Connectionist Temporal Classification", 2006).
+    """
+    batch, steps = output.shape[:2]
+    lengths = (label >= 0).astype("int64").sum(axis=1)
+    return F.ctc_loss(  # it takes the softmax itself, and divides each line by its length
+        output.transpose([1, 0, 2]),
+        paddle.clip(label, min=0).astype("int32"),
+        paddle.full([batch], steps, "int64"),
+        lengths,
+        blank=0,
+    )
 
 
 def distillation_loss(
