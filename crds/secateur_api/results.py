@@ -248,6 +248,8 @@ class RoundPlan(Contract):
     """Mean training loss of each fine-tuning epoch."""
     metrics: list[float]
     """Metric after each fine-tuning epoch."""
+    notes: list[str] = []
+    """What a person should know of the fine-tuning: options without effect, an early stop."""
 
 
 class LatencySamples(Contract):

@@ -9,6 +9,7 @@ from secateur_api.base import Contract
 from secateur_api.spec import (
     Constraint,
     Convert,
+    FineTune,
     Model,
     Pruning,
     PruningJobSpec,
@@ -66,6 +67,13 @@ CASES: tuple[Case, ...] = (
         "spec.pruning.target",
         {"pruning.target": {"params": "50%"}},
         {"pruning.target": {"macs": "50%", "params": "50%"}},
+    ),
+    Case(
+        FineTune,
+        "each of the workers needs a sample of every batch",
+        "spec.fineTune",
+        {"fineTune": {"workers": 4, "batchSize": 4}},
+        {"fineTune": {"workers": 4, "batchSize": 3}},
     ),
     Case(
         Pruning,

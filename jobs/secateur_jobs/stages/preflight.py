@@ -20,6 +20,7 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.teacher import load_teacher
 from secateur_jobs.user_code import build_model, load_data
 from secateur_jobs.weights import load_weights
 
@@ -37,6 +38,7 @@ def run(context: StageContext) -> StageOutcome:
     loss_function(spec.evaluation)
     seed_everything(spec.seed)
     net = _unpruned(context)
+    load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
     splits = load_data(spec.data)
     check_data(net, splits, spec.model, spec.evaluation)

@@ -15,7 +15,7 @@ from secateur_api.results import (
     StageOutcome,
     Width,
 )
-from secateur_api.stage import RoundRequest
+from secateur_api.stage import RoundRequest, unit_path
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
@@ -33,8 +33,11 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate, relative_drop
+from secateur_jobs.training.fine_tune import FineTuning, Recovery
+from secateur_jobs.training.parallel.follower import follow_round
+from secateur_jobs.training.parallel.group import Leader, meet
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.training.train import train
+from secateur_jobs.training.teacher import load_teacher
 from secateur_jobs.user_code import Splits, load_data
 
 _REPAIR_BATCHES = 16
@@ -50,8 +53,11 @@ def run(context: StageContext) -> StageOutcome:
     request, spec = context.request.round, context.request.spec
     if request is None:
         raise InvalidInput(Reason.INVALID_SPEC, "stage round needs the field round: {number, share}")
-    context.progress(1, "load the model and the data")
     seed = _seed(spec.seed, request)
+    if context.request.shard > 0:
+        return follow_round(context, seed)
+    leader = meet(context) if context.request.shards > 1 else None
+    context.progress(1, "load the model and the data")
     seed_everything(seed)
     state = _State.load(context, request)
     splits = load_data(spec.data)
@@ -63,13 +69,24 @@ def run(context: StageContext) -> StageOutcome:
         size = min(samples, _REPAIR_BATCH_SIZE)
         recalibrate(state.net, splits.train, samples // size, size, seed)
     metric_repaired = evaluate(state.net, splits.eval, spec.evaluation)
-    losses, metrics = _fine_tune(context, state, splits, seed, metric_repaired)
+    if isinstance(leader, Leader):
+        _call_followers(context, leader, state, metric_repaired)
+    tuned = FineTuning(
+        context=context,
+        net=state.net,
+        teacher=load_teacher(spec, state.teacher) or state.teacher,
+        splits=splits,
+        seed=seed,
+        baseline=state.baseline.metric,
+        metric=metric_repaired,
+        group=leader,
+    ).run()
 
     content = checkpoint.to_bytes(state.net, spec.model)
     context.put("checkpoint", "checkpoint.safetensors", content)
-    context.put_json("plan", _plan(state, widths, losses, metrics))
+    context.put_json("plan", _plan(state, widths, tuned))
     counts = count(state.net, spec.model.inputs)
-    metric = metrics[-1] if metrics else metric_repaired
+    metric = tuned.metrics[-1] if tuned.metrics else metric_repaired
     before = state.baseline
     return StageOutcome(
         round=RoundOutcome(
@@ -177,46 +194,20 @@ def _widths(
     return next_widths(state.table.groups, now, spec.pruning, request.share, curves_of(points), cost)
 
 
-def _fine_tune(
-    context: StageContext, state: _State, splits: Splits, seed: int, metric: float
-) -> tuple[list[float], list[float]]:
-    """Return the mean training loss and the evaluation metric of each epoch."""
+def _call_followers(context: StageContext, leader: Leader, state: _State, metric: float) -> None:
+    """Hand the net to the other processes: what they cut themselves could differ in the last bits."""
     spec = context.request.spec
-    settings = spec.fine_tune
-    metrics: list[float] = []
-
-    def on_batch(done: int, total: int) -> None:
-        epoch = (done - 1) * settings.epochs // total + 1
-        latest = metrics[-1] if metrics else metric
-        context.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{settings.epochs}", latest)
-
-    def on_epoch(epoch: int, loss: float) -> None:
-        # few steps do not bring slow running averages (MobileNetV3: momentum 0.99) to the new weights
-        recalibrate(state.net, splits.train, _REPAIR_BATCHES, _REPAIR_BATCH_SIZE, seed)
-        metrics.append(evaluate(state.net, splits.eval, spec.evaluation))
-
-    losses = train(
-        state.net,
-        splits.train,
-        spec.evaluation,
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
-        fraction=settings.data_fraction,
-        seed=seed,
-        teacher=state.teacher,
-        distillation=settings.distillation,
-        on_batch=on_batch,
-        on_epoch=on_epoch,
-    )
-    return losses, metrics
+    content = checkpoint.to_bytes(state.net, spec.model)
+    start = context.store.put(unit_path(context.unit, "start.safetensors"), content)
+    leader.tell(start=start.to_wire(), metric=metric)
 
 
-def _plan(state: _State, widths: dict[str, int], losses: list[float], metrics: list[float]) -> RoundPlan:
+def _plan(state: _State, widths: dict[str, int], tuned: Recovery) -> RoundPlan:
     before, after = cuttable_layers(state.teacher), cuttable_layers(state.net)
     return RoundPlan(
         ratios={g.name: 1 - widths[g.name] / g.channels for g in state.table.groups},
         widths=[Width(layer=n, before=width(before[n]), after=width(after[n])) for n in before],
-        losses=losses,
-        metrics=metrics,
+        losses=tuned.losses,
+        metrics=tuned.metrics,
+        notes=tuned.notes,
     )
