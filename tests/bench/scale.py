@@ -2,8 +2,9 @@
 
 A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
 ended, eight finished Jobs each, and with PruningJobs whose first stage runs. The operator starts, with the
-finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at steady rates:
-time from an event to the start of its pass. Then nothing happens, and requests are counted.
+finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at steady rates, with
+Kubernetes' own controllers paused: time from an event to the start of its pass. Then nothing happens, and
+requests are counted.
 """
 
 from __future__ import annotations
@@ -166,9 +167,10 @@ async def measure(options: argparse.Namespace, folder: Path) -> str:
             await count(cluster.api, f"{PODS}?{ENDED}", 0)
             with cluster.operator() as running:
                 ready_bytes = running.memory()
-                found = [
-                    await weather(cluster.api, running, *one, options.seconds) for one in options.updates
-                ]
+                with cluster.without_controllers():
+                    found = [
+                        await weather(cluster.api, running, *one, options.seconds) for one in options.updates
+                    ]
                 return f"{where}\n\n" + report(running, ready_bytes, crowded, found, await idle(running))
 
 

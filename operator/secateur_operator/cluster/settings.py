@@ -52,8 +52,9 @@ class Settings:
     job_ttl_seconds: int = 86400
     """After so many seconds a finished Job and its logs go. Results are in the store and in the status, so
     that only logs are lost: a day to read them."""
-    workers: int = 16
-    """Passes at a time. They wait for the API server most of the time; more would only queue there."""
+    workers: int = 64
+    """Passes at a time. They wait for the API server nearly all the time: where it is busy, few of them would
+    leave the operator idle and PruningJobs waiting."""
     leader_elect: bool = True
     """Whether a Lease decides who works. Without it there must be one replica only."""
     lease_name: str = "secateur-operator"

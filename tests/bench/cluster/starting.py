@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from tests.bench.cluster import kwok, operator
@@ -35,6 +36,19 @@ class OwnCluster:
     def pods(self, run_seconds: float) -> AbstractContextManager[None]:
         """Let pods start, and end after so long."""
         return kwok.running(self.plane, self.folder, self.kubelet_port, run_seconds)
+
+    @contextmanager
+    def without_controllers(self) -> Iterator[None]:
+        """Let Kubernetes' own controllers and the scheduler rest: the cores are for who is measured."""
+        names = ("kube-controller-manager", "kube-scheduler")
+        resting = [psutil.Process(self.plane.processes[name].pid) for name in names]
+        for process in resting:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in resting:
+                process.resume()
 
     def operator(self) -> AbstractContextManager[operator.Operator]:
         """Run the operator for all namespaces."""
