@@ -2,9 +2,9 @@
 
 A control plane of its own with kwok, as tests.bench.throughput has. It is filled with PruningJobs that have
 ended, eight finished Jobs each, and with PruningJobs whose first stage runs. The operator starts, with the
-finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at steady rates, with
-Kubernetes' own controllers paused: time from an event to the start of its pass. Then nothing happens, and
-requests are counted.
+finished Jobs' pods and without: time until it is ready, memory. Then what runs is changed at steady rates,
+with Kubernetes' own controllers paused: time from an event to the start of its pass. Then nothing happens,
+and requests are counted.
 """
 
 from __future__ import annotations
