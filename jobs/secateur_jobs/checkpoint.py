@@ -44,7 +44,7 @@ class Metadata(Contract):
     schema_version: int
     model: _Architecture
     groups: dict[str, int]
-    """Layer to its number of groups, where it is not 1."""
+    """Convolution (where it is not 1) or group normalisation to its number of groups."""
     toolchain: dict[str, str]
     extra: dict[str, str]
 
@@ -54,7 +54,7 @@ def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = 
     metadata = Metadata(
         schema_version=SCHEMA,
         model=_Architecture(factory=model.factory, args=model.args, inputs=model.inputs),
-        groups={name: int(groups) for name, groups in _groups(net).items() if groups != 1},
+        groups={name: n for name, (kind, n) in _groups(net).items() if kind == "_num_groups" or n != 1},
         toolchain=toolchain(),
         extra=extra or {},
     )
@@ -81,11 +81,7 @@ def from_bytes(content: bytes, origin: str = "the checkpoint") -> paddle.nn.Laye
     )
     net = build_model(model, f"{origin}: model")
     _fill(net, tensors, origin)
-    layers = dict(net.named_sublayers(include_self=True))
-    for name, groups in metadata.groups.items():
-        if name not in layers:
-            raise _corrupt(origin, f"it has groups for layer {name!r}, which the network lacks")
-        layers[name]._groups = groups
+    _set_groups(net, metadata.groups, origin)
     describe_widths(net)
     net.eval()
     _try_on_zeros(net, model.inputs, origin)
@@ -110,23 +106,44 @@ def metadata_of(content: bytes, origin: str = "the checkpoint") -> Metadata:
 
 
 def state(net: paddle.nn.Layer) -> dict[str, np.ndarray]:
-    """Return copies of all parameters and buffers by structured name.
+    """Return copies of all parameters and buffers by structured name, each once, under its first name.
 
     PaddleSlim keeps the uncut weights beside the cut ones, as buffers named ``*_backup``; they are left out.
     """
     return {
         name: np.ascontiguousarray(tensor.numpy())
-        for name, tensor in sorted(net.state_dict().items())
+        for name, tensor in sorted(_distinct(net).items())
         if not name.endswith("_backup")
     }
 
 
-def _groups(net: paddle.nn.Layer) -> dict[str, int]:
+def _distinct(net: paddle.nn.Layer) -> dict[str, paddle.Tensor]:
+    """Return every tensor by its first name; an LSTM's are its cells' as well, tied weights have two."""
+    first: dict[int, str] = {}
+    tensors: dict[str, paddle.Tensor] = net.state_dict()
+    return {name: tensor for name, tensor in tensors.items() if first.setdefault(id(tensor), name) == name}
+
+
+def _groups(net: paddle.nn.Layer) -> dict[str, tuple[str, int]]:
+    """Return for every layer with groups the attribute that counts them, and their number."""
     return {
-        name: layer._groups
+        name: (attribute, int(getattr(layer, attribute)))
         for name, layer in net.named_sublayers(include_self=True)
-        if isinstance(getattr(layer, "_groups", None), int)
+        for attribute in ("_groups", "_num_groups")
+        if isinstance(getattr(layer, attribute, None), int)
     }
+
+
+def _set_groups(net: paddle.nn.Layer, groups: dict[str, int], origin: str) -> None:
+    """Bring the freshly built network to the file's groups, which shapes do not tell."""
+    layers, built = dict(net.named_sublayers(include_self=True)), _groups(net)
+    for name in groups:
+        if name not in built:
+            raise _corrupt(origin, f"it has groups for layer {name!r}, which has none in the network")
+    for name, (attribute, number) in built.items():
+        # files of earlier versions do not tell group normalisations', which could not be cut
+        known = attribute == "_groups" or name in groups
+        setattr(layers[name], attribute, groups.get(name, 1) if known else number)
 
 
 def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata]:
@@ -152,7 +169,7 @@ def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata
 def _fill(net: paddle.nn.Layer, tensors: dict[str, np.ndarray], origin: str) -> None:
     """Put arrays into a freshly built network; a smaller one shrinks its tensor in place."""
     own = net.state_dict()
-    for name in own:
+    for name in _distinct(net):
         if name not in tensors:
             raise _corrupt(origin, f"it lacks the tensor {name!r}{near(name, tensors, limit=3)}")
     for name, array in tensors.items():

@@ -7,14 +7,16 @@ Inputs that show more are left to ``refine``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
+from secateur_jobs.pruning.native.ambiguous import Ambiguous
 from secateur_jobs.pruning.native.codes import code_words, match, weight_of
 from secateur_jobs.pruning.native.probe import Probe
-from secateur_jobs.pruning.native.refine import Ambiguous, refine
+from secateur_jobs.pruning.native.refine import refine
 from secateur_jobs.pruning.native.stand_ins import Sample
 
 
@@ -25,6 +27,19 @@ class Links:
     leaf: np.ndarray
     channel: np.ndarray
     position: np.ndarray
+
+    def without(self, leaves: Iterable[int]) -> Links:
+        """Return the links of all other leaves."""
+        stay = ~np.isin(self.leaf, list(leaves))
+        return Links(self.leaf[stay], self.channel[stay], self.position[stay])
+
+    def mixes(self, leaf: int, width: int) -> bool:
+        """Whether some position depends on all channels of a leaf."""
+        mine = self.leaf == leaf
+        if not mine.any():
+            return False
+        _, counts = np.unique(self.position[mine], return_counts=True)
+        return bool(counts.max() >= width)
 
 
 def find_links(probe: Probe, producers: dict[int, np.ndarray]) -> tuple[Links, dict[int, int]]:

@@ -12,9 +12,12 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.attributes import Attributes, describe_widths, read_widths, write_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
+from secateur_jobs.pruning.native.bound import BoundGroup, Order, arrangement, bound_groups
 from secateur_jobs.pruning.native.findings import Findings, explore
 from secateur_jobs.pruning.native.groups import find_groups, why_not
-from secateur_jobs.pruning.native.leaves import Kind, Leaf, find_leaves
+from secateur_jobs.pruning.native.leaves import Kind, Leaf
+from secateur_jobs.pruning.native.loose import all_leaves
+from secateur_jobs.pruning.native.narrow import Narrowing
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import cuts_whole_groups
 from secateur_jobs.pruning.native.probe import Probe, Unsteady
@@ -28,23 +31,25 @@ class NativeEngine:
 
     def __init__(self, net: paddle.nn.Layer, inputs: list[InputSpec]) -> None:
         self.net = net
-        self._leaves = find_leaves(net)
+        self._leaves = all_leaves(net)
         self._backups: list[tuple[paddle.Tensor, np.ndarray]] = []
         self._attributes: Attributes | None = None
-        self.groups, self.reasons = _find(net, self._leaves, inputs)
+        self._narrowing = Narrowing(net, self._leaves, [_example(spec) for spec in inputs])
+        self.groups, self.reasons = _find(self._narrowing)
 
     def cut(self, keep: Keep) -> None:
         """Take the removed positions out of every tensor."""
         if self._attributes is not None:
             raise RuntimeError("the engine has a cut already; restore it first")
+        order = arrangement(_bound(self.groups, keep), self._narrowing)
         self._attributes = read_widths(self.net)
         counts = _widths_of_whole_groups(self._leaves)
-        for tensor, masks in self._masks(keep):
+        for tensor, positions in self._positions(keep, order):
             before = tensor.numpy()
             self._backups.append((tensor, before))
             after = before
-            for axis, mask in masks.items():
-                after = np.compress(mask, after, axis)
+            for axis, kept in positions.items():
+                after = np.take(after, kept, axis)
             _put(tensor, after)
         for layer, attribute, width in counts:
             setattr(layer, attribute, int(layer.weight.shape[0]) // width)
@@ -64,23 +69,32 @@ class NativeEngine:
         self._backups.clear()
         self._attributes = None
 
-    def _masks(self, keep: Keep) -> Iterator[tuple[paddle.Tensor, dict[int, np.ndarray]]]:
-        """Yield every tensor that is cut, once, with a mask for each axis that becomes shorter."""
+    def _positions(self, keep: Keep, order: Order) -> Iterator[tuple[paddle.Tensor, dict[int, np.ndarray]]]:
+        """Yield every tensor that is cut, once, with what stays of each axis that becomes shorter."""
         layers = named_layers(self.net)
         found: dict[int, tuple[paddle.Tensor, dict[int, np.ndarray]]] = {}
         for group in self.groups:
             for piece in group.slices if group.name in keep else ():
                 tensor = getattr(layers[piece.layer], piece.parameter)
-                _, masks = found.setdefault(id(tensor), (tensor, {}))
-                mask = piece.kept(np.asarray(keep[group.name], bool))
-                masks[piece.axis] = masks.get(piece.axis, True) & mask
+                _, positions = found.setdefault(id(tensor), (tensor, {}))
+                place = (piece.layer, piece.parameter, piece.axis)
+                if piece.axis not in positions:
+                    positions[piece.axis] = order.get(place, np.arange(len(piece.owner)))
+                stays = piece.kept(np.asarray(keep[group.name], bool))
+                positions[piece.axis] = positions[piece.axis][stays[positions[piece.axis]]]
         yield from found.values()
 
 
-def _find(
-    net: paddle.nn.Layer, leaves: list[Leaf], inputs: list[InputSpec]
-) -> tuple[list[ChannelGroup], dict[str, str]]:
-    tensors = [_example(spec) for spec in inputs]
+def _bound(groups: list[ChannelGroup], keep: Keep) -> dict[BoundGroup, np.ndarray]:
+    """Return the groups bound to positions that are cut, with what stays."""
+    masks = {
+        g: np.asarray(keep[g.name], bool) for g in groups if isinstance(g, BoundGroup) and g.name in keep
+    }
+    return {group: mask for group, mask in masks.items() if not mask.all()}
+
+
+def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str]]:
+    net, leaves, tensors = narrowing.net, narrowing.leaves, narrowing.inputs
     nodes = Nodes.of(leaves)
     findings: list[Findings] = []
     for training in (False, True):
@@ -92,8 +106,12 @@ def _find(
             reason = f"forward fails on the values of a probe: {raised(error)}"
             return [], dict.fromkeys(cuttable_layers(net), reason)
     units = find_units(nodes, findings)
-    groups = find_groups(nodes, units)
-    return groups, why_not(nodes, units, groups, findings)
+    bound, stuck = bound_groups(nodes, units, narrowing)
+    taken = {name for group in bound for name in group.producers} | stuck.keys()
+    plain = [group for group in find_groups(nodes, units) if group.producers[0] not in taken]
+    place = {leaf.name: index for index, leaf in enumerate(leaves)}
+    groups = sorted([*plain, *bound], key=lambda group: place[group.producers[0]])
+    return groups, why_not(nodes, units, groups, findings) | stuck
 
 
 def _example(spec: InputSpec) -> paddle.Tensor:

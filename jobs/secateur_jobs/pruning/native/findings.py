@@ -44,7 +44,8 @@ def explore(probe: Probe, nodes: Nodes) -> Findings:
     """Probe one mode of a net."""
     leaves = probe.leaves
     called = {port.leaf for port in probe.layout.ports}
-    sources = [INPUT, *(leaf for leaf in sorted(called) if leaves[leaf].stops)]
+    loose = {index for index, leaf in enumerate(leaves) if leaf.kind is Kind.LOOSE}
+    sources = [INPUT, *(leaf for leaf in sorted(called) if leaves[leaf].stops), *sorted(loose)]
     reach = dict(zip(sources, find_reach(probe, sources), strict=True))
     at = nodes.of_positions(probe.layout)
     frozen: list[Frozen] = []
@@ -52,14 +53,15 @@ def explore(probe: Probe, nodes: Nodes) -> Findings:
     for source, reached in reach.items():
         to_output = bool(reached[probe.layout.output])
         reached[probe.layout.output] = False
-        if source != INPUT and leaves[source].is_producer and not to_output:
+        if source != INPUT and leaves[source].has_channels_out and not to_output:
             live[source] = reached
-        else:
+        elif source not in loose:  # a parameter of the outputs is not cut, so it ties nothing
             frozen += _fixed_source(source, np.unique(at[reached]), nodes)
     links, mixing = find_links(probe, live)
+    links = links.without(leaf for leaf in loose & live.keys() if links.mixes(leaf, leaves[leaf].out_width))
     first_out = np.asarray(nodes.first_out)
     one, other = first_out[links.leaf] + links.channel, at[links.position]
-    unseen = [np.setdiff1d(nodes.outs(leaf), one) for leaf in live]
+    unseen = [np.setdiff1d(nodes.outs(leaf), one) for leaf in live.keys() - loose]
     frozen += [Frozen(n, UNSEEN) for n in unseen if len(n)]
     mixed = {leaf: leaves[nodes.leaf_of[at[position]]].name for leaf, position in mixing.items()}
     return Findings(called, one, other, frozen, mixed)

@@ -9,6 +9,7 @@ import numpy as np
 
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
 from secateur_jobs.pruning.native.findings import Findings
+from secateur_jobs.pruning.native.leaves import Kind
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import parameter_axes
 from secateur_jobs.pruning.native.units import Units
@@ -27,8 +28,8 @@ def find_groups(nodes: Nodes, units: Units) -> list[ChannelGroup]:
     led: dict[int, list[list[int]]] = {}
     for bundle in bundles.values():
         if len(bundle) > 1:
-            leader = min(nodes.leaf_of[n] for n in members[bundle[0]] if n >= nodes.first_out[0])
-            led.setdefault(int(leader), []).append(sorted(bundle, key=lambda u: first_out(nodes, members[u])))
+            leader = _producers(nodes, members[bundle[0]])[0]
+            led.setdefault(leader, []).append(sorted(bundle, key=lambda u: first_out(nodes, members[u])))
     groups = []
     for leader in sorted(led):
         bundles_of = sorted(led[leader], key=lambda bundle: first_out(nodes, members[bundle[0]]))
@@ -46,7 +47,7 @@ def why_not(
     called = set().union(*(f.called for f in findings))
     reasons: dict[str, str] = {}
     for index, leaf in enumerate(nodes.leaves):
-        if not (leaf.stops or index not in called) or leaf.name in cut:
+        if leaf.kind is Kind.LOOSE or not (leaf.stops or index not in called) or leaf.name in cut:
             continue
         if index not in called:
             reasons[leaf.name] = "forward does not use it"
@@ -75,7 +76,7 @@ def members_of(nodes: Nodes, units: Units) -> dict[int, np.ndarray]:
     order = np.argsort(units.of_node, kind="stable")
     ids, starts = np.unique(units.of_node[order], return_index=True)
     split = np.split(order, starts[1:])
-    has_producer = set(np.unique(units.of_node[nodes.first_out[0] :]).tolist())
+    has_producer = set(np.unique(units.of_node[nodes.is_produced]).tolist())
     return {
         unit: own
         for unit, own in zip(ids.tolist(), split, strict=True)
@@ -99,7 +100,7 @@ def families_of(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
 
     first: dict[int, int] = {}
     for unit, own in members.items():
-        producers = np.unique(nodes.leaf_of[own[own >= nodes.first_out[0]]]).tolist()
+        producers = _producers(nodes, own)
         first[unit] = producers[0]
         for producer in producers[1:]:
             parent[root(producer)] = root(producers[0])
@@ -108,7 +109,12 @@ def families_of(nodes: Nodes, members: dict[int, np.ndarray]) -> dict[int, int]:
 
 def first_out(nodes: Nodes, own: np.ndarray) -> int:
     """Return the first output channel of a unit: the leader's."""
-    return int(own[own >= nodes.first_out[0]].min())
+    return int(own[nodes.is_produced[own]].min())
+
+
+def _producers(nodes: Nodes, own: np.ndarray) -> list[int]:
+    """Return the leaves that produce channels of a unit, ascending."""
+    return [int(leaf) for leaf in np.unique(nodes.leaf_of[own[nodes.is_produced[own]]])]
 
 
 def slices_of(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:

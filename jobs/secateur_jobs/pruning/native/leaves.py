@@ -27,6 +27,8 @@ class Kind(Enum):
     GROUP_NORM = "group norm"
     LAYER_NORM = "layer norm"
     PRELU = "prelu"
+    LOOSE = "loose"
+    """An axis of a parameter of a layer that is none of these (see ``loose``)."""
     OPAQUE = "opaque"
     """A layer of a known type, changed so that it cannot be cut: weight normalisation, projected LSTM ..."""
 
@@ -59,9 +61,14 @@ class Leaf:
         return self.is_producer or self.kind is Kind.OPAQUE
 
     @property
+    def has_channels_out(self) -> bool:
+        """Whether its output channels can be disturbed one by one."""
+        return self.is_producer or self.kind is Kind.LOOSE
+
+    @property
     def has_channels_in(self) -> bool:
         """Whether single input channels can be told apart."""
-        return self.kind not in (Kind.OPAQUE, Kind.EMBEDDING)
+        return self.kind not in (Kind.OPAQUE, Kind.EMBEDDING, Kind.LOOSE)
 
     def channel_axis(self, ndim: int) -> int:
         """Return the axis of a tensor of ``ndim`` axes, input or output, along which the channels run."""

@@ -37,9 +37,9 @@ class NoMatch(Exception):
 class NarrowNet:
     """The units of some producers' channels in the narrow net, in the order of their first output."""
 
-    units: list[Parts]
-    widths: dict[int, int]
-    """Number of channels: 2 x leaf, plus 1 for the outputs, to a number."""
+    nodes: Nodes
+    units: list[np.ndarray]
+    """The nodes of each unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +112,6 @@ def parts_of(nodes: Nodes, own: np.ndarray) -> Parts:
     return {int(s): np.sort((own - first)[side == s]) for s in np.unique(side)}
 
 
-def signature(parts: Parts) -> tuple[tuple[int, int], ...]:
-    """Return how many channels of which layers a unit has."""
-    return tuple((side, len(channels)) for side, channels in sorted(parts.items()))
-
-
 def _units(nodes: Nodes, pairs: list[tuple[np.ndarray, np.ndarray]], sources: Widths) -> NarrowNet:
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
     count = len(nodes.leaf_of)
@@ -125,11 +120,7 @@ def _units(nodes: Nodes, pairs: list[tuple[np.ndarray, np.ndarray]], sources: Wi
     outs = np.concatenate([nodes.outs(leaf) for leaf in sorted(sources)])
     _, first = np.unique(of_node[outs], return_index=True)
     units = [np.flatnonzero(of_node == of_node[outs[i]]) for i in np.sort(first)]
-    widths = {2 * i + k: len(nodes.side(i, side)) for i in range(len(nodes.leaves)) for k, side in _SIDES}
-    return NarrowNet([parts_of(nodes, own) for own in units], widths)
-
-
-_SIDES = ((0, "in"), (1, "out"))
+    return NarrowNet(nodes, units)
 
 
 def _in_widths(leaves: list[Leaf], layouts: list[Layout]) -> list[int]:
@@ -154,7 +145,9 @@ def _recording(leaves: list[Leaf], recorded: _Recorded) -> Iterator[None]:
 
         return record
 
-    with _forwards({i: recorder(i, leaf.layer.forward) for i, leaf in enumerate(leaves) if leaf.stops}, leaves):
+    with _forwards(
+        {i: recorder(i, leaf.layer.forward) for i, leaf in enumerate(leaves) if leaf.stops}, leaves
+    ):
         yield
 
 
@@ -184,13 +177,17 @@ def _answering(leaves: list[Leaf], recorded: _Recorded, widths: Widths) -> Itera
 
 @contextmanager
 def _forwards(forwards: dict[int, Any], leaves: list[Leaf]) -> Iterator[None]:
+    before = {index: leaves[index].layer.__dict__.get("forward") for index in forwards}
     for index, forward in forwards.items():
         leaves[index].layer.__dict__["forward"] = forward
     try:
         yield
     finally:
-        for index in forwards:
-            del leaves[index].layer.__dict__["forward"]
+        for index, own in before.items():
+            if own is None:
+                del leaves[index].layer.__dict__["forward"]
+            else:
+                leaves[index].layer.__dict__["forward"] = own
 
 
 def _zeros(leaf: Leaf, like: paddle.Tensor, width: int) -> paddle.Tensor:

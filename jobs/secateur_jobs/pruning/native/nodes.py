@@ -13,25 +13,30 @@ from secateur_jobs.pruning.native.probe import Layout
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """Numbers of channels: first the inputs of all leaves, then the outputs of all producers."""
+    """Numbers of channels: first the inputs of all leaves, then the outputs of all that have their own."""
 
     leaves: list[Leaf]
     first_in: list[int]
     first_out: list[int]
     leaf_of: np.ndarray
     """Index of the leaf that a node belongs to."""
+    is_produced: np.ndarray
+    """Whether a node is an output channel of a producer; bool."""
 
     @classmethod
-    def of(cls, leaves: list[Leaf]) -> Nodes:
-        """Number the channels of leaves."""
-        ins = [in_width(leaf) for leaf in leaves]
-        outs = [leaf.out_width if leaf.is_producer else 0 for leaf in leaves]
+    def of(cls, leaves: list[Leaf], ins: list[int] | None = None) -> Nodes:
+        """Number the channels of leaves; ``ins`` are the input widths if not those of their tensors."""
+        ins = [in_width(leaf) for leaf in leaves] if ins is None else ins
+        outs = [leaf.out_width if leaf.has_channels_out else 0 for leaf in leaves]
         indices = np.arange(len(leaves))
         return cls(
             leaves,
             first_in=np.cumsum([0, *ins]).tolist(),
             first_out=(sum(ins) + np.cumsum([0, *outs])).tolist(),
             leaf_of=np.concatenate([np.repeat(indices, ins), np.repeat(indices, outs)]),
+            is_produced=np.repeat(
+                [False] * len(leaves) + [leaf.is_producer for leaf in leaves], [*ins, *outs]
+            ),
         )
 
     def ins(self, leaf: int) -> np.ndarray:
@@ -39,7 +44,7 @@ class Nodes:
         return np.arange(self.first_in[leaf], self.first_in[leaf + 1])
 
     def outs(self, leaf: int) -> np.ndarray:
-        """Return the nodes of a leaf's output channels; empty for one that is no producer."""
+        """Return the nodes of a leaf's output channels; empty for one whose outputs follow its inputs."""
         return np.arange(self.first_out[leaf], self.first_out[leaf + 1])
 
     def side(self, leaf: int, side: Side) -> np.ndarray:

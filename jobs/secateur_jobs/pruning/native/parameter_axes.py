@@ -10,6 +10,7 @@ import numpy as np
 from secateur_jobs.pruning.engine import Role
 from secateur_jobs.pruning.layers import TRANSPOSED
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
+from secateur_jobs.pruning.native.loose import LooseAxis
 
 Side = Literal["in", "out"]
 
@@ -109,6 +110,11 @@ def _depthwise(leaf: Leaf) -> list[ParameterAxis]:
     return [ParameterAxis(name, 0, "in", channel, "other") for name in ("weight", "bias")]
 
 
+def _loose(leaf: Leaf) -> list[ParameterAxis]:
+    assert isinstance(leaf, LooseAxis)
+    return [ParameterAxis(leaf.parameter, leaf.axis, "out", np.arange(leaf.out_width), "other")]
+
+
 def _embedding(leaf: Leaf) -> list[ParameterAxis]:
     return [ParameterAxis("weight", 1, "out", np.arange(leaf.out_width), "out")]
 
@@ -144,6 +150,7 @@ _AXES = {
     Kind.GROUPED: _grouped,
     Kind.DEPTHWISE: _depthwise,
     Kind.EMBEDDING: _embedding,
+    Kind.LOOSE: _loose,
     Kind.RECURRENT: _recurrent,
     Kind.BATCH_NORM: _norm,
     Kind.INSTANCE_NORM: _norm,

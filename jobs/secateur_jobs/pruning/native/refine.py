@@ -5,34 +5,16 @@ Whatever is found is a superset of the truth, so that at worst channels are tied
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from secateur_jobs.pruning.native.codes import contained, weight_of
+from secateur_jobs.pruning.native.ambiguous import Ambiguous
+from secateur_jobs.pruning.native.blocks import find_blocks
 from secateur_jobs.pruning.native.probe import Probe
 from secateur_jobs.pruning.native.stand_ins import Sample
 
 _BLOCKS = 8
 _MOST_RUNS = 512
-"""Wider producers are taken to mix all channels unless blocks say more."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ambiguous:
-    """What is to be found out about one producer."""
-
-    leaf: int
-    words: np.ndarray
-    """bool [channels, bits]."""
-    positions: np.ndarray
-    seen: np.ndarray
-    """What these positions showed: bool [bits, positions]."""
-
-    @property
-    def width(self) -> int:
-        """Number of channels."""
-        return len(self.words)
+"""Wider producers are taken to mix all channels unless they act in blocks."""
 
 
 Refined = dict[int, tuple[np.ndarray, np.ndarray, "int | None"]]
@@ -42,15 +24,16 @@ Refined = dict[int, tuple[np.ndarray, np.ndarray, "int | None"]]
 def refine(probe: Probe, ambiguous: list[Ambiguous]) -> Refined:
     """Return links for the positions of ``ambiguous`` producers, no two of which meet anywhere."""
     mixing = _all_mixing(probe, ambiguous)
-    rest = [a for a in ambiguous if a.leaf not in mixing]
-    exact = _one_by_one(probe, rest)
+    depends = find_blocks(probe, [a for a in ambiguous if a.leaf not in mixing])
+    rest = [a for a in ambiguous if a.leaf not in mixing and a.leaf not in depends]
+    depends |= _one_by_one(probe, [a for a in rest if a.width <= _MOST_RUNS])
     refined: Refined = {}
     for each in ambiguous:
-        if each.leaf in mixing:
-            refined[each.leaf] = (*_tie_all(each), int(each.positions[0]))
-        else:
-            channels, columns = np.nonzero(_candidates(each) & exact[each.leaf])
+        if each.leaf in depends:
+            channels, columns = np.nonzero(each.candidates() & depends[each.leaf])
             refined[each.leaf] = (channels, each.positions[columns], None)
+        else:
+            refined[each.leaf] = (*_tie_all(each), int(each.positions[0]))
     return refined
 
 
@@ -63,8 +46,7 @@ def _all_mixing(probe: Probe, ambiguous: list[Ambiguous]) -> set[int]:
     if not ambiguous or not masks[0]:
         return set()
     runs = np.stack([probe.changed(Sample.POSITIVE, mask) for mask in masks])
-    too_wide = {a.leaf for a in ambiguous if a.width > _MOST_RUNS}
-    return too_wide | {a.leaf for a in ambiguous if a.leaf in masks[0] and runs[:, a.positions].all()}
+    return {a.leaf for a in ambiguous if a.leaf in masks[0] and runs[:, a.positions].all()}
 
 
 def _one_by_one(probe: Probe, ambiguous: list[Ambiguous]) -> dict[int, np.ndarray]:
@@ -78,20 +60,6 @@ def _one_by_one(probe: Probe, ambiguous: list[Ambiguous]) -> dict[int, np.ndarra
                 if channel < a.width:
                     found[a.leaf][channel] |= changed[a.positions]
     return found
-
-
-def _candidates(each: Ambiguous) -> np.ndarray:
-    """Return which channels' words fit what was seen: bool [channels, positions].
-
-    Where too little was seen, all do.
-    """
-    weight = weight_of(each.words)
-    patterns, inverse = np.unique(each.seen, axis=1, return_inverse=True)
-    fits = np.ones((each.width, patterns.shape[1]), bool)
-    for column, pattern in enumerate(patterns.T):
-        if pattern.sum() >= weight:
-            fits[:, column] = contained(each.words, pattern)
-    return fits[:, inverse.reshape(-1)]
 
 
 def _tie_all(each: Ambiguous) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
+from secateur_jobs.pruning.native.loose import LooseAxis, values_put
 
 nn, F = paddle.nn, paddle.nn.functional
 _DROPOUTS = (nn.Dropout, nn.Dropout2D, nn.Dropout3D, nn.AlphaDropout)
@@ -53,8 +54,10 @@ class StandIns:
                 if isinstance(layer, _DROPOUTS):
                     _replace(layer, lambda x: x, replaced)
             for index, leaf in enumerate(self.leaves):
-                _replace(leaf.layer, self._stand_in(index, leaf, calls, masks.get(index), see), replaced)
-            yield
+                if leaf.kind is not Kind.LOOSE:
+                    _replace(leaf.layer, self._stand_in(index, leaf, calls, masks.get(index), see), replaced)
+            with values_put(self.leaves, self._loose_values(masks)):
+                yield
         finally:
             for layer, before in replaced:
                 if before is None:
@@ -71,6 +74,15 @@ class StandIns:
                 continue
             output = self._drawn.setdefault((-1, index), _Output.draw(given, self.sample, -1, index))
             values.append(output.values(np.ones(1, bool) if disturbed else None, lambda ndim: 0))
+        return values
+
+    def _loose_values(self, masks: Masks) -> dict[int, paddle.Tensor]:
+        values = {}
+        for index, leaf in enumerate(self.leaves):
+            if isinstance(leaf, LooseAxis):
+                output = self._drawn.get((index, 0)) or _Output.draw(leaf.tensor, self.sample, index, 0)
+                self._drawn[(index, 0)] = output
+                values[index] = output.values(masks.get(index), leaf.channel_axis)
         return values
 
     def _stand_in(

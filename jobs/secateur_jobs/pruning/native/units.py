@@ -30,7 +30,7 @@ def find_units(nodes: Nodes, findings: Sequence[Findings]) -> Units:
     """Join what was found in all modes with what layers themselves demand."""
     called = set().union(*(f.called for f in findings))
     pairs = [(f.one, f.other) for f in findings]
-    pairs += [pair for leaf in sorted(called) for pair in _tied_by(leaf, nodes)]
+    pairs += [pair for leaf in sorted(called) for pair in tied_by(leaf, nodes)]
     pairs += _shared_parameters(nodes)
     one = np.concatenate([np.empty(0, np.int64), *(a for a, _ in pairs)])
     other = np.concatenate([np.empty(0, np.int64), *(b for _, b in pairs)])
@@ -62,7 +62,7 @@ def _kept_by(index: int, nodes: Nodes) -> list[Frozen]:
     return []
 
 
-def _tied_by(index: int, nodes: Nodes) -> list[Pairs]:
+def tied_by(index: int, nodes: Nodes) -> list[Pairs]:
     """Return channels that a layer itself ties together."""
     leaf, ins, outs = nodes.leaves[index], nodes.ins(index), nodes.outs(index)
     if leaf.kind is Kind.GROUP_NORM:
