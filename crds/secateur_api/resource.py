@@ -134,7 +134,8 @@ def _problem(detail: dict[str, Any]) -> Problem:
 
 _EXAMPLES: dict[str, str] = {
     "factory": "module:callable, such as 'paddle.vision.models:mobilenet_v1'",
-    "criterion": "l1_norm, l2_norm, fpgm, bn_scale, activation, taylor, or module:callable",
+    "criterion": "l1_norm, l2_norm, fpgm, bn_scale, activation, gradient, taylor, fisher, random, or "
+    "module:callable",
     "metric": "accuracy, top5_accuracy, or module:callable",
     "loss": "cross_entropy, mse, or module:callable",
     "macs": "a percentage such as '50%'",

@@ -300,6 +300,23 @@ def test_rules_alone_need_no_sensitivity(home, pretrain, criterion):
     assert whole.outcome.round.target is None
 
 
+def test_a_round_repairs_what_its_cut_took(home, pretrain):
+    pruning = {"layers": [{"match": "layer*", "ratio": 0.5}], "align": 2}
+    tune = {"epochs": 0}
+    first = spec_of(pruning=pruning, fineTune=tune)
+    upstream = {"preflight": home.unit(Stage.PREFLIGHT, first, upstream={"pretrain": pretrain})}
+    none = {"leastSquares": False, "batchNorm": False}
+    found = []
+    for repair in (none, {**none, "batchNorm": True}, {}):
+        spec = spec_of(pruning={**pruning, "repair": repair}, fineTune=tune)
+        done = home.done(Stage.ROUND, spec, upstream=upstream, round={"number": 1, "share": 1})
+        found.append(done.outcome.round)
+    assert len({outcome.metric_cut for outcome in found}) == 1
+    assert found[0].metric_repaired == found[0].metric_cut
+    assert found[0].metric_repaired < found[1].metric_repaired < found[2].metric_repaired
+    assert found[2].numbers.metric == found[2].metric_repaired
+
+
 def slow_normalisations():
     """A net whose running averages hardly move in one round, as MobileNetV3's."""
     net = residual_net(width=8)
@@ -328,6 +345,7 @@ def test_a_round_leaves_the_statistics_of_the_weights_that_it_leaves(home):
 def test_a_diverging_round_commits_nothing(home, ready):
     spec = spec_of(fineTune={"dataFraction": 1, "epochs": 3, "learningRate": 10, "batchSize": 8})
     spec["evaluation"] = {"loss": f"{__name__}:not_a_number"}
+    spec["pruning"] = {**PRUNING, "criterion": "l1_norm"}  # which does not ask the loss
     code, summary = home.run(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 0.5})
     assert (code, summary.reason) == (ExitCode.INVALID_INPUT, Reason.TRAINING_DIVERGED.value)
     assert f"spec.evaluation.loss: {__name__}:not_a_number is nan in the first step" in summary.message

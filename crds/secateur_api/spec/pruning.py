@@ -90,10 +90,10 @@ class Allocation(str, Enum):
 class Repair(Contract):
     """What is done to a cut model without labels, before any training."""
 
-    least_squares: bool = False
+    least_squares: bool = True
     """Consumers are fitted to give what they gave with all channels (ridge regression on their inputs)."""
     bias_correction: bool = False
-    """Consumers' biases make up for the shift of their mean output."""
+    """Consumers' biases make up for the shift of their mean output (for nets without batch normalisation)."""
     batch_norm: bool = True
     """Running mean and variance of batch normalisations are computed anew."""
     samples: Annotated[int, Field(ge=1, le=1048576)] = 512
@@ -107,7 +107,7 @@ class Pruning(Contract):
     """``native`` (groups found by probing), ``paddleslim`` (PaddleSlim's groups and plans) or ``auto``."""
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
-    criterion: Criterion = "l1_norm"
+    criterion: Criterion = "fisher"
     """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, gradient, taylor, fisher, random, or
     ``module:callable``."""
     allocation: Allocation = Allocation.GREEDY

@@ -46,7 +46,7 @@ def problems(document: object) -> list[str]:
 
 def test_the_minimal_job_gets_the_documented_defaults():
     spec = parse_job(MINIMAL).spec
-    assert spec.pruning.criterion == "l1_norm"
+    assert spec.pruning.criterion == "fisher"
     assert spec.pruning.protect.first == spec.pruning.protect.last == 0.1
     assert [(c.format.value, c.backend and c.backend.value) for c in spec.convert] == [
         ("paddle-lite", "arm"),
