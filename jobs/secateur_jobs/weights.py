@@ -51,7 +51,8 @@ def _load(net: paddle.nn.Layer, weights: Weights) -> None:
     own = net.state_dict()
     _check(own, arrays, weights.uri)
     for name, tensor in own.items():
-        tensor.set_value(arrays[name].astype(tensor.numpy().dtype))
+        if name in arrays:
+            tensor.set_value(arrays[name].astype(tensor.numpy().dtype))
 
 
 def parse(content: bytes, uri: str) -> dict[str, np.ndarray]:
@@ -149,7 +150,9 @@ def _read(uri: str) -> bytes:
 
 
 def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: str) -> None:
-    missing = [name for name in own if name not in arrays]
+    # a recurrent layer lists each tensor under two names, of which a file may have either
+    given = {id(tensor) for name, tensor in own.items() if name in arrays}
+    missing = [name for name, tensor in own.items() if id(tensor) not in given]
     unexpected = [name for name in arrays if name not in own]
     if missing or unexpected:
         parts = []
@@ -162,7 +165,7 @@ def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: st
     other = [
         f"{name} is {list(arrays[name].shape)}, the model has {list(tensor.shape)}"
         for name, tensor in own.items()
-        if list(arrays[name].shape) != list(tensor.shape)
+        if name in arrays and list(arrays[name].shape) != list(tensor.shape)
     ]
     if other:
         raise _invalid(f"uri: {uri} has other shapes: {_some(other, '; ')}; check spec.model.args")

@@ -8,103 +8,30 @@ of its training (``.pdparams``) load as they are.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from secateur_jobs.data.charset import characters
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.zoo.mobilenet import ConvBN, InvertedResidual, Row, divisible
 
 nn = paddle.nn
-F = nn.functional
-
-
-class _Row(NamedTuple):
-    """One inverted residual block; widths are those of scale 1."""
-
-    kernel: int
-    expanded: int
-    out: int
-    squeeze: bool
-    act: str
-    stride: int
-    """Along the height."""
-    shortcut: bool = True
-    """Whether there is one where extent and width stay."""
 
 
 # as published: strides along the height that leave 1 of 32 rows, and no shortcut in the first block, whose
 # stride PaddleOCR writes as a pair
 _ROWS = (
-    _Row(3, 16, 16, True, "relu", 1, shortcut=False),
-    _Row(3, 72, 24, False, "relu", 2),
-    _Row(3, 88, 24, False, "relu", 1),
-    _Row(5, 96, 40, True, "hardswish", 2),
-    _Row(5, 240, 40, True, "hardswish", 1),
-    _Row(5, 240, 40, True, "hardswish", 1),
-    _Row(5, 120, 48, True, "hardswish", 1),
-    _Row(5, 144, 48, True, "hardswish", 1),
-    _Row(5, 288, 96, True, "hardswish", 2),
-    _Row(5, 576, 96, True, "hardswish", 1),
-    _Row(5, 576, 96, True, "hardswish", 1),
+    Row(3, 16, 16, True, "relu", 1, shortcut=False),
+    Row(3, 72, 24, False, "relu", (2, 1)),
+    Row(3, 88, 24, False, "relu", 1),
+    Row(5, 96, 40, True, "hardswish", (2, 1)),
+    Row(5, 240, 40, True, "hardswish", 1),
+    Row(5, 240, 40, True, "hardswish", 1),
+    Row(5, 120, 48, True, "hardswish", 1),
+    Row(5, 144, 48, True, "hardswish", 1),
+    Row(5, 288, 96, True, "hardswish", (2, 1)),
+    Row(5, 576, 96, True, "hardswish", 1),
+    Row(5, 576, 96, True, "hardswish", 1),
 )
 _LIGHT = (0, 1, 3, 6, 8)  # the rows that change the extent or the width
 _STEM, _LAST = 16, 576
-
-
-def _divisible(width: float, divisor: int = 8) -> int:
-    """Round to a multiple of ``divisor`` without losing more than a tenth (MobileNet's rule)."""
-    rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * width else rounded
-
-
-class _ConvBN(nn.Layer):
-    """Convolution without bias, batch normalisation and, unless ``act`` is empty, an activation."""
-
-    def __init__(
-        self, inside: int, out: int, kernel: int, stride: int | tuple[int, int], act: str, groups: int = 1
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2D(
-            inside, out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias_attr=False
-        )
-        self.bn = nn.BatchNorm2D(out)
-        self._act = getattr(F, act) if act else None
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        x = self.bn(self.conv(x))
-        return x if self._act is None else self._act(x)
-
-
-class _Squeeze(nn.Layer):
-    """Squeeze-and-excitation (Hu, Shen and Sun 2018): each channel weighed by what all of them hold."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.avg_pool = nn.AdaptiveAvgPool2D(1)
-        self.conv1 = nn.Conv2D(channels, channels // 4, 1)
-        self.conv2 = nn.Conv2D(channels // 4, channels, 1)
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        weight = self.conv2(F.relu(self.conv1(self.avg_pool(x))))
-        return x * F.hardsigmoid(weight, slope=0.2, offset=0.5)  # PaddleOCR's slope; Paddle's own is 1/6
-
-
-class _Inverted(nn.Layer):
-    """Expand, filter each channel on its own, squeeze and project; with a shortcut where shapes allow."""
-
-    def __init__(self, inside: int, middle: int, out: int, row: _Row) -> None:
-        super().__init__()
-        self.expand_conv = _ConvBN(inside, middle, 1, 1, row.act)
-        self.bottleneck_conv = _ConvBN(middle, middle, row.kernel, (row.stride, 1), row.act, groups=middle)
-        self.mid_se = _Squeeze(middle) if row.squeeze else None
-        self.linear_conv = _ConvBN(middle, out, 1, 1, "")
-        self._shortcut = row.shortcut and row.stride == 1 and inside == out
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        y = self.bottleneck_conv(self.expand_conv(x))
-        if self.mid_se is not None:
-            y = self.mid_se(y)
-        y = self.linear_conv(y)
-        return x + y if self._shortcut else y
 
 
 class _Backbone(nn.Layer):
@@ -112,16 +39,16 @@ class _Backbone(nn.Layer):
 
     def __init__(self, channels: int, scale: float, light: bool) -> None:
         super().__init__()
-        inside = _divisible(_STEM * scale)
-        self.conv1 = _ConvBN(channels, inside, 3, 2, "hardswish")
+        inside = divisible(_STEM * scale)
+        self.conv1 = ConvBN(channels, inside, 3, 2, "hardswish")
         blocks = []
         for row in [_ROWS[index] for index in _LIGHT] if light else _ROWS:
-            out = _divisible(scale * row.out)
-            blocks.append(_Inverted(inside, _divisible(scale * row.expanded), out, row))
+            out = divisible(scale * row.out)
+            blocks.append(InvertedResidual(inside, divisible(scale * row.expanded), out, row))
             inside = out
         self.blocks = nn.Sequential(*blocks)
-        self.out_channels = _divisible(_LAST * scale)
-        self.conv2 = _ConvBN(inside, self.out_channels, 1, 1, "hardswish")
+        self.out_channels = divisible(_LAST * scale)
+        self.conv2 = ConvBN(inside, self.out_channels, 1, 1, "hardswish")
         self.pool = nn.MaxPool2D(2, 2)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
