@@ -6,7 +6,7 @@ MNIST ?=
 OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-repair bench-allocation bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -65,6 +65,9 @@ bench-exactness: setup ## cut and restore of every group of the zoo
 
 bench-repair: setup ## each criterion and each repair without any training, 3 seeds (about 10 minutes)
 	$(BIN)/python -m tests.bench.repair $(OPTIONS)
+
+bench-sensitivity: setup ## seconds of sensitivity beside PaddleSlim's, and whether the numbers agree
+	$(BIN)/python -m tests.bench.sensitivity $(OPTIONS)
 
 bench-allocation: setup ## the allocation methods: seconds, predicted loss, and the metric of a cut net
 	$(BIN)/python -m tests.bench.allocation
