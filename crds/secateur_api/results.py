@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Literal
 
 from secateur_api.base import Contract
@@ -63,6 +64,8 @@ class RoundOutcome(Contract):
     """Share of the target quantity that should be cut after this round."""
     cut_macs: float
     """Share of the unpruned model's MACs that is cut."""
+    notes: list[str] = []
+    """What could not be done the quick way."""
     cut_params: float
     numbers: ModelNumbers
     """After recovery."""
@@ -238,6 +241,18 @@ class Width(Contract):
     after: int
 
 
+class PointSource(str, Enum):
+    """Where a sensitivity point comes from."""
+
+    MEASURED = "measured"
+    BEYOND = "beyond"
+    """Not measured: a smaller cut of the same group is surely above the cap, and this is that one's loss."""
+    ESTIMATED = "estimated"
+    """From gradients, without evaluation."""
+    IMPORTED = "imported"
+    """From PaddleSlim's file."""
+
+
 class RoundPlan(Contract):
     """File ``plan`` of round."""
 
@@ -247,6 +262,13 @@ class RoundPlan(Contract):
     losses: list[float]
     """Mean training loss of each fine-tuning epoch."""
     metrics: list[float]
+    low: float | None = None
+    """Lower bound of the loss; None where the loss is that of all samples, or has no bounds."""
+    high: float | None = None
+    """Upper bound of the loss; None as ``low``, and for a point beyond."""
+    samples: int | None = None
+    """Evaluation samples that it was measured on; None: all that ``dataFraction`` allows."""
+    source: PointSource = PointSource.MEASURED
     """Metric after each fine-tuning epoch."""
     notes: list[str] = []
     """What a person should know of the fine-tuning: options without effect, an early stop."""

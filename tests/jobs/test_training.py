@@ -15,7 +15,7 @@ from secateur_jobs.training.batching import ArrayDataset, in_memory, shuffled, s
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate, evaluate_with, forward, relative_drop
 from secateur_jobs.training.losses import distillation_loss
-from secateur_jobs.training.metrics import accuracy, top5_accuracy
+from secateur_jobs.training.metrics import metric_function
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits, build_model
@@ -213,9 +213,10 @@ def test_recalibration_mends_statistics_that_a_cut_made_wrong(digits: Splits) ->
 
 def test_metrics() -> None:
     outputs = np.array([[0.1, 0.9, 0, 0, 0, 0], [9, 8, 7, 6, 5, 0], [9, 8, 7, 6, 5, 0]])
+    accuracy, top5 = (metric_function(Evaluation(metric=m)) for m in ("accuracy", "top5_accuracy"))
     assert accuracy(outputs, np.array([1, 0, 5])) == pytest.approx(2 / 3)
     assert accuracy(outputs, np.array([[1], [0], [5]])) == pytest.approx(2 / 3)
-    assert top5_accuracy(outputs, np.array([1, 4, 5])) == pytest.approx(2 / 3)
+    assert top5(outputs, np.array([1, 4, 5])) == pytest.approx(2 / 3)
 
 
 def test_drops_are_relative_to_the_baseline() -> None:

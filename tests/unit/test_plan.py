@@ -9,8 +9,7 @@ from secateur_api.results import Group
 from secateur_api.spec import Pruning, PruningJobSpec
 from secateur_jobs.pruning.cost import CostModel, Part
 from secateur_jobs.pruning.curves import Curve
-from secateur_jobs.pruning.plan import next_widths, open_groups, reachable
-from secateur_jobs.pruning.points import folder_of, points_of, shard_of
+from secateur_jobs.pruning.plan import next_plans, open_groups, reachable
 from secateur_jobs.runtime.errors import MissingData
 
 
@@ -58,49 +57,3 @@ def test_an_open_group_without_a_curve_is_missing_data():
     with pytest.raises(MissingData, match="no curve for open") as caught:
         next_widths(GROUPS, WHOLE, pruning(), 1, {}, COST)
     assert caught.value.reason is Reason.ARTIFACT_CORRUPT
-
-
-def test_points_go_up_to_the_first_ratio_that_covers_the_cap():
-    ratios = [0.5, 0.25, 0.75, 0.9, 0.25]
-    assert points_of([group("a"), group("b", cap=0.3)], ratios) == [
-        *(("a", r) for r in (0.25, 0.5, 0.75)),
-        *(("b", r) for r in (0.25, 0.5)),
-    ]
-
-
-@pytest.mark.parametrize("shards", [1, 2, 3, 20])
-def test_shards_share_all_points_once(shards):
-    points = points_of([group("a"), group("b"), group("c")], [0.1, 0.2, 0.9])
-    parts = [shard_of(points, shard, shards) for shard in range(shards)]
-    assert sorted(p for part in parts for p in part) == sorted(points)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
-def job(**fields: object) -> PruningJobSpec:
-    return PruningJobSpec.model_validate(
-        {
-            "model": {
-                "factory": "a:b",
-                "pretrain": {"epochs": 1},
-                "inputs": [{"name": "x", "shape": [1, 4]}],
-            },
-            "data": {"factory": "a:c"},
-            "pruning": {"target": {"macs": "30%"}},
-            **fields,
-        }
-    )
-
-
-def test_points_are_shared_by_what_decides_them_and_nothing_else():
-    folder = folder_of(job(), "0" * 64, "paddleslim")
-    assert folder_of(job(pruning={"target": {"params": "60%"}, "align": 4}), "0" * 64, "paddleslim") == folder
-    others = [
-        folder_of(job(), "1" * 64, "paddleslim"),
-        folder_of(job(), "0" * 64, "native"),
-        folder_of(job(seed=1), "0" * 64, "paddleslim"),
-        folder_of(job(pruning={"target": {"macs": "30%"}, "criterion": "fpgm"}), "0" * 64, "paddleslim"),
-        folder_of(job(sensitivity={"dataFraction": 0.5}), "0" * 64, "paddleslim"),
-        folder_of(job(evaluation={"metric": "top5_accuracy"}), "0" * 64, "paddleslim"),
-        folder_of(job(data={"factory": "a:d"}), "0" * 64, "paddleslim"),
-    ]
-    assert len({folder, *others}) == len(others) + 1

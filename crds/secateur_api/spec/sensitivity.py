@@ -33,8 +33,9 @@ class Sensitivity(Contract):
 
     mode: SensitivityMode = SensitivityMode.EXACT
     """``exact``: the metric on every sample, for every group and ratio. ``bounded``: each point stops at the
-    sample where its interval is as narrow as ``tolerance``, or clear of ``cap``. ``fisher``: no evaluation at
-    all, one backward pass estimates every point."""
+    sample where its loss is surely above ``cap``, or surely not above and known to ``tolerance``; it needs a
+    metric that is a mean over samples. ``fisher``: no evaluation at all, one backward pass estimates every
+    point."""
     shards: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that share the points."""
     ratios: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1, max_length=32)] = [
@@ -58,4 +59,4 @@ class Sensitivity(Contract):
     cap: Annotated[float, Field(gt=0, le=1)] = 0.1
     """A loss that is surely above this is not measured further (``bounded``)."""
     file: SensitivityFile | None = None
-    """Take the curves from PaddleSlim's file of the same model instead of measuring them."""
+    """Take the curves from PaddleSlim's file of the same model; what it lacks is measured."""

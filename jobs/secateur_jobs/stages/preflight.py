@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from secateur_api.conditions import Reason
-from secateur_api.results import ConvertOutcome, ModelNumbers, PreflightOutcome, StageOutcome
+from secateur_api.results import ConvertOutcome, LatencyTable, ModelNumbers, PreflightOutcome, StageOutcome
+from secateur_api.spec import SensitivityMode
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
@@ -17,6 +18,7 @@ from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.survey import survey
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
@@ -40,6 +42,8 @@ def run(context: StageContext) -> StageOutcome:
     net = _unpruned(context)
     load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
+    if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
+        scores_of(spec.evaluation)
     splits = load_data(spec.data)
     check_data(net, splits, spec.model, spec.evaluation)
     context.progress(10, "evaluate the unpruned model")

@@ -2,142 +2,144 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
-import numpy as np
-from pydantic import ValidationError
-
-from secateur_api.results import CurveTable, GroupTable, Point, SensitivityOutcome, StageOutcome
-from secateur_jobs import checkpoint
-from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import best_channels, criterion_function
-from secateur_jobs.pruning.engine import PruningEngine
-from secateur_jobs.pruning.engines import make_engine
+from secateur_api.conditions import Reason
+from secateur_api.results import (
+    CurveTable,
+    GroupTable,
+    Point,
+    PointSource,
+    SensitivityOutcome,
+    StageOutcome,
+)
+from secateur_api.spec import SensitivityMode
 from secateur_jobs.pruning.plan import open_groups
-from secateur_jobs.pruning.points import folder_of, points_of, shard_of
+from secateur_jobs.pruning.sensitivity import sen_file
+from secateur_jobs.pruning.sensitivity.ledger import Ledger
+from secateur_jobs.pruning.sensitivity.modes import Modes
+from secateur_jobs.pruning.sensitivity.points import folder_of, points_of, shard_of
+from secateur_jobs.pruning.sensitivity.sweep import Cut
+from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.training.batching import gather, in_memory, spread
+from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.training.evaluate import evaluate, relative_drop
-from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.user_code import Splits, load_data
 
-_IN_MEMORY_BYTES = 2**30  # a larger evaluation set is read anew for every point
+Wanted = tuple[str, float]
+"""Group and ratio of a point."""
 
 
 def run(context: StageContext) -> StageOutcome:
     """Measure this shard's points and commit them as ``curves`` (CurveTable).
 
-    A point is committed as soon as it is measured; one that is there already, whichever job or attempt left
-    it, is not measured again.
+    A point is committed as soon as it is known; one that is there already, whichever job or attempt left
+    it, is not measured again. Raises InvalidInput if ``bounded`` is asked for with a metric that is no mean
+    over samples, or for a file of another model.
     """
-    spec = context.request.spec
-    context.progress(1, "evaluate the unpruned model")
-    preflight = context.upstream("preflight")
-    table = context.store.unit_json(preflight, "groups", GroupTable)
+    spec, request = context.request.spec, context.request
+    context.progress(1, "load the unpruned model")
+    table = context.store.unit_json(context.upstream("preflight"), "groups", GroupTable)
     groups = open_groups(table.groups, spec.pruning.align)
-    wanted = shard_of(
-        points_of(groups, spec.sensitivity.ratios), context.request.shard, context.request.shards
-    )
-    folder = folder_of(spec, context.store.unit_ref(preflight, "checkpoint").sha256, table.engine)
-    meter = _Meter(context)
-    baseline = _keep(context, f"{folder}/baseline.json", lambda: meter.measure("", 0.0, None))
-    points: list[Point] = []
-    for index, (group, ratio) in enumerate(wanted):
-        measure = partial(meter.measure, group, ratio, baseline.metric)
-        points.append(_keep(context, f"{folder}/{group}@{ratio:g}.json", measure))
-        percent = 5 + 94 * (index + 1) / len(wanted)
-        context.progress(percent, f"point {index + 1}/{len(wanted)}", points[-1].metric)
-    context.put_json("curves", CurveTable(baseline=baseline.metric, points=points))
-    return StageOutcome(sensitivity=SensitivityOutcome(points=len(points), measured=meter.points))
+    all_points = points_of(groups, spec.sensitivity.ratios)
+    work = _Work(context, table, len(all_points))
+    imported = work.imported({group.name for group in groups})
+    known_to = {point.group: point.ratio for point in imported}  # in ascending order: the largest
+    wanted = [(group, ratio) for group, ratio in all_points if ratio > known_to.get(group, 0.0)]
+    if request.shards > 1:
+        wanted = shard_of(wanted, work.bench.shares(groups), request.shard, request.shards)
+    points = work.points(wanted) + (imported if request.shard == 0 else [])
+    context.put_json("curves", CurveTable(baseline=work.baseline, points=points))
+    outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=work.notes)
+    return StageOutcome(sensitivity=outcome)
 
 
-def _keep(context: StageContext, path: str, measure: Callable[[], Point]) -> Point:
-    """Return the point that is in the store, or measure it and commit it there."""
-    point = _committed(context, path)
-    if point is None:
-        point = measure()
-        context.store.write(path, point.model_dump_json(by_alias=True).encode())
-    return point
+@dataclass
+class _Work:
+    """Finds points in the store, measures the others, and keeps count."""
 
+    context: StageContext
+    table: GroupTable
+    comparisons: int
+    """Points of all shards."""
+    measured: int = 0
+    notes: list[str] = field(default_factory=list)
 
-def _committed(context: StageContext, path: str) -> Point | None:
-    """Return a point that is in the store; a damaged one counts as none and is written anew."""
-    if not context.store.exists(path):
-        return None
-    try:
-        return Point.model_validate_json(context.store.read(path))
-    except ValidationError:
-        return None
+    def __post_init__(self) -> None:
+        self.bench = Workbench(self.context)
 
+    def imported(self, groups: set[str]) -> list[Point]:
+        """Return the points of PaddleSlim's file for ``groups``, if the job names one; ratios ascend."""
+        file = self.context.request.spec.sensitivity.file
+        if file is None:
+            return []
+        curves = sen_file.for_groups(sen_file.read(file), self.bench.net, self.table.groups)
+        found = []
+        for group, ratio, loss in (
+            (g, *pair) for g, curve in curves.items() for pair in sorted(curve.items())
+        ):
+            if group in groups:
+                metric = sen_file.metric_of(loss, self.baseline)
+                found.append(self._point(group, ratio, metric, source=PointSource.IMPORTED))
+        return found
 
-class _Meter:
-    """Cuts one group of the unpruned net, evaluates, restores. What it needs is loaded when first needed."""
+    def points(self, wanted: Sequence[Wanted]) -> list[Point]:
+        """Return the wanted points, from the store or measured now; those are committed one by one."""
+        known = {w: point for w in wanted if (point := self._ledger.find(*w)) is not None}
+        missing = [w for w in wanted if w not in known]
+        for point in self._measure(missing) if missing else ():
+            self._ledger.commit(point)
+            self.measured += 1
+            known[(point.group, point.ratio)] = point
+        return [known[w] for w in wanted]
 
-    def __init__(self, context: StageContext) -> None:
-        self._context = context
-        self._spec = context.request.spec
-        self._scores: dict[str, np.ndarray] = {}
-        self.points = 0
-        """How many cuts were measured."""
+    def _measure(self, missing: Sequence[Wanted]) -> Iterator[Point]:
+        """Yield a point for each of ``missing``; equal cuts are measured once."""
+        self.context.progress(4, "choose channels")
+        twins: dict[tuple[str, bytes], list[Wanted]] = {}
+        cuts: list[Cut] = []
+        for group, ratio in missing:
+            cut = self.bench.cut(group, ratio)
+            if cut.keep.all():
+                yield self._point(group, ratio, self.baseline)
+                continue
+            same = twins.setdefault((group, cut.keep.tobytes()), [])
+            if not same:
+                cuts.append(cut)
+            same.append((group, ratio))
+        modes = Modes(self.context, self.bench, self.baseline, self.comparisons, self.notes)
+        for point in modes.run(cuts) if cuts else ():
+            key = next(k for k, same in twins.items() if (point.group, point.ratio) in same)
+            for _, ratio in twins[key]:
+                yield point.model_copy(update={"ratio": ratio})
 
-    def measure(self, group: str, ratio: float, baseline: float | None) -> Point:
-        """Return the point of a group's cut; of no group, the uncut net's, which is the baseline."""
-        begin = time.monotonic()
-        spec = self._spec
-        try:
-            if group:
-                self.points += 1
-                self._engine.cut({group: self._mask(group, ratio)})
-            metric = evaluate(self._net, self._evaluation_set, spec.evaluation, self._fraction)
-        finally:
-            self._engine.restore()
-        reference = metric if baseline is None else baseline
-        return Point(
-            group=group,
-            ratio=ratio,
-            metric=metric,
-            loss=relative_drop(reference, metric, spec.evaluation.goal),
-            seconds=time.monotonic() - begin,
+    def _point(
+        self, group: str, ratio: float, metric: float, source: PointSource = PointSource.MEASURED
+    ) -> Point:
+        loss = relative_drop(self.baseline, metric, self.context.request.spec.evaluation.goal)
+        return Point(group=group, ratio=ratio, metric=metric, loss=loss, seconds=0.0, source=source)
+
+    @cached_property
+    def baseline(self) -> float:
+        """The unpruned net's metric on the samples that points are measured on."""
+        spec = self.context.request.spec
+        if spec.sensitivity.data_fraction < 1:
+            fraction = spec.sensitivity.data_fraction
+            return evaluate(self.bench.net, self.bench.splits.eval, spec.evaluation, fraction)
+        unit = self.context.upstream("preflight")
+        result = self.context.store.result(unit)
+        if result is None or result.summary.outcome.preflight is None:
+            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
+        return result.summary.outcome.preflight.baseline.metric
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        """Where points of this mode are; what was measured on all samples serves each mode but ``fisher``."""
+        spec, mode = self.context.request.spec, self.context.request.spec.sensitivity.mode
+        sha256 = self.context.store.unit_ref(self.context.upstream("preflight"), "checkpoint").sha256
+        modes = (
+            [mode] if mode is SensitivityMode.FISHER else list(dict.fromkeys([mode, SensitivityMode.EXACT]))
         )
-
-    def _mask(self, group: str, ratio: float) -> np.ndarray:
-        if group not in self._scores:
-            found = next(g for g in self._engine.groups if g.name == group)
-            criterion = criterion_function(self._spec.pruning.criterion)
-            self._scores[group] = criterion(self._net, found, self._calibration)
-        channels = len(self._scores[group])
-        return best_channels(self._scores[group], max(1, channels - round(channels * ratio)))
-
-    @cached_property
-    def _net(self) -> paddle.nn.Layer:
-        seed_everything(self._spec.seed)
-        preflight = self._context.upstream("preflight")
-        return checkpoint.from_bytes(self._context.store.unit_file(preflight, "checkpoint"))
-
-    @cached_property
-    def _engine(self) -> PruningEngine:
-        return make_engine(self._spec.pruning.engine, self._net, self._spec.model.inputs)
-
-    @cached_property
-    def _splits(self) -> Splits:
-        return load_data(self._spec.data)
-
-    @cached_property
-    def _calibration(self) -> Calibration:
-        return Calibration(self._net, self._splits.train, self._spec.evaluation, self._spec.seed)
-
-    @cached_property
-    def _evaluation_set(self) -> paddle.io.Dataset:
-        """The evaluation set, or the share of it that is used, in memory where it fits."""
-        data, fraction = self._splits.eval, self._spec.sensitivity.data_fraction
-        item = sum(column.nbytes for column in gather(data, [0]))
-        fits = item * len(spread(len(data), fraction)) <= _IN_MEMORY_BYTES
-        return in_memory(data, fraction) if fits else data
-
-    @property
-    def _fraction(self) -> float:
-        held = self._evaluation_set is not self._splits.eval
-        return 1.0 if held else self._spec.sensitivity.data_fraction
+        folders = (folder_of(spec, sha256, self.table.engine, m, self.comparisons) for m in modes)
+        return Ledger(self.context.store, tuple(folders))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +72,13 @@ def _measure(batches: Iterable[tuple[np.ndarray, np.ndarray]], evaluation: Evalu
 
 def forward(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> paddle.Tensor:
     """Return the first output of ``net`` for a batch of input arrays, in the order of its ``forward``."""
-    output = net(*(paddle.to_tensor(array) for array in inputs))
-    return output[0] if isinstance(output, (tuple, list)) else output
+    return first_output(net(*(paddle.to_tensor(array) for array in inputs)))
+
+
+def first_output(output: Any) -> paddle.Tensor:
+    """Return the tensor that counts of what a net returned: the first, where there are several."""
+    first: paddle.Tensor = output[0] if isinstance(output, (tuple, list)) else output
+    return first
 
 
 def relative_drop(baseline: float, metric: float, goal: Goal) -> float:
@@ -84,3 +90,8 @@ def relative_drop(baseline: float, metric: float, goal: Goal) -> float:
     if baseline == 0:
         return 0.0 if worse <= 0 else 1.0
     return worse / abs(baseline)
+
+
+def worsened(baseline: float, drop: float, goal: Goal) -> float:
+    """Return the metric that lies a relative ``drop`` below (``minimize``: above) ``baseline``."""
+    return baseline - drop * abs(baseline) if goal is Goal.MAXIMIZE else baseline + drop * abs(baseline)

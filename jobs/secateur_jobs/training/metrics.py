@@ -10,9 +10,13 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.regions import hmean
+from secateur_jobs.training.sequences import edit_similarities, sequence_hits
 from secateur_jobs.user_code import load_callable
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
+SampleScores = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Takes (outputs, labels) of some samples and returns scores in 0..1, [N] or [N...]: several per sample."""
 
 
 def metric_function(evaluation: Evaluation) -> Metric:
@@ -21,9 +25,11 @@ def metric_function(evaluation: Evaluation) -> Metric:
     Raises InvalidInput if the user's metric is not found; the metric itself raises InvalidInput if the user's
     code raises or returns no finite number.
     """
-    built_in = {"accuracy": accuracy, "top5_accuracy": top5_accuracy}
-    if evaluation.metric in built_in:
-        return built_in[evaluation.metric]
+    scores = sample_scores(evaluation)
+    if scores is not None:
+        return lambda outputs, labels: float(np.mean(scores(outputs, labels)))
+    if evaluation.metric == "hmean":
+        return hmean
     function = load_callable(evaluation.metric, "spec.evaluation.metric")
 
     def checked(outputs: np.ndarray, labels: np.ndarray) -> float:
@@ -39,15 +45,26 @@ def metric_function(evaluation: Evaluation) -> Metric:
     return checked
 
 
-def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of ``labels`` [N...] that are the largest of ``outputs`` [N..., classes]."""
-    return float(np.mean(outputs.argmax(axis=-1) == _classes(outputs, labels)))
+def sample_scores(evaluation: Evaluation) -> SampleScores | None:
+    """Return the scores whose mean over all samples is the metric; None where it is no mean over samples."""
+    built_in: dict[str, SampleScores] = {
+        "accuracy": top1_hits,
+        "top5_accuracy": top5_hits,
+        "sequence_accuracy": sequence_hits,
+        "edit_similarity": edit_similarities,
+    }
+    return built_in.get(evaluation.metric)
 
 
-def top5_accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of ``labels`` [N...] that are among the 5 largest of ``outputs`` [N..., classes]."""
+def top1_hits(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return whether each of ``labels`` [N...] is the largest of ``outputs`` [N..., classes]; bool [N...]."""
+    return np.asarray(outputs.argmax(axis=-1) == _classes(outputs, labels))
+
+
+def top5_hits(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return whether each of ``labels`` [N...] is among the 5 largest of ``outputs`` [N..., classes]."""
     best = np.argsort(-outputs, axis=-1, kind="stable")[..., :5]
-    return float(np.mean((best == _classes(outputs, labels)[..., None]).any(axis=-1)))
+    return np.asarray((best == _classes(outputs, labels)[..., None]).any(axis=-1))
 
 
 def _classes(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -70,6 +70,16 @@ def test_a_curve_starts_at_zero_and_marks_the_chosen_ratio() -> None:
     assert not _of_class(curve("g", points, cap=0.3, chosen=None), "line", "mark")
 
 
+def test_bounds_of_a_point_are_drawn_where_there_are_any() -> None:
+    bounded = _point(0.5, 0.1).model_copy(update={"low": 0.05, "high": 0.2})
+    markup = curve("g", [bounded, _point(0.9, 0.25)], cap=0.3, chosen=None)
+    (bar,) = _of_class(markup, "line", "bounds")
+    (line,) = _of_class(markup, "polyline", "curve")
+    x, y = map(float, line.get("points", "").split()[1].split(","))
+    assert float(bar.get("x1", "")) == float(bar.get("x2", "")) == x
+    assert float(bar.get("y2", "")) < y < float(bar.get("y1", ""))
+
+
 @pytest.mark.parametrize(("losses", "cap"), [([], 0.02), ([-0.01], 0.02), ([0.1], 0.105), ([0.95], 0.3)])
 def test_curves_share_a_scale_that_shows_where_ratios_are_chosen(losses: list[float], cap: float) -> None:
     assert shared_cap({"g": [_point(0.5, loss) for loss in losses]}) == pytest.approx(cap)

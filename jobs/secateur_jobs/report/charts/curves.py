@@ -23,7 +23,10 @@ def shared_cap(points: dict[str, list[Point]]) -> float:
 
 
 def curve(group: str, points: list[Point], cap: float, chosen: float | None) -> Markup:
-    """Draw one group's curve from ratio 0 to 1; a vertical line marks the ratio that was chosen."""
+    """Draw one group's curve from ratio 0 to 1, with bounds where there are any.
+
+    A dashed vertical line marks the ratio that was chosen.
+    """
     worst = max(points, key=lambda p: p.loss)
     words = f"{group}: drop at most {numerals.share(worst.loss)} at ratio {worst.ratio:g}"
     picture = svg.drawing(_WIDTH, _HEIGHT, words + (f", chosen {chosen:.2f}" if chosen else ""))
@@ -41,6 +44,10 @@ def curve(group: str, points: list[Point], cap: float, chosen: float | None) -> 
     # far above the cap the line only has to leave the window; below 0 the model got better: drawn at 0
     places = [(x(ratio), y(min(max(loss, 0.0), cap * 20))) for ratio, loss in shown]
     svg.path(plot, places, "curve")
+    for point in points:
+        if point.low is not None and point.high is not None:
+            low, high = (y(min(max(bound, 0.0), cap * 20)) for bound in (point.low, point.high))
+            svg.line(plot, x(point.ratio), low, x(point.ratio), high, "bounds")
     for place in places[1:]:
         svg.dot(plot, *place, 2, "fill-accent")
     return svg.markup(picture)

@@ -1,0 +1,102 @@
+"""The metric of every cut on every sample: what cutting, evaluating and restoring one by one would give.
+
+The metric is that of the masked net. Its outputs differ from the cut net's in the last bits only (a sum
+with zeros in it is added up in another order), so a metric that counts hits is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from secateur_api.spec import Evaluation
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
+from secateur_jobs.training.batching import in_order, spread
+from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.metrics import metric_function, sample_scores
+
+HELD_BYTES = 2**30
+"""Most that the outputs of the cuts of one pass may take."""
+PASS_SECONDS = 600.0
+"""About how long one pass may take, where that leaves it enough cuts: what a crash can cost."""
+_LEAST_TOGETHER = 9  # with fewer, running the uncut net once in each pass would cost more than it saves
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One cut's metric, and the seconds that its forward passes took."""
+
+    cut: Cut
+    value: float
+    seconds: float
+
+
+class _Tally:
+    """Outputs of one net for batch after batch; only what the metric needs of them is kept."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._scores, self._metric = sample_scores(evaluation), metric_function(evaluation)
+        self._kept: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+        self.seconds = 0.0
+
+    def add(self, output: np.ndarray, labels: np.ndarray, seconds: float) -> None:
+        self._kept.append(output if self._scores is None else self._scores(output, labels))
+        self._labels.append(labels)
+        self.seconds += seconds
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self._kept)
+
+    def value(self) -> float:
+        if self._scores is not None:
+            return float(np.mean(np.concatenate(self._kept)))
+        return self._metric(np.concatenate(self._kept), np.concatenate(self._labels))
+
+
+def measure(
+    sweep: Sweep,
+    dataset: paddle.io.Dataset,
+    evaluation: Evaluation,
+    fraction: float,
+    cuts: Sequence[Cut],
+    on_batch: Callable[[float], None] = lambda share: None,
+) -> Iterator[Metric]:
+    """Yield the metric of each of ``cuts`` on ``fraction`` of ``dataset``, pass by pass.
+
+    A pass runs all batches for as many cuts as memory and :data:`PASS_SECONDS` allow. ``cuts`` of one
+    group stand side by side; ``on_batch`` hears the share of all work that is done. Raises InvalidInput as
+    :func:`secateur_jobs.training.evaluate.evaluate`.
+    """
+    batches = -(-len(spread(len(dataset), fraction)) // evaluation.batch_size)
+    per_pass = _cuts_per_pass(
+        sweep, next(in_order(dataset, evaluation.batch_size, fraction)), evaluation, batches
+    )
+    for done in range(0, len(cuts), per_pass):
+        together = cuts[done : done + per_pass]
+        tallies = {id(cut): _Tally(evaluation) for cut in together}
+        for index, (*inputs, labels) in enumerate(in_order(dataset, evaluation.batch_size, fraction)):
+            for result in sweep.run(inputs, together):
+                if result.cut is None:
+                    check_labels(result.output.shape, labels, evaluation)
+                else:
+                    tallies[id(result.cut)].add(result.output, labels, result.seconds)
+            on_batch((done + len(together) * (index + 1) / batches) / len(cuts))
+        for cut in together:
+            yield Metric(cut, tallies[id(cut)].value(), tallies[id(cut)].seconds)
+
+
+def _cuts_per_pass(sweep: Sweep, batch: list[np.ndarray], evaluation: Evaluation, batches: int) -> int:
+    """Return how many cuts one pass may have, by what the uncut net needs for one batch."""
+    *inputs, labels = batch
+    (result,) = sweep.run(inputs, [])
+    check_labels(result.output.shape, labels, evaluation)
+    tally = _Tally(evaluation)
+    tally.add(result.output, labels, result.seconds)
+    by_time = PASS_SECONDS / (result.seconds * batches)
+    by_memory = HELD_BYTES / (tally.nbytes * batches)
+    return max(1, int(min(by_memory, max(by_time, _LEAST_TOGETHER))))

@@ -1,0 +1,152 @@
+"""Run a net again from one of its layers on: what ran before that layer is returned from memory.
+
+A recording holds the output of every layer's call, in the order of the calls, for one batch. A replay from
+call ``start`` on runs the same ``forward``; each call that had ended before ``start`` returns what it
+returned then. So Python code between the layers runs as ever, and a layer may be called twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from secateur_jobs.paddle_env import paddle
+
+
+class Diverged(Exception):
+    """A replay called other layers than the recording: the net's ``forward`` is not the same each time."""
+
+
+@dataclass
+class _Call:
+    """One call of a layer. Calls are numbered as they begin; ``end`` is the first number after its own."""
+
+    layer: paddle.nn.Layer
+    end: int = 0
+    output: Any = None
+    versions: tuple[int, ...] | None = None
+    """Of the output's tensors; None: the output cannot be replayed, the call is run again."""
+
+
+@dataclass
+class Recorder:
+    """Records one forward of ``net`` at a time and replays it. Use inside :meth:`attached`."""
+
+    net: paddle.nn.Layer
+    limit_bytes: int
+    """Outputs beyond this are not kept; their calls are run again in each replay."""
+    held_bytes: int = 0
+    """Size of the outputs that the last recording keeps."""
+    _calls: list[_Call] = field(default_factory=list)
+    _recording: bool = False
+    _cursor: int = 0
+    _start: int = 0
+    _held: set[int] = field(default_factory=set)
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While it lasts, the net's layers can be recorded and replayed; the net is as before afterwards."""
+        layers = self.net.sublayers()
+        own = [layer.__dict__.get("forward") for layer in layers]  # of a layer that was patched before
+        try:
+            for layer in layers:
+                layer.__dict__["forward"] = self._watched(layer, layer.forward)
+            yield
+        finally:
+            for layer, forward in zip(layers, own, strict=True):
+                if forward is None:
+                    layer.__dict__.pop("forward", None)
+                else:
+                    layer.__dict__["forward"] = forward
+            self._calls = []
+
+    def record(self, inputs: Sequence[paddle.Tensor]) -> Any:
+        """Run the net and return its output; the recording before this one is dropped."""
+        self._calls, self.held_bytes, self._held = [], 0, set()
+        self._recording = True
+        try:
+            output = self.net(*inputs)
+        finally:
+            self._recording = False
+        for call in self._calls:  # changed in place after it was returned
+            if call.versions is not None and call.versions != _versions(call.output):
+                call.versions, call.output = None, None
+        return output
+
+    def first_call(self, layers: Sequence[paddle.nn.Layer]) -> int | None:
+        """Return the number of the first recorded call of any of ``layers``, None if none was called."""
+        wanted = {id(layer) for layer in layers}
+        return next((i for i, call in enumerate(self._calls) if id(call.layer) in wanted), None)
+
+    def replay(self, inputs: Sequence[paddle.Tensor], start: int) -> Any:
+        """Run the net on the recorded ``inputs``, really from call ``start`` on; return its output.
+
+        Raises :class:`Diverged` if the calls before ``start`` are not those of the recording.
+        """
+        self._cursor, self._start = 0, start
+        try:
+            output = self.net(*inputs)
+        finally:
+            self._start = 0
+        if self._cursor < start:
+            raise Diverged("the layer to start from was not called")
+        return output
+
+    def _watched(self, layer: paddle.nn.Layer, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if self._recording:
+                return self._record_call(layer, forward, args, kwargs)
+            if self._cursor >= self._start:
+                return forward(*args, **kwargs)
+            call = self._calls[self._cursor]
+            if call.layer is not layer:
+                raise Diverged(f"{layer.full_name()} was called instead of {call.layer.full_name()}")
+            if call.end <= self._start and call.versions is not None:
+                self._cursor = call.end
+                return call.output
+            self._cursor += 1
+            return forward(*args, **kwargs)
+
+        return watched
+
+    def _record_call(
+        self, layer: paddle.nn.Layer, forward: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        call = _Call(layer)
+        self._calls.append(call)
+        output = forward(*args, **kwargs)
+        call.end = len(self._calls)
+        versions = _versions(output)
+        if versions is not None and self._fits(output):
+            call.output, call.versions = output, versions
+        return output
+
+    def _fits(self, output: Any) -> bool:
+        new = {id(t): t for t in _tensors(output) if id(t) not in self._held}
+        size = sum(t.size * t.element_size() for t in new.values())
+        if self.held_bytes + size > self.limit_bytes:
+            return False
+        self.held_bytes += size
+        self._held |= new.keys()
+        return True
+
+
+def _versions(output: Any) -> tuple[int, ...] | None:
+    """Return how often each tensor was changed in place; None if the output is no tensor or tuple of them.
+
+    A list or dict may be changed by who receives it, so it is never replayed.
+    """
+    tensors = _tensors(output)
+    return tuple(t.inplace_version for t in tensors) if tensors else None
+
+
+def _tensors(output: Any) -> list[paddle.Tensor]:
+    """Return the tensors of a (nested) tuple of tensors; empty if there is anything else in it."""
+    if isinstance(output, paddle.Tensor):
+        return [output]
+    if not isinstance(output, tuple):
+        return []
+    parts = [_tensors(part) for part in output]
+    return [tensor for part in parts for tensor in part] if all(parts) else []

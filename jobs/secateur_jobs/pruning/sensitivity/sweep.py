@@ -1,0 +1,121 @@
+"""Outputs of one net under many cuts, one batch at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.sensitivity.masking import ConsumerMask
+from secateur_jobs.pruning.sensitivity.replay import Diverged, Recorder
+from secateur_jobs.training.evaluate import first_output
+
+MEMORY_BYTES = 2 * 2**30
+"""Most that one batch's activations may take."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One group's cut: which channels stay when a share of them goes."""
+
+    group: ChannelGroup
+    ratio: float
+    keep: np.ndarray
+    """One bool per channel."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the net gives for one batch. ``cut`` is None for the uncut net, which comes first."""
+
+    cut: Cut | None
+    output: np.ndarray
+    seconds: float
+
+
+@dataclass
+class Sweep:
+    """Runs batches through the uncut net and through cuts of it. Use inside :meth:`open`.
+
+    Each group's first replay is compared bit for bit with a run of the whole net; where they differ (a layer
+    that draws random numbers, weights that are read around their layer) the group is always run whole.
+    """
+
+    net: paddle.nn.Layer
+    memory_bytes: int = MEMORY_BYTES
+    notes: list[str] = field(default_factory=list)
+    """What could not be done the quick way, for the user."""
+    peak_bytes: int = 0
+    """Most that the activations of one batch took."""
+    _checked: dict[str, bool] = field(default_factory=dict)
+
+    @contextmanager
+    def open(self) -> Iterator[Sweep]:
+        """While it lasts, the net is in evaluation mode and can be swept; it is as before afterwards."""
+        was_training = self.net.training
+        self.net.eval()
+        self._layers = named_layers(self.net)
+        self._recorder = Recorder(self.net, self.memory_bytes)
+        try:
+            with paddle.no_grad(), self._recorder.attached():
+                yield self
+        finally:
+            if was_training:
+                self.net.train()
+
+    def run(self, inputs: Sequence[np.ndarray], cuts: Sequence[Cut]) -> Iterator[Result]:
+        """Yield the output of the uncut net and of each of ``cuts`` (those of one group side by side)."""
+        tensors = [paddle.to_tensor(array) for array in inputs]
+        begin = time.perf_counter()
+        output = first_output(self._recorder.record(tensors)).numpy()
+        self.peak_bytes = max(self.peak_bytes, self._recorder.held_bytes)
+        yield Result(None, output, time.perf_counter() - begin)
+        for _, members in groupby(cuts, key=lambda cut: cut.group.name):
+            yield from self._run_group(tensors, list(members))
+
+    def _run_group(self, tensors: list[paddle.Tensor], cuts: list[Cut]) -> Iterator[Result]:
+        mask = ConsumerMask(self._layers, cuts[0].group)
+        start = self._recorder.first_call(mask.layers)
+        try:
+            for cut in reversed(cuts):  # the largest cut first: it is the one to check on
+                begin = time.perf_counter()
+                mask.apply(cut.keep)
+                output = self._output(tensors, cut.group.name, start)
+                yield Result(cut, output, time.perf_counter() - begin)
+        finally:
+            mask.remove()
+
+    def _output(self, tensors: list[paddle.Tensor], group: str, start: int | None) -> np.ndarray:
+        if not self._checked.get(group, True):
+            return self._whole(tensors)
+        if start is None:
+            return self._give_up(group, "no layer that consumes it is called", self._whole(tensors))
+        try:
+            output = first_output(self._recorder.replay(tensors, start)).numpy()
+        except Diverged as error:
+            return self._give_up(group, str(error), self._whole(tensors))
+        if group not in self._checked:
+            whole = self._whole(tensors)
+            if not np.array_equal(whole, output, equal_nan=whole.dtype.kind == "f"):
+                return self._give_up(group, "two runs of the net differ", whole)
+            self._checked[group] = True
+        return output
+
+    def _whole(self, tensors: list[paddle.Tensor]) -> np.ndarray:
+        return np.asarray(first_output(self.net(*tensors)).numpy())
+
+    def _give_up(self, group: str, why: str, output: np.ndarray) -> np.ndarray:
+        self._checked[group] = False
+        note = f"{group}: each cut runs the whole net, since {why}"
+        _log.warning(note)
+        self.notes.append(note)
+        return output

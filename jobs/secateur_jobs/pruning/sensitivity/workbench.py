@@ -1,0 +1,87 @@
+"""What measuring points takes: net, engine, data and calibration of one job, each made when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from secateur_api.results import Group
+from secateur_api.spec import InputSpec
+from secateur_jobs import checkpoint
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
+from secateur_jobs.pruning.engines import make_engine
+from secateur_jobs.pruning.layers import cuttable_layers, is_depthwise
+from secateur_jobs.pruning.macs import count
+from secateur_jobs.pruning.sensitivity.points import shares_to_run
+from secateur_jobs.pruning.sensitivity.sweep import Cut
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.user_code import Splits, load_data
+
+_DEPTHWISE = 25.0  # a depthwise MAC takes about this much longer than a dense one on a CPU (measured)
+
+
+@dataclass
+class Workbench:
+    """The unpruned net of a job's preflight, and cuts of its groups."""
+
+    context: StageContext
+    _scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def cut(self, group: str, ratio: float) -> Cut:
+        """Return the cut of a share of a group's channels, the ones that the job's criterion puts last."""
+        found = self._groups[group]
+        if group not in self._scores:
+            criterion = criterion_function(self.context.request.spec.pruning.criterion)
+            self._scores[group] = criterion(self.net, found, self.calibration)
+        width = max(1, found.channels - round(found.channels * ratio))
+        return Cut(found, ratio, found.choose(self._scores[group], width))
+
+    def shares(self, groups: Sequence[Group]) -> dict[str, float]:
+        """Return the share of a forward pass that one point of each group takes; the same in each process."""
+        costs = layer_costs(self.net, self.context.request.spec.model.inputs)
+        return shares_to_run({group.name: group.consumers for group in groups}, costs)
+
+    @cached_property
+    def net(self) -> paddle.nn.Layer:
+        """The unpruned net; its parameters are named as in a process that builds nothing else."""
+        seed_everything(self.context.request.spec.seed)
+        preflight = self.context.upstream("preflight")
+        with paddle.utils.unique_name.guard():
+            return checkpoint.from_bytes(self.context.store.unit_file(preflight, "checkpoint"))
+
+    @cached_property
+    def engine(self) -> PruningEngine:
+        """The job's engine on the unpruned net."""
+        spec = self.context.request.spec
+        return make_engine(spec.pruning.engine, self.net, spec.model.inputs)
+
+    @cached_property
+    def _groups(self) -> dict[str, ChannelGroup]:
+        return {group.name: group for group in self.engine.groups}
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The training and the evaluation set."""
+        return load_data(self.context.request.spec.data)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Training samples for the criterion."""
+        spec = self.context.request.spec
+        return Calibration(self.net, self.splits.train, spec.evaluation, spec.seed)
+
+
+def layer_costs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> dict[str, float]:
+    """Return what each layer takes, in the order in which they run: MACs, weighted by how slow they are."""
+    layers = cuttable_layers(net)
+    return {
+        name: macs * (_DEPTHWISE if name in layers and is_depthwise(layers[name]) else 1.0)
+        for name, macs in count(net, inputs).layers.items()
+    }

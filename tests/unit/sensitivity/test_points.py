@@ -1,0 +1,103 @@
+"""Which points there are, how shards share them, and which jobs share them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secateur_api.results import Group
+from secateur_api.spec import PruningJobSpec, SensitivityMode
+from secateur_jobs.pruning.sensitivity.points import folder_of, points_of, shard_of, shares_to_run
+
+
+def group(name: str, cap: float = 0.75) -> Group:
+    return Group(name=name, channels=64, producers=[name], consumers=[], cap=cap)
+
+
+def test_points_go_up_to_the_first_ratio_that_covers_the_cap() -> None:
+    ratios = [0.5, 0.25, 0.75, 0.9, 0.25]
+    assert points_of([group("a"), group("b", cap=0.3)], ratios) == [
+        *(("a", r) for r in (0.25, 0.5, 0.75)),
+        *(("b", r) for r in (0.25, 0.5)),
+    ]
+
+
+def test_a_point_runs_from_its_first_consumer_on() -> None:
+    layers = {"a": 50.0, "b": 30.0, "c": 20.0}
+    found = shares_to_run({"x": ["c", "b"], "y": ["c"], "z": ["not counted"]}, layers)
+    assert found == {"x": 0.5, "y": 0.2, "z": 1.0}
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=12),
+    st.integers(1, 20),
+)
+def test_shards_share_all_points_once_and_evenly(groups: list[tuple[float, int]], shards: int) -> None:
+    shares = {f"g{i}": share for i, (share, _) in enumerate(groups)}
+    points = [(f"g{i}", 0.1 * (r + 1)) for i, (_, count) in enumerate(groups) for r in range(count)]
+    parts = [shard_of(points, shares, shard, shards) for shard in range(shards)]
+    assert [p for part in parts for p in part] == points
+    work = [sum(0.02 + shares[name] for name, _ in part) for part in parts]
+    assert max(work) <= sum(work) / shards + 1.02 + 1e-9
+
+
+def test_points_of_a_group_stay_together() -> None:
+    points = [(name, ratio) for name in "abcd" for ratio in (0.1, 0.2, 0.3)]
+    parts = [shard_of(points, dict.fromkeys("abcd", 0.5), shard, 4) for shard in range(4)]
+    assert [{name for name, _ in part} for part in parts] == [{"a"}, {"b"}, {"c"}, {"d"}]
+
+
+def job(**fields: object) -> PruningJobSpec:
+    return PruningJobSpec.model_validate(
+        {
+            "model": {
+                "factory": "a:b",
+                "pretrain": {"epochs": 1},
+                "inputs": [{"name": "x", "shape": [1, 4]}],
+            },
+            "data": {"factory": "a:c"},
+            "pruning": {"target": {"macs": "30%"}, "criterion": "l1_norm"},
+            **fields,
+        }
+    )
+
+
+def folder(
+    spec: PruningJobSpec | None = None,
+    sha256: str = "0" * 64,
+    engine: str = "native",
+    mode: SensitivityMode = SensitivityMode.EXACT,
+    comparisons: int = 9,
+) -> str:
+    return folder_of(spec or job(), sha256, engine, mode, comparisons)
+
+
+def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
+    target = {"target": {"params": "60%"}, "criterion": "l1_norm", "align": 4}
+    same = [
+        folder(job(pruning=target)),
+        folder(comparisons=18),
+        folder(job(sensitivity={"tolerance": 0.02, "shards": 3})),
+    ]
+    assert {folder(), *same} == {folder()}
+    others = [
+        folder(sha256="1" * 64),
+        folder(engine="paddleslim"),
+        folder(job(seed=1)),
+        folder(job(pruning={"target": {"macs": "30%"}, "criterion": "fpgm"})),
+        folder(job(sensitivity={"dataFraction": 0.5})),
+        folder(job(evaluation={"metric": "top5_accuracy"})),
+        folder(job(data={"factory": "a:d"})),
+        folder(mode=SensitivityMode.FISHER),
+        folder(mode=SensitivityMode.BOUNDED),
+        folder(mode=SensitivityMode.BOUNDED, comparisons=18),
+        folder(job(sensitivity={"tolerance": 0.02}), mode=SensitivityMode.BOUNDED),
+        folder(job(sensitivity={"cap": 0.2}), mode=SensitivityMode.BOUNDED),
+    ]
+    assert len({folder(), *others}) == len(others) + 1
+
+
+@pytest.mark.parametrize("shards", [2, 20])
+def test_no_points_are_no_fault(shards: int) -> None:
+    assert shard_of([], {}, 1, shards) == []
