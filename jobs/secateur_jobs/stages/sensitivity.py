@@ -29,6 +29,7 @@ from secateur_jobs.training.evaluate import evaluate, relative_drop
 
 Wanted = tuple[str, float]
 """Group and ratio of a point."""
+_NOTES = 2
 
 
 def run(context: StageContext) -> StageOutcome:
@@ -51,8 +52,13 @@ def run(context: StageContext) -> StageOutcome:
         wanted = shard_of(wanted, work.bench.shares(groups), request.shard, request.shards)
     points = work.points(wanted) + (imported if request.shard == 0 else [])
     context.put_json("curves", CurveTable(baseline=work.baseline, points=points))
-    outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=work.notes)
+    outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=_first(work.notes))
     return StageOutcome(sensitivity=outcome)
+
+
+def _first(notes: list[str]) -> list[str]:
+    """Return some notes and how many more there are: a pod's last message is short."""
+    return notes[:_NOTES] + ([f"and {len(notes) - _NOTES} more groups"] if len(notes) > _NOTES else [])
 
 
 @dataclass

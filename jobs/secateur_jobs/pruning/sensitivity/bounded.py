@@ -97,8 +97,15 @@ def race(
     that shall hold at once, those of other processes included. The samples come in an order that ``seed``
     alone decides. A cut that is larger than one of the same group that lies above the cap by more than the
     tolerance is not measured: it gets that one's loss, with 0 samples. Cuts that are still open at the last
-    sample are exact. Raises InvalidInput as :func:`secateur_jobs.training.evaluate.evaluate`.
+    sample are exact. Raises InvalidInput if ``baseline`` is 0, and as
+    :func:`secateur_jobs.training.evaluate.evaluate`.
     """
+    if baseline == 0:
+        raise InvalidInput(
+            Reason.INVALID_SPEC,
+            f"spec.sensitivity.dataFraction: {evaluation.metric} of the unpruned model is 0 on this share of "
+            "the evaluation set, and nothing can drop from there; take a larger share",
+        )
     chosen = spread(len(dataset), settings.data_fraction)
     order = chosen[np.random.default_rng(seed).permutation(len(chosen))]
     size = min(evaluation.batch_size, max(_LEAST_BATCH, -(-len(order) // _LOOKS)))

@@ -38,7 +38,7 @@ class Modes:
             yield from (
                 self._raced(sweep, cuts) if mode is SensitivityMode.BOUNDED else self._exact(sweep, cuts)
             )
-        self.notes += sweep.notes
+        self.notes.extend(sweep.notes)
 
     def _exact(self, sweep: Sweep, cuts: Sequence[Cut]) -> Iterator[Point]:
         spec = self.context.request.spec
