@@ -4,8 +4,8 @@
         --weights model_state.pdparams --into FOLDER
 
 writes ``FOLDER/vocab.txt`` and ``FOLDER/weights.safetensors``, the rows of the word embedding that stay. On a
-text whose tokens all stay the model gives the same outputs as before; others become ``[UNK]``. Name both files
-in the job, with the new ``vocab_size`` in ``spec.model.args``.
+text whose tokens all stay the model gives the same outputs as before; others become ``[UNK]``. Name both
+files in the job, with the new ``vocab_size`` in ``spec.model.args``.
 """
 
 from __future__ import annotations
