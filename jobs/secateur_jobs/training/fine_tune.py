@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from secateur_api.spec import PruningJobSpec
 from secateur_jobs.paddle_env import paddle
@@ -51,6 +52,7 @@ class FineTuning:
     group: Leader | Follower | None = None
     """The other processes, if there are any."""
     recovery: Recovery = field(default_factory=Recovery)
+    _watch: Watch | None = None
 
     def run(self) -> Recovery:
         """Train the net in place; its last (or averaged) weights are kept, normalisations recalibrated."""
@@ -58,6 +60,7 @@ class FineTuning:
         if settings.epochs == 0:
             return self.recovery
         team: Team = self.group.team if self.group is not None else ALONE
+        on_epoch = partial(self._follow, self.group) if isinstance(self.group, Follower) else self._on_epoch
         if settings.amp and not on_gpu():
             self.recovery.notes.append(ON_CPU)
         self._watch = self._new_watch()
@@ -82,7 +85,7 @@ class FineTuning:
             amp=settings.amp,
             team=team,
             on_batch=self._on_batch,
-            on_epoch=self._follow if isinstance(self.group, Follower) else self._on_epoch,
+            on_epoch=on_epoch,
         )
         return self.recovery
 
@@ -149,9 +152,7 @@ class FineTuning:
         self.recovery.notes.append(f"{text}: its gain is surely below {max(bound, 0):.4f}")
         return True
 
-    def _follow(self, epoch: int, loss: float) -> bool:
-        if not isinstance(self.group, Follower):
-            raise TypeError("only a follower follows")
-        said = self.group.hear()
+    def _follow(self, follower: Follower, epoch: int, loss: float) -> bool:
+        said = follower.hear()
         self.metric = said["metric"]
         return bool(said["stop"])
