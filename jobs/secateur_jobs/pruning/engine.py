@@ -93,7 +93,7 @@ class PruningEngine(Protocol):
     groups: list[ChannelGroup]
     """In the order of their leaders in the net."""
     reasons: dict[str, str]
-    """Why not, for convolution and linear layers whose output channels are in no group."""
+    """Why not, for layers with output channels of their own that are in no group."""
 
     def cut(self, keep: Keep) -> None:
         """Cut groups out of the whole net, all at once; undone by :meth:`restore`. Call it once."""

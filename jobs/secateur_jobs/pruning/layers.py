@@ -20,8 +20,12 @@ def named_layers(net: paddle.nn.Layer) -> dict[str, paddle.nn.Layer]:
 
 
 def cuttable_layers(net: paddle.nn.Layer) -> dict[str, paddle.nn.Layer]:
-    """Return the convolution and linear layers by structured name, in the order of definition."""
-    return {name: layer for name, layer in named_layers(net).items() if isinstance(layer, CUTTABLE)}
+    """Return the layers with output channels of their own by structured name, in the order of definition.
+
+    These are convolution, linear, recurrent and embedding layers.
+    """
+    kinds = (*CUTTABLE, *RECURRENT, paddle.nn.Embedding)
+    return {name: layer for name, layer in named_layers(net).items() if isinstance(layer, kinds)}
 
 
 def is_depthwise(layer: paddle.nn.Layer) -> bool:
@@ -30,7 +34,9 @@ def is_depthwise(layer: paddle.nn.Layer) -> bool:
 
 
 def width(layer: paddle.nn.Layer) -> int:
-    """Return the number of output channels of a convolution or linear layer."""
+    """Return the number of output channels of one of :func:`cuttable_layers` (hidden units)."""
+    if isinstance(layer, RECURRENT):
+        return int(layer.weight_hh_l0.shape[1])
     if isinstance(layer, CONVOLUTIONS):
         return int(layer.weight.shape[0])
     if isinstance(layer, TRANSPOSED):

@@ -13,6 +13,7 @@ from secateur_jobs.pruning.attributes import Attributes, describe_widths, read_w
 from secateur_jobs.pruning.engine import ChannelGroup, Keep
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.native.bound import BoundGroup, Order, arrangement, bound_groups
+from secateur_jobs.pruning.native.confirm import holds
 from secateur_jobs.pruning.native.findings import Findings, explore
 from secateur_jobs.pruning.native.groups import find_groups, why_not
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
@@ -28,6 +29,8 @@ class NativeEngine:
     """Groups, cut, restore, freeze for any net that runs. See :class:`PruningEngine`."""
 
     name = "native"
+    forwards: int
+    """How many forward passes it took to find the groups."""
 
     def __init__(self, net: paddle.nn.Layer, inputs: list[InputSpec]) -> None:
         self.net = net
@@ -35,7 +38,7 @@ class NativeEngine:
         self._backups: list[tuple[paddle.Tensor, np.ndarray]] = []
         self._attributes: Attributes | None = None
         self._narrowing = Narrowing(net, self._leaves, [_example(spec) for spec in inputs])
-        self.groups, self.reasons = _find(self._narrowing)
+        self.groups, self.reasons, self.forwards = _find(self._narrowing)
 
     def cut(self, keep: Keep) -> None:
         """Take the removed positions out of every tensor."""
@@ -93,25 +96,36 @@ def _bound(groups: list[ChannelGroup], keep: Keep) -> dict[BoundGroup, np.ndarra
     return {group: mask for group, mask in masks.items() if not mask.all()}
 
 
-def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str]]:
+def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int]:
     net, leaves, tensors = narrowing.net, narrowing.leaves, narrowing.inputs
     nodes = Nodes.of(leaves)
-    findings: list[Findings] = []
-    for training in (False, True):
-        try:
-            findings.append(explore(Probe(net, leaves, tensors, training), nodes))
-        except Unsteady as error:
-            return [], dict.fromkeys(cuttable_layers(net), str(error))
-        except RAISED as error:  # the user's forward
-            reason = f"forward fails on the values of a probe: {raised(error)}"
-            return [], dict.fromkeys(cuttable_layers(net), reason)
+    try:
+        findings, forwards = _explore(net, leaves, tensors, nodes)
+    except Unsteady as error:
+        return [], dict.fromkeys(cuttable_layers(net), str(error)), 0
+    except RAISED as error:  # the user's forward
+        reason = f"forward fails on the values of a probe: {raised(error)}"
+        return [], dict.fromkeys(cuttable_layers(net), reason), 0
     units = find_units(nodes, findings)
     bound, stuck = bound_groups(nodes, units, narrowing)
     taken = {name for group in bound for name in group.producers} | stuck.keys()
     plain = [group for group in find_groups(nodes, units) if group.producers[0] not in taken]
     place = {leaf.name: index for index, leaf in enumerate(leaves)}
     groups = sorted([*plain, *bound], key=lambda group: place[group.producers[0]])
-    return groups, why_not(nodes, units, groups, findings) | stuck
+    return groups, why_not(nodes, units, groups, findings) | stuck, forwards
+
+
+def _explore(
+    net: paddle.nn.Layer, leaves: list[Leaf], inputs: list[paddle.Tensor], nodes: Nodes
+) -> tuple[list[Findings], int]:
+    """Probe evaluation, and training as well if what was found does not hold there."""
+    evaluation = Probe(net, leaves, inputs, training=False)
+    findings = [explore(evaluation, nodes)]
+    training = Probe(net, leaves, inputs, training=True)
+    same = training.layout == evaluation.layout
+    if not same or not holds(training, nodes, find_units(nodes, findings)):
+        findings.append(explore(training, nodes))
+    return findings, evaluation.forwards + training.forwards
 
 
 def _example(spec: InputSpec) -> paddle.Tensor:

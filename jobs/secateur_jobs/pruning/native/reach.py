@@ -21,6 +21,7 @@ def find_reach(probe: Probe, sources: list[int]) -> np.ndarray:
         predicted = np.stack([reach[members].any(axis=0) for members in groups.T])
         if (_observe(probe, sample, sources, groups) & ~predicted).any():
             reach |= np.stack([probe.changed(sample, {source: None}) for source in sources])
+        probe.forget(sample)
     return reach
 
 
