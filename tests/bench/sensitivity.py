@@ -29,7 +29,7 @@ from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.filters import leader_filters
+from secateur_jobs.pruning.criteria.filters import filters_of
 from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import homes
@@ -105,7 +105,7 @@ def trained(build: Callable[[], nn.Layer], epochs: int) -> Case:
 
 
 def _cut(net: nn.Layer, group: ChannelGroup, ratio: float) -> Cut:
-    norms = np.abs(leader_filters(net, group)).mean(axis=1)
+    norms = np.abs(filters_of(net, group)[0]).mean(axis=1)
     return Cut(group, ratio, group.choose(norms, group.channels - round(group.channels * ratio)))
 
 
