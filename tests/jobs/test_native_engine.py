@@ -159,6 +159,19 @@ class LayerScale(nn.Layer):
         return self.fc(pool(x + self.scale * self.c(F.relu(self.b(x) + self.shift))))
 
 
+class CountsCalls(nn.Layer):
+    """An activation of the user's that counts in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", paddle.zeros([1], "int64"))
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.calls.set_value(self.calls + 1)
+        return F.relu(x)
+
+
 Groups = dict[str, tuple[int, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
 """Name to channels, further producers, consumers, others."""
 SELF = "layers.layers.0.self_attn"
@@ -250,6 +263,7 @@ FOUND: dict[str, tuple[Callable[[], nn.Layer], list[InputSpec], Groups]] = {
         IMAGE,
         {"a": (12, (), ("b", "extra"), ()), "b": (8, (), ("fc",), ())},
     ),
+    "counting layer": (lambda: behind(CountsCalls()), IMAGE, {"a": (16, (), ("fc",), ())}),
     "parameters of the network": (
         LayerScale,
         IMAGE,

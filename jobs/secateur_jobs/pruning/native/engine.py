@@ -17,7 +17,7 @@ from secateur_jobs.pruning.native.confirm import holds
 from secateur_jobs.pruning.native.findings import Findings, explore
 from secateur_jobs.pruning.native.groups import find_groups, why_not
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
-from secateur_jobs.pruning.native.loose import all_leaves
+from secateur_jobs.pruning.native.loose import all_leaves, buffers_kept
 from secateur_jobs.pruning.native.narrow import Narrowing
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import cuts_whole_groups
@@ -100,7 +100,8 @@ def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int
     net, leaves, tensors = narrowing.net, narrowing.leaves, narrowing.inputs
     nodes = Nodes.of(leaves)
     try:
-        findings, forwards = _explore(net, leaves, tensors, nodes)
+        with buffers_kept(net):
+            findings, forwards = _explore(net, leaves, tensors, nodes)
     except Unsteady as error:
         return [], dict.fromkeys(cuttable_layers(net), str(error)), 0
     except RAISED as error:  # the user's forward

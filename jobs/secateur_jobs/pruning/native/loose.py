@@ -67,6 +67,18 @@ def all_leaves(net: paddle.nn.Layer) -> list[Leaf]:
 
 
 @contextmanager
+def buffers_kept(net: paddle.nn.Layer) -> Iterator[None]:
+    """After it, all buffers are what they were: a layer of the user's may count or average in training."""
+    before = [(buffer, buffer.numpy()) for buffer in net.buffers() if buffer._is_initialized()]
+    try:
+        yield
+    finally:
+        for buffer, array in before:
+            if not np.array_equal(buffer.numpy(), array, equal_nan=True):
+                buffer.set_value(array)
+
+
+@contextmanager
 def values_put(leaves: list[Leaf], values: Mapping[int, paddle.Tensor]) -> Iterator[None]:
     """While it lasts, the tensors of loose axes hold other values: the sum of those given for their axes."""
     totals: dict[int, tuple[paddle.Tensor, paddle.Tensor]] = {}
