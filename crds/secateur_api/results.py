@@ -72,7 +72,7 @@ class RoundOutcome(Contract):
     metric_cut: float
     """The metric after cutting, before any recovery."""
     metric_repaired: float
-    """The metric after BN recalibration, before fine-tuning."""
+    """The metric after repair (see ``pruning.repair``), before fine-tuning."""
     drop: float
     """Relative drop of the metric from the baseline's, after recovery; negative is better."""
     checkpoint_bytes: int
