@@ -119,7 +119,7 @@ def _join(rank: int, size: int, host: str, port: int) -> None:
     try:
         paddle.distributed.init_parallel_env()
     except (RuntimeError, ValueError, OSError) as error:
-        raise lost(str(error).strip().splitlines()[-1][-200:]) from error
+        raise lost(str(error).strip().splitlines()[-1][-200:]) from None
 
 
 def _free_port() -> int:

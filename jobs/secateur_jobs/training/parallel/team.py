@@ -86,7 +86,7 @@ class Workers:
             with _watched(_SUM_SECONDS):
                 paddle.distributed.all_reduce(summed)
         except (RuntimeError, ValueError, OSError) as error:
-            raise lost(str(error).strip().splitlines()[-1][-200:]) from error
+            raise lost(str(error).strip().splitlines()[-1][-200:]) from None
         return summed
 
 
