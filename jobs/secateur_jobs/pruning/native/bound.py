@@ -110,6 +110,9 @@ class Quotas:
         found = Counter(_sizes(parts_of(narrow.nodes, unit)) for unit in narrow.units)
         if not found.keys() <= numbers.keys():
             return None
+        sides = {side for parts in group.parts for side in parts}
+        if any(not len(narrow.nodes.side(side // 2, ("in", "out")[side % 2])) for side in sides):
+            return None  # a layer would be left without channels
         counts = np.zeros(len(available), np.int64)
         for sizes, count in found.items():
             counts[numbers[sizes]] = count
