@@ -120,7 +120,8 @@ def _producers(nodes: Nodes, own: np.ndarray) -> list[int]:
 def slices_of(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:
     number = np.full(int(units.of_node.max()) + 1, -1)
     number[bundle] = np.arange(len(bundle))
-    indices = [leader, *(i for i in range(len(nodes.leaves)) if i != leader)]
+    touched = np.unique(nodes.leaf_of[number[units.of_node] >= 0]).tolist()
+    indices = [leader, *(index for index in touched if index != leader)]
     slices = []
     for index in indices:
         for axis in parameter_axes(nodes.leaves[index]):
