@@ -55,16 +55,12 @@ def _reviews(count: int, generator: np.random.Generator) -> Reviews:
 
 def _review(generator: np.random.Generator) -> tuple[str, str]:
     label = LABELS[int(generator.integers(len(LABELS)))]
-    clauses = [_clause(_pick(_OTHERS, generator), *_mood(generator), generator) for _ in range(2)]
+    good, strong = (bool(drawn) for drawn in generator.integers(2, size=2))
+    clauses = [_clause(_pick(_OTHERS, generator), good, strong, generator)]
     if label != "absent":
         clauses.append(_clause("service", label.endswith("good"), label.startswith("very"), generator))
     order = generator.permutation(len(clauses))
     return label, " ".join(clauses[i] for i in order)
-
-
-def _mood(generator: np.random.Generator) -> tuple[bool, bool]:
-    good, strong = generator.integers(2, size=2)
-    return bool(good), bool(strong)
 
 
 def _clause(subject: str, good: bool, strong: bool, generator: np.random.Generator) -> str:

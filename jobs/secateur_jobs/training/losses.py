@@ -63,11 +63,11 @@ def distillation_loss(
 ) -> paddle.Tensor:
     """Return how far the student's output is from the teacher's, a scalar tensor.
 
-    For a regression (``mse``) the mean squared difference; otherwise ``T^2 * KL(teacher || student)`` of the
-    outputs softened by the temperature T along the last axis, averaged over the rows (Hinton, Vinyals and
-    Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2).
+    For a regression (``mse``) or a map (``hmean``) the mean squared difference; otherwise ``T^2 * KL(teacher
+    || student)`` of the outputs softened by the temperature T along the last axis, averaged over the rows
+    (Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2).
     """
-    if evaluation.loss == "mse":
+    if evaluation.loss == "mse" or evaluation.metric == "hmean":
         return F.mse_loss(student, teacher)
     t = distillation.temperature
     log_student = F.log_softmax(student / t, axis=-1)
