@@ -41,6 +41,13 @@ class Baseline:
     def checkpoint(self) -> Path:
         return self.store / unit_path(self.pretrain, CHECKPOINT_FILE)
 
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate that the baseline was trained with."""
+        if self.case.model.pretrain is None:
+            raise ValueError("a case trains its baseline")
+        return self.case.model.pretrain.learning_rate
+
     @cached_property
     def splits(self) -> Splits:
         return Splits(*splits(str(self.data)))

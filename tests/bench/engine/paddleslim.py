@@ -52,16 +52,13 @@ def run(prune: Prune, base: Baseline) -> Result:
 
 def _fine_tuned(pruned: bytes, base: Baseline, rate_share: float) -> paddle.nn.Layer:
     net = checkpoint.from_bytes(pruned)
-    pretrain = base.case.model.pretrain
-    if pretrain is None:
-        raise ValueError("a case trains its baseline")
     seed_everything(base.seed)
     train(
         net,
         base.splits.train,
         base.case.evaluation,
         epochs=EPOCHS,
-        learning_rate=rate_share * pretrain.learning_rate,
+        learning_rate=rate_share * base.learning_rate,
         batch_size=BATCH_SIZE,
         fraction=DATA_FRACTION,
         seed=base.seed,

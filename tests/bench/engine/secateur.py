@@ -24,7 +24,12 @@ _PRUNING = {
     "repair": {"leastSquares": True},
     "schedule": {"rounds": 1, "step": 1},
 }
-_FINE_TUNE = {"dataFraction": DATA_FRACTION, "epochs": EPOCHS, "batchSize": BATCH_SIZE}
+_FINE_TUNE = {
+    "dataFraction": DATA_FRACTION,
+    "epochs": EPOCHS,
+    "batchSize": BATCH_SIZE,
+    "distillation": {"temperature": 4},
+}
 _NO_REPAIR = {"leastSquares": False, "biasCorrection": False, "batchNorm": False}
 
 ARMS: dict[str, Fields] = {
@@ -33,7 +38,11 @@ ARMS: dict[str, Fields] = {
     "Secateur, bounded": {"sensitivity": {"mode": "bounded"}},
     "Secateur": {},
     "Secateur, criterion l1": {"pruning": {"criterion": "l1_norm"}},
+    "Secateur, uniform widths": {
+        "pruning": {"allocation": "uniform", "protect": {"first": 0.75, "last": 0.75}}
+    },
     "Secateur, no repair": {"pruning": {"repair": _NO_REPAIR}},
+    "Secateur, temperature 1": {"fineTune": {"distillation": {"temperature": 1}}},
     "Secateur, no distillation": {"fineTune": {"distillation": {"weight": 0}}},
 }
 MAIN = "Secateur"
@@ -44,7 +53,7 @@ def run(fields: Fields, base: Baseline) -> Result:
     spec = base.spec(
         pruning={**_PRUNING, "align": base.case.align, **fields.get("pruning", {})},
         sensitivity=fields.get("sensitivity", {}),
-        fineTune={**_FINE_TUNE, **fields.get("fineTune", {})},
+        fineTune={**_FINE_TUNE, "learningRate": base.learning_rate, **fields.get("fineTune", {})},
     )
     upstream = Upstream(pretrain=base.pretrain)
     preflight = unit_of(run_stage(Stage.PREFLIGHT, spec, base.store, upstream))
