@@ -27,6 +27,7 @@ from secateur_api.results import (
     RoundPlan,
     RunNumbers,
     SensitivityOutcome,
+    Shares,
     StageOutcome,
     Width,
 )
@@ -118,7 +119,8 @@ class SampleJob:
             groups=len(self.groups),
             layers=len(self.groups) + len(self.refused),
             refused=len(self.refused),
-            reachable=0.81,
+            reachable=Shares(macs=0.81),
+            checkpoint_bytes=1_100_000,
             needs_sensitivity=self.sensitivity,
             engine="paddleslim",
         )
@@ -159,9 +161,9 @@ class SampleJob:
         outcome = RoundOutcome(
             number=index + 1,
             share=cut / 0.52,
-            target=cut if self.sensitivity else None,
             cut_macs=cut,
             cut_params=cut * 0.9,
+            cut_size=cut * 0.9,
             numbers=ModelNumbers(
                 metric=recovered, macs=int(12_400_000 * (1 - cut)), params=int(272_000 * (1 - cut * 0.9))
             ),

@@ -20,6 +20,15 @@ class ModelNumbers(Contract):
     """Trainable parameters."""
 
 
+class Shares(Contract):
+    """Shares of the unpruned model's quantities, 0..1, of those that the target names."""
+
+    macs: float | None = None
+    params: float | None = None
+    size: float | None = None
+    latency: float | None = None
+
+
 class PretrainOutcome(Contract):
     """Stage pretrain."""
 
@@ -37,8 +46,10 @@ class PreflightOutcome(Contract):
     """Convolution and linear layers in all."""
     refused: int
     """Layers that cannot be cut, each with its reason."""
-    reachable: float | None = None
-    """Largest share of the target quantity that protect, rules and align allow to cut."""
+    reachable: Shares = Shares()
+    """Largest share of each target quantity that protect, rules and align allow to cut."""
+    checkpoint_bytes: int
+    """Size of the unpruned model's checkpoint."""
     needs_sensitivity: bool
     """Whether any group's ratio is open (a target, and no rule that fixes it)."""
     engine: str
@@ -53,6 +64,8 @@ class SensitivityOutcome(Contract):
     """Points of this shard, those found in the store included."""
     measured: int
     """Points that this process measured itself."""
+    notes: list[str] = []
+    """What could not be done the quick way."""
 
 
 class RoundOutcome(Contract):
@@ -60,13 +73,11 @@ class RoundOutcome(Contract):
 
     number: int
     share: float
-    target: float | None = None
-    """Share of the target quantity that should be cut after this round."""
     cut_macs: float
     """Share of the unpruned model's MACs that is cut."""
-    notes: list[str] = []
-    """What could not be done the quick way."""
     cut_params: float
+    cut_size: float
+    """Share of the unpruned model's checkpoint, in bytes, that is cut."""
     numbers: ModelNumbers
     """After recovery."""
     metric_cut: float
@@ -200,6 +211,19 @@ class Group(Contract):
     """Ratio that a rule in ``layers`` fixes."""
 
 
+class LatencyTable(Contract):
+    """File ``latency`` of preflight: what narrowed nets took on the device, for a target of latency."""
+
+    device: str
+    format: Format
+    runs: int
+    """Interleaved pairs of runs for each net."""
+    kept: list[dict[str, float]]
+    """For each net that was measured the share of each group's channels that it keeps."""
+    latency: list[float]
+    """Its latency as a share of the unpruned net's: median over the pairs."""
+
+
 class Refused(Contract):
     """A layer that cannot be cut."""
 
@@ -215,6 +239,18 @@ class GroupTable(Contract):
     refused: list[Refused]
 
 
+class PointSource(str, Enum):
+    """Where a sensitivity point comes from."""
+
+    MEASURED = "measured"
+    BEYOND = "beyond"
+    """Not measured: a smaller cut of the same group is surely above the cap, and this is that one's loss."""
+    ESTIMATED = "estimated"
+    """From gradients, without evaluation."""
+    IMPORTED = "imported"
+    """From PaddleSlim's file."""
+
+
 class Point(Contract):
     """One sensitivity point."""
 
@@ -224,6 +260,13 @@ class Point(Contract):
     loss: float
     """Relative drop of the metric from the baseline's (negative is better)."""
     seconds: float
+    low: float | None = None
+    """Lower bound of the loss; None where the loss is that of all samples, or has no bounds."""
+    high: float | None = None
+    """Upper bound of the loss; None as ``low``, and for a point beyond."""
+    samples: int | None = None
+    """Evaluation samples that it was measured on; None: all that ``dataFraction`` allows."""
+    source: PointSource = PointSource.MEASURED
 
 
 class CurveTable(Contract):
@@ -241,18 +284,6 @@ class Width(Contract):
     after: int
 
 
-class PointSource(str, Enum):
-    """Where a sensitivity point comes from."""
-
-    MEASURED = "measured"
-    BEYOND = "beyond"
-    """Not measured: a smaller cut of the same group is surely above the cap, and this is that one's loss."""
-    ESTIMATED = "estimated"
-    """From gradients, without evaluation."""
-    IMPORTED = "imported"
-    """From PaddleSlim's file."""
-
-
 class RoundPlan(Contract):
     """File ``plan`` of round."""
 
@@ -262,13 +293,6 @@ class RoundPlan(Contract):
     losses: list[float]
     """Mean training loss of each fine-tuning epoch."""
     metrics: list[float]
-    low: float | None = None
-    """Lower bound of the loss; None where the loss is that of all samples, or has no bounds."""
-    high: float | None = None
-    """Upper bound of the loss; None as ``low``, and for a point beyond."""
-    samples: int | None = None
-    """Evaluation samples that it was measured on; None: all that ``dataFraction`` allows."""
-    source: PointSource = PointSource.MEASURED
     """Metric after each fine-tuning epoch."""
     notes: list[str] = []
     """What a person should know of the fine-tuning: options without effect, an early stop."""

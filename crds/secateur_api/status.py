@@ -89,7 +89,7 @@ class Judged(Contract):
     name: str
     """The constraint in words: ``latencyP50 <= 500ms on local-x86 (paddle-lite/x86)``."""
     metric: str
-    """A constraint's metric; ``targetMacs`` / ``targetParams`` for the target; ``layerRules`` for the
+    """A constraint's metric; ``targetMacs``, ``targetParams`` ... for the target; ``layerRules`` for the
     share of the layer rules reached where there is no target; ``floor`` for a missed accuracy floor."""
     bound: str
     measured: str

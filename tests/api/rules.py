@@ -63,10 +63,10 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Target,
-        "target needs one of macs and params",
+        "target needs at least one of macs, params, size and latency",
         "spec.pruning.target",
-        {"pruning.target": {"params": "50%"}},
-        {"pruning.target": {"macs": "50%", "params": "50%"}},
+        {"pruning.target": {"macs": "50%", "params": "50%", "size": "40%", "latency": "30%"}},
+        {"pruning.target": {}},
     ),
     Case(
         FineTune,
@@ -89,6 +89,28 @@ CASES: tuple[Case, ...] = (
         # the same number in both worlds: 3 * 0.1 is a little more than 0.3
         {"pruning": {"target": {"params": "30.0%"}, "schedule": {"rounds": 3, "step": 0.1}}},
         {"pruning": {"target": {"params": "30.1%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+    ),
+    Case(
+        Pruning,
+        "schedule.rounds x schedule.step cannot reach the target",
+        "spec.pruning",
+        # the largest counts
+        {"pruning": {"target": {"macs": "10%", "size": "30%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+        {"pruning": {"target": {"macs": "10%", "size": "40%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+    ),
+    Case(
+        Pruning,
+        "candidates needs allocation: milp",
+        "spec.pruning",
+        {"pruning.allocation": "milp", "pruning.candidates": 4},
+        {"pruning.allocation": "uniform", "pruning.candidates": 4},
+    ),
+    Case(
+        PruningJobSpec,
+        "a target of latency needs a benchmark",
+        "spec",
+        {"pruning.target": {"latency": "30%"}},
+        {"pruning.target": {"latency": "30%"}, "benchmark": []},
     ),
     Case(
         Convert,

@@ -94,7 +94,7 @@ def _check_ratios(document: dict[str, Any], store: Store, status: dict[str, Any]
     groups = store.unit_json(preflight, "groups", GroupTable).groups
     if spec.pruning.target is not None:
         cut = status["rounds"][0]["outcome"]["cutMacs"]
-        assert spec.pruning.target.fraction <= cut <= spec.pruning.target.fraction + 0.05
+        assert spec.pruning.target.shares["macs"] <= cut <= spec.pruning.target.shares["macs"] + 0.05
         return
     assert len(groups) == 37
     for group in groups:

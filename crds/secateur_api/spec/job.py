@@ -107,6 +107,12 @@ class PruningJobSpec(Contract):
             lambda s: all(_runnable(s, b.format) for b in s.benchmark),
         ),
         Rule(
+            "!has(self.pruning.target) || !has(self.pruning.target.latency) || "
+            "!has(self.benchmark) || size(self.benchmark) > 0",
+            "a target of latency needs a benchmark, which measures it",
+            lambda s: s.pruning.target is None or s.pruning.target.latency is None or bool(s.benchmark),
+        ),
+        Rule(
             "!has(self.constraints) || self.constraints.all(c, "
             "!(c.metric in ['latencyP50', 'latencyP90', 'peakMemory', 'speedup']) || "
             "(has(self.benchmark) && self.benchmark.exists(b, "

@@ -13,30 +13,30 @@ from secateur_api.spec.types import Criterion, Percent, Ratio
 
 
 class Target(Contract):
-    """What to cut, as a share of the unpruned model's."""
+    """What to cut, as shares of the unpruned model's; all that are given must be reached."""
 
     macs: Percent | None = None
     """Multiply-accumulate operations to cut, such as ``50%``."""
     params: Percent | None = None
     """Parameters to cut, such as ``50%``."""
+    size: Percent | None = None
+    """Bytes of the checkpoint to cut, such as ``50%``; it holds parameters and running statistics."""
+    latency: Percent | None = None
+    """Latency to cut, as the first benchmark measures it: ``50%`` is a speed-up of 2x."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.macs) != has(self.params)",
-            "target needs one of macs and params, such as {macs: 50%}",
-            lambda s: (s.macs is None) != (s.params is None),
+            "has(self.macs) || has(self.params) || has(self.size) || has(self.latency)",
+            "target needs at least one of macs, params, size and latency, such as {macs: 50%}",
+            lambda s: bool(s.shares),
         ),
     )
 
     @property
-    def fraction(self) -> float:
-        """The share to cut, 0..1."""
-        return parse_percent(self.macs or self.params or "0%")
-
-    @property
-    def quantity(self) -> str:
-        """``macs`` or ``params``."""
-        return "macs" if self.macs is not None else "params"
+    def shares(self) -> dict[str, float]:
+        """The share to cut (0..1) of each quantity that is given, by the name of its field."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: parse_percent(text) for name, text in given.items() if text is not None}
 
 
 class LayerRule(Contract):
@@ -63,7 +63,8 @@ class Schedule(Contract):
     rounds: Annotated[int, Field(ge=1, le=100)] = 6
     """Most rounds to run, those that are rolled back included."""
     step: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Most that one round may cut: a share of the unpruned MACs or params (without a target, of channels)."""
+    """Most that one round may cut of the largest target: a share of the unpruned model's quantity (without a
+    target, of the channels)."""
     min_step: Annotated[float, Field(gt=0, le=1)] = 0.02
     """A step halved below this ends the rounds; the nearest model is kept."""
     floor: Percent | None = None
@@ -100,6 +101,9 @@ class Repair(Contract):
     """Training samples to look at."""
 
 
+_SHARE = "has(self.target.{0}) ? self.target.{0} : '0%'"
+
+
 class Pruning(Contract):
     """What is cut, by which measure, in which steps."""
 
@@ -134,10 +138,19 @@ class Pruning(Contract):
         ),
         Rule(
             "!has(self.target) || !has(self.schedule) || "
-            "double((has(self.target.macs) ? self.target.macs : "
-            "has(self.target.params) ? self.target.params : '0%').replace('%', '')) "
-            "<= 100.0 * double(self.schedule.rounds) * self.schedule.step + 0.000001",
+            f"[{', '.join(_SHARE.format(name) for name in Target.model_fields)}].all(share, "
+            "double(share.replace('%', '')) "
+            "<= 100.0 * double(self.schedule.rounds) * self.schedule.step + 0.000001)",
             "schedule.rounds x schedule.step cannot reach the target; raise one of them",
-            lambda s: s.target is None or s.target.fraction <= s.schedule.rounds * s.schedule.step + 1e-8,
+            lambda s: (
+                s.target is None
+                or max(s.target.shares.values()) <= s.schedule.rounds * s.schedule.step + 1e-8
+            ),
+        ),
+        Rule(
+            "!has(self.candidates) || self.candidates == 1 || "
+            "(has(self.allocation) && self.allocation == 'milp')",
+            "candidates needs allocation: milp; the other methods have one plan",
+            lambda s: s.candidates == 1 or s.allocation is Allocation.MILP,
         ),
     )

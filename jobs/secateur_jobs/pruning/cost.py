@@ -1,7 +1,10 @@
-"""What a net costs (MACs or parameters) as a function of its groups' widths, without building it.
+"""What a net costs (MACs, parameters, bytes, seconds) by its groups' widths, without building it.
 
 Each part of the cost (a weight) is as large as the product of its axes, and each axis shrinks with the
 groups that run along it: ``size * (1 - sum over groups of share * cut) * (the same for the other axis)``.
+With ``k`` the kept share of each group, that is a polynomial of degree two without negative coefficients,
+``constant + linear . k + k' quadratic k``: a sum of monomials, therefore convex in ``log k`` (geometric
+programming, Boyd et al. 2007), which makes the mixed-integer program of ``allocation.milp`` exact.
 """
 
 from __future__ import annotations
@@ -28,34 +31,49 @@ class CostModel:
 
     def __init__(self, groups: Sequence[str], parts: Sequence[Part], constant: float = 0.0) -> None:
         self.groups = tuple(groups)
+        self.margin = 0.0
+        """How far the real cost may be above a predicted one: 0 where it is counted."""
         self._index = {name: i for i, name in enumerate(groups)}
-        self._sizes = np.array([part.size for part in parts], np.float64)
-        self._rows = self._shares([part.rows for part in parts])
-        self._columns = self._shares([part.columns for part in parts])
-        self._constant = constant
+        sizes = np.array([part.size for part in parts], np.float64)
+        rows, still_rows = self._shares([part.rows for part in parts])
+        columns, still_columns = self._shares([part.columns for part in parts])
+        self.constant = constant + float(sizes @ (still_rows * still_columns))
+        self.linear = rows.T @ (sizes * still_columns) + columns.T @ (sizes * still_rows)
+        product = rows.T @ (sizes[:, None] * columns)
+        self.quadratic = (product + product.T) / 2
+        """Symmetric; the diagonal is a group on both axes."""
 
-    def _shares(self, maps: list[Mapping[str, float]]) -> np.ndarray:
+    def _shares(self, maps: list[Mapping[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return each part's share that is each group's (parts x groups), and the share that is nobody's."""
         shares = np.zeros((len(maps), len(self.groups)))
         for row, shares_of in enumerate(maps):
             for group, share in shares_of.items():
                 shares[row, self._index[group]] += share
-        return shares
+        return shares, np.maximum(1 - shares.sum(axis=1), 0.0)
 
     def total(self, kept: Mapping[str, float]) -> float:
         """Return the cost when ``kept`` of each group stays; a group that is not named stays whole."""
-        return (
-            float(self.totals(kept, self.groups[0], [kept.get(self.groups[0], 1.0)])[0])
-            if self.groups
-            else (float(self._sizes.sum() + self._constant))
-        )
+        return self.value(np.array([kept.get(name, 1.0) for name in self.groups]))
 
-    def totals(self, kept: Mapping[str, float], group: str, values: Sequence[float]) -> np.ndarray:
-        """Return the costs when one group keeps each of the shares ``values``, the others as in ``kept``."""
-        cut = np.array([1 - kept.get(name, 1.0) for name in self.groups])
-        index = self._index[group]
-        change = (1 - np.asarray(values, np.float64)) - cut[index]
-        rows = 1 - self._rows @ cut
-        columns = 1 - self._columns @ cut
-        varied_rows = rows[None] - change[:, None] * self._rows[:, index][None]
-        varied_columns = columns[None] - change[:, None] * self._columns[:, index][None]
-        return np.asarray((varied_rows * varied_columns) @ self._sizes + self._constant)
+    def value(self, kept: np.ndarray) -> float:
+        """Return the cost when ``kept`` (one share per group, in order) stays."""
+        return float(self.constant + self.linear @ kept + kept @ self.quadratic @ kept)
+
+    def gradient(self, kept: np.ndarray) -> np.ndarray:
+        """Return the derivative of the cost by each group's kept share."""
+        return self.linear + 2 * self.quadratic @ kept
+
+    def over(self, groups: Sequence[str], fixed: Mapping[str, float]) -> CostModel:
+        """Return the cost as a function of ``groups`` alone; the others keep ``fixed``, or stay whole."""
+        index = np.array([self._index[name] for name in groups], int)
+        others = [i for i, name in enumerate(self.groups) if name not in set(groups)]
+        still = np.array([fixed.get(self.groups[i], 1.0) for i in others])
+        model = CostModel(groups, [])
+        model.constant = float(
+            self.constant
+            + self.linear[others] @ still
+            + still @ self.quadratic[np.ix_(others, others)] @ still
+        )
+        model.linear = self.linear[index] + 2 * self.quadratic[np.ix_(index, others)] @ still
+        model.quadratic = self.quadratic[np.ix_(index, index)]
+        return model

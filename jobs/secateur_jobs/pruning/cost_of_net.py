@@ -1,45 +1,84 @@
-"""The cost model of a net: which weights shrink with which groups, from the groups' slices."""
+"""The cost models of a net: which weights shrink with which groups, from the groups' slices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.cost import CostModel, Part
 from secateur_jobs.pruning.engine import ChannelGroup
-from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.layers import RECURRENT, named_layers
 from secateur_jobs.pruning.macs import Counts
 
 Axes = tuple[dict[str, float], dict[str, float]]
+QUANTITIES = ("macs", "params", "size")
+"""What is counted, without running anything on a device."""
 
 
-def cost_model(
-    net: paddle.nn.Layer, groups: Sequence[ChannelGroup], counts: Counts, quantity: str
-) -> CostModel:
-    """Return the cost of ``quantity`` (``macs`` or ``params``) of the uncut ``net`` by its groups' widths.
+@dataclass(frozen=True)
+class Tensor:
+    """A parameter or buffer of the uncut net with the share of its axes that is each group's."""
 
-    At full width it equals ``counts``. Products outside convolution and linear layers stay constant.
+    name: str
+    """Structured name of its layer."""
+    attribute: str
+    layer: paddle.nn.Layer
+    value: paddle.Tensor
+    axes: Axes
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.value.shape)
+
+    def macs(self, counts: Counts) -> int:
+        """Return the multiply-accumulate operations that the weight takes part in."""
+        of_layer = counts.layers.get(self.name, 0)
+        if isinstance(self.layer, RECURRENT):  # each weight matrix once per sample and time step
+            matrices = sum(math.prod(p.shape) for p in self.layer.parameters() if p.ndim == 2)
+            return of_layer * self.elements // matrices if self.value.ndim == 2 else 0
+        return of_layer if self.attribute == "weight" else 0
+
+
+def cost_models(
+    net: paddle.nn.Layer, groups: Sequence[ChannelGroup], counts: Counts, checkpoint_bytes: int
+) -> dict[str, CostModel]:
+    """Return the cost of each of :data:`QUANTITIES` of the uncut ``net`` by its groups' widths.
+
+    ``size`` is the checkpoint's, in bytes. At full width each equals what was counted; products outside
+    convolution, linear and recurrent layers, and the checkpoint's header, stay constant.
     """
+    tensors = list(cut_tensors(net, groups))
+    whole = {"macs": counts.macs, "params": counts.params, "size": checkpoint_bytes}
+    models = {}
+    for quantity in QUANTITIES:
+        sizes = [_size(t, quantity, counts) for t in tensors]
+        parts = [Part(size, *t.axes) for t, size in zip(tensors, sizes, strict=True) if size]
+        models[quantity] = CostModel([g.name for g in groups], parts, whole[quantity] - sum(sizes))
+    return models
+
+
+def cut_tensors(net: paddle.nn.Layer, groups: Sequence[ChannelGroup]) -> Iterator[Tensor]:
+    """Yield every parameter and buffer that shrinks with a group."""
     shares = _shares(groups)
-    parts: list[Part] = []
     for name, layer in named_layers(net).items():
-        for attribute, parameter in layer._parameters.items():
-            if parameter is None:
-                continue
-            if quantity == "params":
-                size = 0 if parameter.stop_gradient else math.prod(parameter.shape)
-            else:
-                size = counts.layers.get(name, 0) if attribute == "weight" else 0
+        for attribute, value in (*layer._parameters.items(), *layer._buffers.items()):
             axes = shares.get((name, attribute))
-            if size and axes is not None:
-                parts.append(Part(size, *axes))
-    constant = getattr(counts, quantity) - sum(part.size for part in parts)
-    return CostModel([group.name for group in groups], parts, constant)
+            if value is not None and axes is not None:
+                yield Tensor(name, attribute, layer, value, axes)
+
+
+def _size(tensor: Tensor, quantity: str, counts: Counts) -> int:
+    if quantity == "size":
+        return tensor.elements * int(tensor.value.element_size())
+    if quantity == "params":
+        return 0 if tensor.value.stop_gradient else tensor.elements
+    return tensor.macs(counts)
 
 
 def _shares(groups: Sequence[ChannelGroup]) -> dict[tuple[str, str], Axes]:
-    """Return for each cut parameter the share of its first and of its second axis that is each group's."""
+    """Return for each cut tensor the share of its first and of its second axis that is each group's."""
     found: dict[tuple[str, str], Axes] = {}
     for group in groups:
         for piece in group.slices:

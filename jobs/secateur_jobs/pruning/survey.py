@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from secateur_api.conditions import Reason
-from secateur_api.results import Group, GroupTable, Refused
+from secateur_api.results import Group, GroupTable, LatencyTable, Refused, Shares
 from secateur_api.spec import PruningJobSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.cost import CostModel
-from secateur_jobs.pruning.cost_of_net import cost_model
-from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.cost_of_net import cost_models
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
+from secateur_jobs.pruning.latency_of_net import latency_model
 from secateur_jobs.pruning.layer_rules import RuleOutcome, apply_rules, caps
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.macs import Counts
@@ -28,17 +29,21 @@ class Survey:
 
     table: GroupTable
     notes: list[str]
-    reachable: float | None
-    """Largest share of the target quantity that can be cut; None without a target."""
+    reachable: Shares
+    """Largest share of each target quantity that can be cut."""
 
 
 def survey(
     net: paddle.nn.Layer,
     spec: PruningJobSpec,
     counts: Counts,
+    checkpoint_bytes: int,
     on_group: Callable[[int, int], None] | None = None,
+    measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
 ) -> Survey:
     """Find and prove the groups of the uncut net and apply rules, caps and target; the net stays as it is.
+
+    ``measure`` is asked for the groups' latency where that is a target.
 
     Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
     """
@@ -54,13 +59,14 @@ def survey(
             Reason.NOTHING_PRUNABLE, f"spec.model.factory: no layer of the model can be cut: {_say(refused)}"
         )
     groups = _with_limits(proven, rules, counts, spec, cuttable_layers(net))
-    cost = None
-    if spec.pruning.target is not None:
-        cost = cost_model(net, proven, counts, spec.pruning.target.quantity)
+    costs = cost_models(net, proven, counts, checkpoint_bytes)
+    target = spec.pruning.target
+    if target is not None and target.latency is not None and measure is not None:
+        costs["latency"] = latency_model(net, proven, counts, measure(engine, proven))
     return Survey(
         table=GroupTable(engine=engine.name, groups=groups, refused=refused),
         notes=rules.notes,
-        reachable=None if cost is None else _reach(groups, refused, spec, cost),
+        reachable=_reach(groups, refused, spec, costs),
     )
 
 
@@ -102,22 +108,25 @@ def _with_limits(
 
 
 def _reach(
-    groups: Sequence[Group], refused: Sequence[Refused], spec: PruningJobSpec, cost: CostModel
-) -> float:
+    groups: Sequence[Group],
+    refused: Sequence[Refused],
+    spec: PruningJobSpec,
+    costs: Mapping[str, CostModel],
+) -> Shares:
     pruning = spec.pruning
-    if pruning.target is None:
-        raise ValueError("no target, no reach")
-    most = reachable(groups, pruning.align, cost)
-    if most + 1e-9 < pruning.target.fraction:
-        protect = pruning.protect
-        raise Unreachable(
-            Reason.TARGET_UNREACHABLE,
-            f"spec.pruning.target: {pruning.target.fraction:.0%} of the {pruning.target.quantity} is asked "
-            f"for, at most {most:.1%} can go with protect first {protect.first:g}, last {protect.last:g}, "
-            f"align {pruning.align}, the rules in layers and at most {MAX_RATIO:.0%} of a group; "
-            f"{len(refused)} layers cannot be cut: {_say(refused)}",
-        )
-    return most
+    wanted = {} if pruning.target is None else pruning.target.shares
+    most = {name: reachable(groups, pruning.align, costs[name]) for name in wanted if name in costs}
+    for name, share in most.items():
+        if share + 1e-9 < wanted[name]:
+            protect = pruning.protect
+            raise Unreachable(
+                Reason.TARGET_UNREACHABLE,
+                f"spec.pruning.target: {wanted[name]:.0%} of the {name} is asked for, at most {share:.1%} "
+                f"can go with protect first {protect.first:g}, last {protect.last:g}, align {pruning.align}, "
+                f"the rules in layers and at most {MAX_RATIO:.0%} of a group; {len(refused)} layers cannot "
+                f"be cut: {_say(refused)}",
+            )
+    return Shares(**most)
 
 
 def _say(refused: Sequence[Refused]) -> str:

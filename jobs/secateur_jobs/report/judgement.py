@@ -11,7 +11,14 @@ from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
 
 State = Literal["Succeeded", "Failed", "Not judged"]
-_AT_LEAST = ("speedup", "targetMacs", "targetParams", "layerRules")
+_AT_LEAST = (
+    "speedup",
+    "targetMacs",
+    "targetParams",
+    "targetSize",
+    "targetLatency",
+    "layerRules",
+)
 _SECONDS = ("latencyP50", "latencyP90")
 _BYTES = ("modelSize", "peakMemory")
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from secateur_api.quantity import show_bytes, show_seconds
 from secateur_api.results import Artifact, Group, Width
+from secateur_api.spec import Target
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts.curves import curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
@@ -117,15 +118,25 @@ def _rounds(evidence: Evidence) -> dict[str, Any] | None:
         "cut_legend": cut_legend,
         "recovery_legend": recovery_legend,
         "rows": [_round(r, evidence) for r in evidence.rounds],
-        "cut": cut_chart(
-            evidence.rounds,
-            target.quantity if target else "macs",
-            target.fraction if target else None,
-        ),
+        "cut": cut_chart(evidence.rounds, *_drawn(target)),
         "recovery": recovery_chart(evidence.rounds, base.metric, evidence.spec.evaluation),
         "metric": numerals.metric_name(evidence.spec.evaluation),
         "epochs": [_epochs(r, evidence) for r in evidence.rounds if r.plan.losses],
     }
+
+
+def _drawn(target: Target | None) -> tuple[str, float | None]:
+    """Return the quantity to draw and its target: the first that is measured in each round."""
+    shares = {} if target is None else target.shares
+    return next(((name, share) for name, share in shares.items() if name != "latency"), ("macs", None))
+
+
+def _targets(target: Target | None, share: float) -> str:
+    """Return what should be cut after a round that reaches this share of the plan."""
+    given = {} if target is None else {name: whole * share for name, whole in target.shares.items()}
+    if len(given) == 1:
+        return numerals.share(*given.values())
+    return ", ".join(f"{name} {numerals.share(part)}" for name, part in given.items())
 
 
 def _round(found: Round, evidence: Evidence) -> dict[str, str]:
@@ -139,7 +150,7 @@ def _round(found: Round, evidence: Evidence) -> dict[str, str]:
         "number": str(outcome.number),
         "answer": answer,
         "chosen": "chosen" if found is evidence.model else "",
-        "target": "" if outcome.target is None else numerals.share(outcome.target),
+        "target": _targets(evidence.spec.pruning.target, outcome.share),
         "macs": numerals.share(outcome.cut_macs),
         "params": numerals.share(outcome.cut_params),
         "cut": metric(outcome.metric_cut),

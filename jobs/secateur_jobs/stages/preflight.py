@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from secateur_api.conditions import Reason
 from secateur_api.results import ConvertOutcome, LatencyTable, ModelNumbers, PreflightOutcome, StageOutcome
 from secateur_api.spec import SensitivityMode
@@ -12,13 +14,15 @@ from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.plan import open_groups
+from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.pruning.survey import survey
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.pruning.sensitivity.bounded import scores_of
+from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
@@ -38,12 +42,12 @@ def run(context: StageContext) -> StageOutcome:
     toolchain.require(spec.convert)
     criterion_function(spec.pruning.criterion)
     loss_function(spec.evaluation)
+    if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
+        scores_of(spec.evaluation)
     seed_everything(spec.seed)
     net = _unpruned(context)
     load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
-    if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
-        scores_of(spec.evaluation)
     splits = load_data(spec.data)
     check_data(net, splits, spec.model, spec.evaluation)
     context.progress(10, "evaluate the unpruned model")
@@ -57,12 +61,17 @@ def run(context: StageContext) -> StageOutcome:
     counts = count(net, spec.model.inputs)
 
     def on_group(done: int, total: int) -> None:
-        context.progress(25 + 35 * done / total, f"prove group {done}/{total}", metric)
+        context.progress(25 + 25 * done / max(total, 1), f"prove group {done}/{total}", metric)
 
-    found = survey(net, spec, counts, on_group)
     samples = first_batches(splits.eval, spec.model.inputs)
+
+    def measure(engine: PruningEngine, groups: Sequence[ChannelGroup]) -> LatencyTable:
+        return latency_table(context, engine, groups, samples[0], span=(50, 60))
+
+    content = checkpoint.to_bytes(net, spec.model)
+    found = survey(net, spec, counts, len(content), on_group, measure)
     artifacts = convert_model(net, spec, "baseline", context, samples, span=(60, 99))
-    context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
+    context.put("checkpoint", "checkpoint.safetensors", content)
     context.put_json("groups", found.table)
     context.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
     return StageOutcome(
@@ -72,6 +81,7 @@ def run(context: StageContext) -> StageOutcome:
             layers=len(cuttable_layers(net)),
             refused=len(found.table.refused),
             reachable=found.reachable,
+            checkpoint_bytes=len(content),
             needs_sensitivity=spec.pruning.target is not None
             and bool(open_groups(found.table.groups, spec.pruning.align)),
             engine=found.table.engine,

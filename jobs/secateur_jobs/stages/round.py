@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from secateur_api.conditions import Reason
 from secateur_api.results import (
-    CurveTable,
     GroupTable,
     ModelNumbers,
     PreflightOutcome,
@@ -19,18 +18,15 @@ from secateur_api.stage import RoundRequest, unit_path
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.cost_of_net import cost_model
 from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
-from secateur_jobs.pruning.curves import curves_of
-from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import next_widths
 from secateur_jobs.pruning.proof import check, runnable_samples
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
+from secateur_jobs.stages.widths import Origin, best_of, plans_of
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate, relative_drop
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
@@ -40,7 +36,6 @@ from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
 from secateur_jobs.user_code import Splits, load_data
 
-_REPAIR_BATCHES = 16
 _REPAIR_BATCH_SIZE = 64
 
 
@@ -92,9 +87,9 @@ def run(context: StageContext) -> StageOutcome:
         round=RoundOutcome(
             number=request.number,
             share=request.share,
-            target=spec.pruning.target and spec.pruning.target.fraction * request.share,
             cut_macs=1 - counts.macs / before.macs,
             cut_params=1 - counts.params / before.params,
+            cut_size=1 - len(content) / state.preflight.checkpoint_bytes,
             numbers=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
             metric_cut=metric_cut,
             metric_repaired=metric_repaired,
@@ -109,11 +104,15 @@ class _State:
     """The nets and the table that a round works on."""
 
     table: GroupTable
-    baseline: ModelNumbers
+    preflight: PreflightOutcome
     teacher: paddle.nn.Layer
     """The unpruned net."""
     net: paddle.nn.Layer
     """The net to go on from: the base round's, or a second copy of the unpruned one."""
+
+    @property
+    def baseline(self) -> ModelNumbers:
+        return self.preflight.baseline
 
     @classmethod
     def load(cls, context: StageContext, request: RoundRequest) -> _State:
@@ -121,7 +120,7 @@ class _State:
         base = request.base if request.base is not None else preflight
         return cls(
             table=context.store.unit_json(preflight, "groups", GroupTable),
-            baseline=_preflight_of(context, preflight).baseline,
+            preflight=_preflight_of(context, preflight),
             teacher=checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint")),
             net=checkpoint.from_bytes(context.store.unit_file(base, "checkpoint")),
         )
@@ -152,7 +151,9 @@ def _cut(
     missing = [g.name for g in state.table.groups if g.name not in now]
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
-    widths = _widths(context, state, engine, request, now)
+    origin = Origin(state.table, state.preflight, state.teacher)
+    plans = plans_of(context, origin, request, now)
+    widths = best_of(context, plans, engine, splits.train, seed)
     keep = choose_channels(
         engine.groups,
         widths,
@@ -174,24 +175,6 @@ def _cut(
     engine.cut(keep)
     engine.freeze()
     return widths, metric
-
-
-def _widths(
-    context: StageContext, state: _State, engine: PruningEngine, request: RoundRequest, now: dict[str, int]
-) -> dict[str, int]:
-    spec = context.request.spec
-    if request.base is not None:
-        engine = make_engine(spec.pruning.engine, state.teacher, spec.model.inputs)
-    names = {group.name for group in state.table.groups}
-    groups = [group for group in engine.groups if group.name in names]
-    quantity = spec.pruning.target.quantity if spec.pruning.target is not None else "macs"
-    cost = cost_model(state.teacher, groups, count(state.teacher, spec.model.inputs), quantity)
-    points = [
-        point
-        for unit in context.request.upstream.sensitivity
-        for point in context.store.unit_json(unit, "curves", CurveTable).points
-    ]
-    return next_widths(state.table.groups, now, spec.pruning, request.share, curves_of(points), cost)
 
 
 def _call_followers(context: StageContext, leader: Leader, state: _State, metric: float) -> None:

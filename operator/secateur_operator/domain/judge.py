@@ -1,4 +1,4 @@
-"""The verdict: the target and every constraint against what was measured."""
+"""The verdict: every target and every constraint against what was measured."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from secateur_operator.domain.measurements import Measurement
 NOT_MEASURED = "not measured"
 LAYER_RULES = "layerRules"
 FLOOR = "floor"
+_CUT = {"macs": "MACs", "params": "parameters", "size": "checkpoint size", "latency": "latency"}
 _ROUNDING = 1e-9
 
 
 def verdict(spec: PruningJobSpec, status: PruningJobStatus) -> Verdict:
-    """Judge the candidate: the target must be reached, and every constraint measured and held."""
+    """Judge the candidate: every target must be reached, and every constraint measured and held."""
     judged = judge(spec, status)
     failed = [one for one in judged if not one.holds]
     if not failed:
@@ -47,9 +48,9 @@ def verdict(spec: PruningJobSpec, status: PruningJobStatus) -> Verdict:
 
 
 def judge(spec: PruningJobSpec, status: PruningJobStatus) -> list[Judged]:
-    """Return the target's judgement, then each constraint's: one for each measurement it selects."""
+    """Return each target's judgement, then each constraint's: one for each measurement it selects."""
     chosen = rounds.candidate(status.rounds)
-    judged = [_judge_target(spec, chosen)]
+    judged = _judge_targets(spec, status, chosen)
     if chosen is not None and not chosen.accepted:
         judged.append(_judge_floor(chosen))
     for constraint in spec.constraints:
@@ -58,18 +59,23 @@ def judge(spec: PruningJobSpec, status: PruningJobStatus) -> list[Judged]:
     return judged
 
 
-def _judge_target(spec: PruningJobSpec, chosen: RoundStatus | None) -> Judged:
+def _judge_targets(
+    spec: PruningJobSpec, status: PruningJobStatus, chosen: RoundStatus | None
+) -> list[Judged]:
     target = spec.pruning.target
     if target is None:
-        metric, bound, name = LAYER_RULES, 1.0, "layer rules reached >= 100%"
         value = chosen.outcome.share if chosen else None
-    else:
-        macs = target.quantity == "macs"
-        metric, bound = ("targetMacs" if macs else "targetParams"), target.fraction
-        name = f"{'MACs' if macs else 'parameters'} cut >= {target.macs or target.params}"
-        value = (chosen.outcome.cut_macs if macs else chosen.outcome.cut_params) if chosen else None
+        return [_reached(LAYER_RULES, "layer rules reached", 1.0, value)]
+    cut = measurements.cuts(status)
+    return [
+        _reached(f"target{name.capitalize()}", f"{_CUT[name]} cut", share, cut.get(name))
+        for name, share in target.shares.items()
+    ]
+
+
+def _reached(metric: str, what: str, bound: float, value: float | None) -> Judged:
     return Judged(
-        name=name,
+        name=f"{what} >= {_percent(bound)}",
         metric=metric,
         bound=_percent(bound),
         measured=NOT_MEASURED if value is None else _percent(value),

@@ -37,6 +37,21 @@ def select(constraint: Constraint, status: PruningJobStatus) -> list[Measurement
     ]
 
 
+def cuts(status: PruningJobStatus) -> dict[str, float]:
+    """Return the share (0..1) of each target quantity that the candidate was measured to save.
+
+    Latency is the first benchmark's, and absent before it has run.
+    """
+    chosen = rounds.candidate(status.rounds)
+    if chosen is None:
+        return {}
+    outcome = chosen.outcome
+    found = {"macs": outcome.cut_macs, "params": outcome.cut_params, "size": outcome.cut_size}
+    if status.benchmarks:
+        found["latency"] = 1 - 1 / status.benchmarks[0].speedup
+    return found
+
+
 def _selects(constraint: Constraint, found: Artifact | BenchmarkOutcome) -> bool:
     return constraint.format in (None, found.format) and constraint.backend in (None, found.backend)
 

@@ -1,7 +1,7 @@
 """The round policy: prune a little, recover, look; roll back and halve the step where recovery fails.
 
-Shares are of the whole plan (target and layer rules), 0..1; ``schedule.step`` is in units of the target
-quantity.
+Shares are of the whole plan (targets and layer rules), 0..1; ``schedule.step`` is in units of the largest
+target.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _WHOLE = 1 - 1e-6
 
 
 def extent(spec: PruningJobSpec) -> float:
-    """Return what the whole plan cuts, in units of ``schedule.step``: the target, else the largest rule."""
+    """Return what the whole plan cuts, in units of ``schedule.step``: the largest target, else rule."""
     if spec.pruning.target is not None:
-        return spec.pruning.target.fraction
+        return max(spec.pruning.target.shares.values())
     return max(rule.ratio for rule in spec.pruning.layers)
 
 

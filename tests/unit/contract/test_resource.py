@@ -91,7 +91,7 @@ def test_the_wire_form_reads_back_as_the_same_spec():
         ("spec.model.inputs", [], "spec.model.inputs: "),
         ("spec.model.weights", {"uri": "a.pkl"}, "spec.model.weights: weights.uri must end in .safetensors"),
         ("spec.pruning.target", ..., "spec.pruning: pruning needs a target"),
-        ("spec.pruning.target", {}, "spec.pruning.target: target needs one of macs and params"),
+        ("spec.pruning.target", {}, "spec.pruning.target: target needs at least one of macs"),
         ("spec.pruning.target", {"macs": 50}, "spec.pruning.target.macs: expected text, found 50"),
         (
             "spec.pruning.schedule",

@@ -119,6 +119,34 @@ def test_the_target_is_reached_or_it_is_not(cut: float, holds: bool) -> None:
     assert (found.holds, found.reason) == (holds, "ConstraintsMet" if holds else "TargetNotReached")
 
 
+@pytest.mark.parametrize(
+    ("target", "metric", "value", "holds"),
+    [
+        ({"size": "40%"}, "targetSize", 0.41, True),
+        ({"size": "42%"}, "targetSize", 0.41, False),
+        ({"latency": "37.5%"}, "targetLatency", 0.375, True),  # 1.6x
+        ({"latency": "40%"}, "targetLatency", 0.375, False),
+        ({"params": "30%"}, "targetParams", 0.2, False),
+    ],
+)
+def test_each_target_is_judged_by_what_was_measured(
+    target: dict[str, str], metric: str, value: float, holds: bool
+) -> None:
+    status = with_cut(0.5, cut_size=0.41, cut_params=0.2)
+    found = verdict(status, pruning={"target": {"macs": "50%", **target}})
+    assert [one.holds for one in found.judged if one.metric == "targetMacs"] == [True]
+    mine = next(one for one in found.judged if one.metric == metric)
+    assert (mine.value, mine.holds, found.holds) == (pytest.approx(value), holds, holds)
+    assert found.reason == ("ConstraintsMet" if holds else "TargetNotReached")
+
+
+def test_a_target_of_latency_without_a_benchmark_is_not_measured() -> None:
+    status = with_cut(0.5).model_copy(update={"benchmarks": []})
+    found = verdict(status, pruning={"target": {"latency": "30%"}})
+    assert (found.holds, found.reason) == (False, "NotMeasured")
+    assert "latency cut >= 30%: not measured" in found.message
+
+
 def test_layer_rules_alone_must_be_reached_whole() -> None:
     pruning = {"layers": [{"match": "*", "ratio": 0.5}]}
     assert verdict(with_cut(0.3, share=1.0), pruning=pruning).holds

@@ -86,9 +86,9 @@ def test_what_a_job_gathers_always_fits_beside_the_longest_spec() -> None:
     outcome = RoundOutcome(
         number=100,
         share=long,
-        target=long,
         cut_macs=long,
         cut_params=long,
+        cut_size=long,
         numbers=numbers,
         metric_cut=long,
         metric_repaired=long,

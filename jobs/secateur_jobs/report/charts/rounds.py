@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from markupsafe import Markup
 
+from secateur_api.results import RoundOutcome
 from secateur_api.spec import Evaluation, Goal
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts import svg
@@ -18,9 +19,9 @@ _MOST_LABELS = 16
 
 
 def cut_chart(rounds: list[Round], quantity: str, target: float | None) -> Markup:
-    """Draw the share of MACs or parameters (``quantity``) that is cut after each round, and the target."""
-    cuts = [r.outcome.cut_params if quantity == "params" else r.outcome.cut_macs for r in rounds]
-    name = "parameters" if quantity == "params" else "MACs"
+    """Draw the share of MACs, parameters or bytes (``quantity``) cut after each round, and the target."""
+    cuts = [_cut(r.outcome, quantity) for r in rounds]
+    name = {"params": "parameters", "size": "checkpoint size"}.get(quantity, "MACs")
     said = ", ".join(f"{r.outcome.number}: {numerals.share(c)}" for r, c in zip(rounds, cuts, strict=True))
     picture = svg.drawing(_WIDTH, _HEIGHT, f"{name} cut after each round ({said})")
     high = max([*cuts, target or 0.0, 0.01]) * 1.12
@@ -38,6 +39,10 @@ def cut_chart(rounds: list[Round], quantity: str, target: float | None) -> Marku
         svg.line(picture, _LEFT, y(target), _WIDTH - _RIGHT, y(target), "dashed")
         svg.text(picture, _LEFT + 4, y(target) - 5, f"target {numerals.share(target, 0)}", "note")
     return svg.markup(picture)
+
+
+def _cut(outcome: RoundOutcome, quantity: str) -> float:
+    return {"params": outcome.cut_params, "size": outcome.cut_size}.get(quantity, outcome.cut_macs)
 
 
 def recovery_chart(rounds: list[Round], baseline: float, evaluation: Evaluation) -> Markup:

@@ -1,0 +1,86 @@
+"""Measure narrowed nets on the device, each against the unpruned one, as the benchmark does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from secateur_api.results import LatencyTable
+from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec
+from secateur_jobs.conversion import to_lite, to_onnx
+from secateur_jobs.conversion.batches import Batch
+from secateur_jobs.conversion.export import export
+from secateur_jobs.measure.latency import compare
+from secateur_jobs.measure.statistics import speedup
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import PruningEngine
+
+RUNS = 60
+_WARMUP = 10
+
+
+def measure_plans(
+    engine: PruningEngine,
+    plans: Sequence[Mapping[str, int]],
+    inputs: Sequence[InputSpec],
+    benchmark: Benchmark,
+    batch: Batch,
+    report: Callable[[float], None],
+) -> LatencyTable:
+    """Return the latency of the net at each of ``plans`` (widths by group), relative to its own uncut.
+
+    The values of the weights do not matter: the first channels stay. The net is left as it was.
+    """
+    channels = {group.name: group.channels for group in engine.groups}
+    with tempfile.TemporaryDirectory(prefix="secateur-latency-") as folder:
+        scratch = Path(folder)
+        whole = _converted(engine.net, inputs, benchmark, scratch / "whole")
+        kept, found = [], []
+        for index, plan in enumerate(plans):
+            masks = {
+                g.name: g.choose(-np.arange(g.channels, dtype=float), plan[g.name])
+                for g in engine.groups
+                if plan.get(g.name, g.channels) < g.channels
+            }
+            engine.cut(masks)
+            try:
+                narrow = _converted(engine.net, inputs, benchmark, scratch / f"narrow-{index}")
+            finally:
+                engine.restore()
+            samples = compare(
+                whole,
+                narrow,
+                inputs,
+                batch,
+                warmup=_WARMUP,
+                runs=RUNS,
+                scratch=scratch,
+                report=lambda share, done=index: report((done + share) / len(plans)),
+            )
+            kept.append({name: float(mask.sum()) / channels[name] for name, mask in masks.items()})
+            found.append(1 / speedup(samples.baseline_seconds, samples.pruned_seconds))
+    return LatencyTable(device=benchmark.device, format=benchmark.format, runs=RUNS, kept=kept, latency=found)
+
+
+def digest_of(decides: Mapping[str, object]) -> str:
+    """Return a name for measurements by everything that decides them."""
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def processor() -> str:
+    """Return the model of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _converted(net: paddle.nn.Layer, inputs: Sequence[InputSpec], benchmark: Benchmark, folder: Path) -> Path:
+    folder.mkdir()
+    is_lite = benchmark.format is Format.PADDLE_LITE
+    target = Convert(format=benchmark.format, backend=Backend.X86 if is_lite else None)
+    return (to_lite if is_lite else to_onnx).convert(export(net, inputs, folder), target, folder)

@@ -1,0 +1,63 @@
+"""The latency table that a target of latency needs: measured once for a net on a device, then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from secateur_api.results import LatencyTable
+from secateur_jobs import checkpoint
+from secateur_jobs.conversion.batches import Batch
+from secateur_jobs.measure.narrowed import RUNS, digest_of, measure_plans, processor
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
+from secateur_jobs.pruning.latency_of_net import sample_widths
+from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.toolchain import toolchain
+
+_NETS = 24
+"""Narrowed nets to measure."""
+
+
+def latency_table(
+    context: StageContext,
+    engine: PruningEngine,
+    groups: Sequence[ChannelGroup],
+    batch: Batch,
+    span: tuple[float, float],
+) -> LatencyTable:
+    """Return how long narrowed nets take on the device of the first benchmark, kept or measured now.
+
+    The table is committed as ``latency``, and found again by the net's architecture, its groups, the device
+    and the toolchain. ``span`` is the part of the stage's progress (percent) that this is.
+    """
+    spec = context.request.spec
+    benchmark = spec.benchmark[0]
+    shapes = {name: list(array.shape) for name, array in checkpoint.state(engine.net).items()}
+    decides = {
+        "factory": spec.model.factory,
+        "args": spec.model.args,
+        "code": spec.code.sha256 if spec.code is not None else None,
+        "image": spec.image,
+        "shapes": shapes,
+        "groups": [[group.name, group.channels] for group in groups],
+        "inputs": [one.to_wire() for one in spec.model.inputs],
+        "align": spec.pruning.align,
+        "benchmark": [benchmark.device, benchmark.format.value, RUNS, _NETS],
+        "processor": processor(),
+        "toolchain": toolchain(),
+    }
+    path = f"latency/{digest_of(decides)}.json"
+    if context.store.exists(path):
+        table = LatencyTable.model_validate_json(context.store.read(path))
+    else:
+        plans = sample_widths(groups, spec.pruning.align, _NETS, spec.seed)
+        table = measure_plans(
+            engine,
+            plans,
+            spec.model.inputs,
+            benchmark,
+            batch,
+            lambda share: context.progress(span[0] + (span[1] - span[0]) * share, "measure narrowed nets"),
+        )
+        context.store.write(path, table.model_dump_json(by_alias=True, indent=1).encode())
+    context.put_json("latency", table)
+    return table
