@@ -6,7 +6,7 @@ MNIST ?=
 OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ bench-recovery: setup ## accuracy kept and speed-up, 3 seeds; MNIST=FILE.npz add
 
 bench-exactness: setup ## cut and restore of every group of the zoo
 	$(BIN)/python -m tests.bench.exactness
+
+bench-coverage: setup ## how much of 14 nets each engine can cut, beside PaddleSlim (about 5 minutes)
+	$(BIN)/python -m tests.bench.coverage
 
 bench-repair: setup ## each criterion and each repair without any training, 3 seeds (about 10 minutes)
 	$(BIN)/python -m tests.bench.repair $(OPTIONS)
