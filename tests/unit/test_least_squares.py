@@ -60,3 +60,15 @@ def test_a_fit_that_other_samples_contradict_is_none() -> None:
 def test_silent_channels_need_no_fit() -> None:
     zeros = np.zeros((5, 5))
     assert fit(np.ones((5, 2)), KEEP, zeros, zeros) is None
+
+
+def test_moments_that_rounding_made_indefinite_get_a_larger_ridge() -> None:
+    weights = np.random.default_rng(1).standard_normal((5, 7))
+    x = inputs(200, 8)
+    x[:, 1] = x[:, 2] = x[:, 0]  # two kept channels that are one
+    rounded = moments(x[:150])
+    rounded -= 5e-4 * np.mean(np.diag(rounded)) * np.eye(5)
+    assert np.linalg.eigvalsh(rounded).min() < 0
+    new = fit(weights, KEEP, rounded, moments(x[150:]))
+    assert new is not None
+    assert np.abs(x[:, KEEP] @ new - x @ weights).max() < 0.2

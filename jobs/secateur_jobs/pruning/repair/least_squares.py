@@ -9,7 +9,7 @@ positions: ``W_k += R W_p`` with ``R = (G_kk + ridge * mean(diag G_kk) * I)^-1 G
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 """Tried in turn; the one with the smallest held-out error is taken."""
@@ -29,7 +29,10 @@ def fit(weights: np.ndarray, keep: np.ndarray, fitted: np.ndarray, held_out: np.
     lost = weights[~keep]
     least, best = error(np.zeros(cross.shape), lost, keep, held_out), None
     for ridge in RIDGES:
-        factor = cho_factor(gram + ridge * scale * np.eye(len(gram)))
+        try:
+            factor = cho_factor(gram + ridge * scale * np.eye(len(gram)))
+        except LinAlgError:  # moments of float32 are rounded; a larger ridge covers that
+            continue
         stand_in = cho_solve(factor, cross)
         remaining = error(stand_in, lost, keep, held_out)
         if remaining < least:
