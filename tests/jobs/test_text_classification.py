@@ -135,4 +135,4 @@ def test_weights_of_another_vocabulary_are_refused(
     np.savez(tmp_path / "w.npz", **{vocabulary.EMBEDDING: np.zeros((7, 2), np.float32)})
     with pytest.raises(SystemExit):
         _drop(tmp_path, monkeypatch, tmp_path / "w.npz")
-    assert "has 7 rows, the vocabulary 443 tokens" in capsys.readouterr().err
+    assert "has 7 rows, the vocabulary 451 tokens" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from secateur_jobs.training.batching import ArrayDataset
 _OTHERS = ("food", "price", "room", "view", "music", "location", "breakfast", "parking")
 _GOOD = ("good", "friendly", "fast", "great", "perfect", "kind")
 _BAD = ("bad", "rude", "slow", "awful", "poor", "late")
+_OTHER_OPINIONS = ("cheap", "loud", "tasty", "far", "small", "dear", "quiet", "old")
 _DEGREES = ("very", "really", "truly")
 _FILL = ("we", "think", "that", "the", "again", "today", "overall", "and", "but", "while", "for", "us")
 _NOISE = tuple(f"word{number}" for number in range(400))
@@ -46,7 +47,20 @@ def splits(
 
 def vocabulary() -> list[str]:
     """Return the tokens in the order of their ids."""
-    return [*SPECIALS, "service", "was", "not", ".", *_OTHERS, *_GOOD, *_BAD, *_DEGREES, *_FILL, *_NOISE]
+    return [
+        *SPECIALS,
+        "service",
+        "was",
+        "not",
+        ".",
+        *_OTHERS,
+        *_GOOD,
+        *_BAD,
+        *_OTHER_OPINIONS,
+        *_DEGREES,
+        *_FILL,
+        *_NOISE,
+    ]
 
 
 def _reviews(count: int, generator: np.random.Generator) -> Reviews:
@@ -55,21 +69,23 @@ def _reviews(count: int, generator: np.random.Generator) -> Reviews:
 
 def _review(generator: np.random.Generator) -> tuple[str, str]:
     label = LABELS[int(generator.integers(len(LABELS)))]
-    good, strong = (bool(drawn) for drawn in generator.integers(2, size=2))
-    clauses = [_clause(_pick(_OTHERS, generator), good, strong, generator)]
+    clauses = [_clause([_pick(_OTHERS, generator), "was", _pick(_OTHER_OPINIONS, generator)], generator)]
     if label != "absent":
-        clauses.append(_clause("service", label.endswith("good"), label.startswith("very"), generator))
+        clauses.append(_clause(["service", "was", *_opinion(label, generator)], generator))
     order = generator.permutation(len(clauses))
     return label, " ".join(clauses[i] for i in order)
 
 
-def _clause(subject: str, good: bool, strong: bool, generator: np.random.Generator) -> str:
-    """Say that a subject is good or bad, now and then as ``not`` the opposite."""
+def _opinion(label: str, generator: np.random.Generator) -> list[str]:
+    """Say good or bad, now and then as ``not`` the opposite."""
     negated = generator.random() < 0.2
-    opinion = _pick(_GOOD if good != negated else _BAD, generator)
-    degree = [_pick(_DEGREES, generator)] if strong else []
-    filling = [_pick(_FILL, generator), _pick(_NOISE, generator)]
-    return " ".join([*filling, subject, "was", *(["not"] if negated else []), *degree, opinion, "."])
+    opinion = _pick(_GOOD if label.endswith("good") != negated else _BAD, generator)
+    degree = [_pick(_DEGREES, generator)] if label.startswith("very") else []
+    return [*(["not"] if negated else []), *degree, opinion]
+
+
+def _clause(words: list[str], generator: np.random.Generator) -> str:
+    return " ".join([_pick(_FILL, generator), _pick(_NOISE, generator), *words, "."])
 
 
 def _pick(words: tuple[str, ...], generator: np.random.Generator) -> str:
