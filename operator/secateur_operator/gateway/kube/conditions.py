@@ -25,5 +25,5 @@ def is_finished(job: Mapping[str, Any]) -> bool:
 def is_silenced(pod: Mapping[str, Any]) -> bool:
     """Whether a pod's node does not answer: it was declared unready although its containers were ready."""
     found = (pod.get("status") or {}).get("conditions") or []
-    ready = next((one for one in found if one.get("type") == "Ready"), {})
+    ready: Mapping[str, Any] = next((one for one in found if one.get("type") == "Ready"), {})
     return ready.get("status") == "False" and not ready.get("reason") and has(pod, "ContainersReady")
