@@ -8,7 +8,7 @@ are highest, and they take the places, and so the order, that the narrower net h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd
 
@@ -24,16 +24,13 @@ from secateur_jobs.pruning.native.groups import (
     signature,
     slices_of,
 )
-from secateur_jobs.pruning.native.narrow import Narrowing, NoMatch, Parts, parts_of
+from secateur_jobs.pruning.native.narrow import Narrowing, Parts, parts_of
 from secateur_jobs.pruning.native.nodes import Nodes
-from secateur_jobs.pruning.native.parameter_axes import parameter_axes
 from secateur_jobs.pruning.native.units import Units
 
 NO_WIDTH = "its channels go by position (split, shuffle or slice), and no narrower width fits"
 _NEIGHBOURS = 8
 """How many widths are tried below the one that is asked for."""
-Order = dict[tuple[str, str, int], np.ndarray]
-"""(layer, parameter, axis) to the positions that stay, in the order that they take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +97,14 @@ class Quotas:
 
     def _count(self, group: BoundGroup, step: int) -> np.ndarray | None:
         numbers = {
-            _sizes(parts): int(number) for parts, number in zip(group.parts, group.bundle, strict=True)
+            sizes_of(parts): int(number) for parts, number in zip(group.parts, group.bundle, strict=True)
         }
         available = np.bincount(group.bundle)
         try:
             narrow = self._narrowing.at(group.widths(step))
         except RAISED:  # the user's forward, at a width that it may not take
             return None
-        found = Counter(_sizes(parts_of(narrow.nodes, unit)) for unit in narrow.units)
+        found = Counter(sizes_of(parts_of(narrow.nodes, unit)) for unit in narrow.units)
         if not found.keys() <= numbers.keys():
             return None
         sides = {side for parts in group.parts for side in parts}
@@ -134,69 +131,6 @@ def bound_groups(
         else:
             groups.append(group)
     return groups, refused
-
-
-def arrangement(keep: Mapping[BoundGroup, np.ndarray], narrowing: Narrowing) -> Order:
-    """Return the order of positions on every axis that bound groups share. Raises NoMatch, ValueError."""
-    if not keep:
-        return {}
-    widths: dict[int, int] = {}
-    for group, mask in keep.items():
-        widths |= group.widths(group.step_of(mask))
-    narrow = narrowing.at(widths)
-    free = {
-        g: _by_sizes([p for p, stays in zip(g.parts, mask, strict=True) if stays]) for g, mask in keep.items()
-    }
-    owner = {leaf: group for group in keep for leaf in group.producer_widths}
-    taken: dict[int, dict[int, int]] = {}
-    for unit in narrow.units:
-        parts = parts_of(narrow.nodes, unit)
-        group = next(owner[side // 2] for side in parts if side % 2 and side // 2 in owner)
-        candidates = free[group].get(_sizes(parts))
-        if not candidates:
-            raise NoMatch(f"the channels of {group.name} have no counterpart at these widths")
-        for side, channels in candidates.pop(0).items():
-            taken.setdefault(side, {}).update(zip(parts[side].tolist(), channels.tolist(), strict=True))
-    return _orders(taken, keep, narrow.nodes, narrowing)
-
-
-def _orders(
-    taken: dict[int, dict[int, int]],
-    keep: Mapping[BoundGroup, np.ndarray],
-    narrow: Nodes,
-    narrowing: Narrowing,
-) -> Order:
-    bound: dict[int, set[int]] = {}
-    for group in keep:
-        for parts in group.parts:
-            for side, channels in parts.items():
-                bound.setdefault(side, set()).update(channels.tolist())
-    orders: Order = {}
-    wide = Nodes.of(narrowing.leaves)
-    for number, own in bound.items():
-        index, side = number // 2, ("in", "out")[number % 2]
-        width = len(wide.side(index, side))
-        others = iter([channel for channel in range(width) if channel not in own])
-        places = taken.get(number, {})
-        count = len(narrow.side(index, side))
-        chosen = np.asarray([places[c] if c in places else next(others, -1) for c in range(count)], np.int64)
-        if next(others, None) is not None or (chosen < 0).any():
-            raise NoMatch(f"the channels before {narrowing.leaves[index].name} have no counterpart")
-        for axis in parameter_axes(narrowing.leaves[index]):
-            if axis.side == side:
-                key = (narrowing.leaves[index].name, axis.parameter, axis.axis)
-                orders[key] = _positions(axis.channel, chosen, width)
-    return orders
-
-
-def _positions(channel: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
-    """Return the positions of an axis for the chosen channels; ``channel`` is that of every position now."""
-    times = len(channel) // width
-    if np.array_equal(channel, np.tile(np.arange(width), times)):
-        return (chosen + width * np.arange(times)[:, None]).reshape(-1)
-    if np.array_equal(channel, np.repeat(np.arange(width), times)):
-        return (chosen[:, None] * times + np.arange(times)).reshape(-1)
-    raise NoMatch("a grouped layer takes channels by position")
 
 
 def _families(nodes: Nodes, units: Units) -> list[list[int]]:
@@ -230,7 +164,7 @@ def _group(nodes: Nodes, units: Units, family: list[int], quota: Quotas) -> Boun
     members = members_of(nodes, units)
     family = sorted(family, key=lambda unit: first_out(nodes, members[unit]))
     parts = [parts_of(nodes, members[unit]) for unit in family]
-    kinds = list(dict.fromkeys(_sizes(p) for p in parts))
+    kinds = list(dict.fromkeys(sizes_of(p) for p in parts))
     led = {side // 2 for p in parts for side in p if side % 2}
     producers = sorted(leaf for leaf in led if nodes.leaves[leaf].is_producer)
     slices: tuple[Slice, ...] = slices_of(nodes, units, producers[0], family)
@@ -238,19 +172,13 @@ def _group(nodes: Nodes, units: Units, family: list[int], quota: Quotas) -> Boun
         nodes.leaves[producers[0]].name,
         len(family),
         slices,
-        bundle=np.asarray([kinds.index(_sizes(p)) for p in parts]),
+        bundle=np.asarray([kinds.index(sizes_of(p)) for p in parts]),
         parts=parts,
         producer_widths={leaf: nodes.leaves[leaf].out_width for leaf in producers},
         quota=quota,
     )
 
 
-def _sizes(parts: Parts) -> Signature:
+def sizes_of(parts: Parts) -> Signature:
+    """Return how many channels of which layers a unit has."""
     return tuple((side, len(channels)) for side, channels in sorted(parts.items()))
-
-
-def _by_sizes(units: list[Parts]) -> dict[Signature, list[Parts]]:
-    found: dict[Signature, list[Parts]] = {}
-    for parts in units:
-        found.setdefault(_sizes(parts), []).append(parts)
-    return found

@@ -12,7 +12,8 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.attributes import Attributes, describe_widths, read_widths, write_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
-from secateur_jobs.pruning.native.bound import BoundGroup, Order, arrangement, bound_groups
+from secateur_jobs.pruning.native.arrangement import Order, arrangement
+from secateur_jobs.pruning.native.bound import BoundGroup, bound_groups
 from secateur_jobs.pruning.native.confirm import holds
 from secateur_jobs.pruning.native.findings import Findings, explore
 from secateur_jobs.pruning.native.groups import find_groups, why_not
@@ -108,6 +109,7 @@ def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int
         reason = f"forward fails on the values of a probe: {raised(error)}"
         return [], dict.fromkeys(cuttable_layers(net), reason), 0
     units = find_units(nodes, findings)
+    narrowing.modes = (False, True)[: len(findings)]
     bound, stuck = bound_groups(nodes, units, narrowing)
     taken = {name for group in bound for name in group.producers} | stuck.keys()
     plain = [group for group in find_groups(nodes, units) if group.producers[0] not in taken]

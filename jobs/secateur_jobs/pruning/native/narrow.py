@@ -60,6 +60,8 @@ class Narrowing:
     net: paddle.nn.Layer
     leaves: list[Leaf]
     inputs: list[paddle.Tensor]
+    modes: tuple[bool, ...] = (False, True)
+    """Which modes to probe (training or not): those that told something about the wide net."""
     _recorded: dict[bool, _Recorded] = field(default_factory=dict)
 
     def at(self, widths: Widths) -> NarrowNet:
@@ -71,7 +73,7 @@ class Narrowing:
             _NarrowLeaf(leaf.name, leaf.layer, leaf.kind, widths[index]) if index in widths else leaf
             for index, leaf in enumerate(self.leaves)
         ]
-        seen = [self._links(leaves, widths, training) for training in (False, True)]
+        seen = [self._links(leaves, widths, training) for training in self.modes]
         nodes = Nodes.of(leaves, _in_widths(leaves, [layout for layout, *_ in seen]))
         pairs = [
             (np.asarray(nodes.first_out)[leaf] + channel, nodes.of_positions(layout)[position])
