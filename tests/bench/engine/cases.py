@@ -43,11 +43,11 @@ class Case:
     data: str
     """``digits`` or ``lines``."""
     evaluation: Evaluation
-    align: int = 4
+    align: int
     """Of Secateur's arms."""
 
 
-def _case(data: str, factory: str, epochs: int, learning_rate: float, **args: Any) -> Case:
+def _case(data: str, factory: str, epochs: int, learning_rate: float, align: int, **args: Any) -> Case:
     is_line = data == "lines"
     width = SIDE * (DIGITS_PER_LINE if is_line else 1)
     return Case(
@@ -63,11 +63,12 @@ def _case(data: str, factory: str, epochs: int, learning_rate: float, **args: An
             loss="ctc" if is_line else "cross_entropy",
             batch_size=256,
         ),
+        align=align,
     )
 
 
 CASES = {
-    "residual": _case("digits", "secateur_jobs.zoo.digits:residual_net", 8, 0.004),
-    "depthwise": _case("digits", "tests.bench.baselines:depthwise_net", 10, 0.004, width=48, stride=2),
-    "crnn": _case("lines", "tests.bench.engine.cases:LineNet", 10, 0.004),
+    "residual": _case("digits", "secateur_jobs.zoo.digits:residual_net", 8, 0.004, 8),
+    "depthwise": _case("digits", "tests.bench.baselines:depthwise_net", 10, 0.004, 4, width=48, stride=2),
+    "crnn": _case("lines", "tests.bench.engine.cases:LineNet", 10, 0.004, 4),
 }
