@@ -50,7 +50,7 @@ def prove_groups(
     (done, total). Leaves the net as it was. Raises what the uncut net's forward raises.
     """
     trial = _Trial(engine, runnable_samples(engine.net, inputs), on_group)
-    proven = trial.provable(list(engine.groups))
+    proven = trial.provable(list(engine.groups)) if engine.groups else []
     return proven, trial.refused
 
 
