@@ -196,6 +196,9 @@ def unit_name(request: StageInput) -> str:
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
         if "pruning" in parts:
             parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}
+        target = request.spec.pruning.target
+        if request.stage is Stage.PREFLIGHT and target is not None and target.latency is not None:
+            parts["benchmark"] = spec["benchmark"]  # which says where latency is measured
         upstream = request.upstream
         parts["upstream"] = {
             Stage.PRETRAIN: [],

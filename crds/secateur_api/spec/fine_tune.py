@@ -25,7 +25,7 @@ class Teacher(Contract):
 class Distillation(Contract):
     """The unpruned model, or a larger one, teaches the pruned one (Hinton et al. 2015)."""
 
-    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    temperature: Annotated[float, Field(gt=0, le=100)] = 4.0
     """Softens both outputs."""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the distillation term in the loss; 0 turns it off."""
