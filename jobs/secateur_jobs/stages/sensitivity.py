@@ -48,9 +48,8 @@ def run(context: StageContext) -> StageOutcome:
     imported = work.imported({group.name for group in groups})
     known_to = {point.group: point.ratio for point in imported}  # in ascending order: the largest
     wanted = [(group, ratio) for group, ratio in all_points if ratio > known_to.get(group, 0.0)]
-    if request.shards > 1:
-        wanted = shard_of(wanted, work.bench.shares(groups), request.shard, request.shards)
-    points = work.points(wanted) + (imported if request.shard == 0 else [])
+    points = work.points(shard_of(wanted, request.shard, request.shards))
+    points += imported if request.shard == 0 else []
     context.put_json("curves", CurveTable(baseline=work.baseline, points=points))
     outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=_first(work.notes))
     return StageOutcome(sensitivity=outcome)

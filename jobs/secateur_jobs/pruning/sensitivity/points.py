@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from secateur_api.results import Group
 from secateur_api.spec import PruningJobSpec, SensitivityMode
-
-_EACH = 0.02  # of a whole forward pass: what a point takes however short its part of the net is
 
 
 def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[str, float]]:
@@ -28,35 +25,13 @@ def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[st
     return points
 
 
-def shares_to_run(consumers: Mapping[str, Sequence[str]], layers: Mapping[str, float]) -> dict[str, float]:
-    """Return for each group how much of a forward pass one of its points has to run, 0..1.
+def shard_of(points: Sequence[tuple[str, float]], shard: int, shards: int) -> list[tuple[str, float]]:
+    """Return every ``shards``-th point from ``shard`` on.
 
-    ``layers`` are the layers' costs in the order in which they run; a group's points run from its first
-    consumer on.
+    So each process has its share of every group, the short ones and the long ones. They need not stay
+    together: one recording of a batch serves all groups.
     """
-    order = list(layers)
-    total = sum(layers.values()) or 1.0
-    shares = {}
-    for group, names in consumers.items():
-        found = [order.index(name) for name in names if name in layers]
-        rest = order[min(found) :] if found else order
-        shares[group] = sum(layers[name] for name in rest) / total
-    return shares
-
-
-def shard_of(
-    points: Sequence[tuple[str, float]], shares: Mapping[str, float], shard: int, shards: int
-) -> list[tuple[str, float]]:
-    """Return the points of one of ``shards`` processes: a stretch of them, all of about the same work.
-
-    Points of a group stay together but where a stretch ends: neighbours replay the same recordings.
-    ``shares`` is the work of one point of each group.
-    """
-    ends = [0.0]
-    for group, _ in points:
-        ends.append(ends[-1] + _EACH + shares[group])
-    middles = [(a + b) / 2 / ends[-1] for a, b in itertools.pairwise(ends)]
-    return [point for point, at in zip(points, middles, strict=True) if int(at * shards) == shard]
+    return list(points[shard::shards])
 
 
 def folder_of(

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from secateur_api.results import Group
-from secateur_api.spec import InputSpec
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.criteria.select import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.pruning.layers import cuttable_layers, is_depthwise
-from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.sensitivity.points import shares_to_run
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import Splits, load_data
-
-_DEPTHWISE = 25.0  # a depthwise MAC takes about this much longer than a dense one on a CPU (measured)
 
 
 @dataclass
@@ -42,11 +34,6 @@ class Workbench:
             self._scores[group] = criterion(self.net, found, self.calibration)
         width = max(1, found.channels - round(found.channels * ratio))
         return Cut(found, ratio, found.choose(self._scores[group], width))
-
-    def shares(self, groups: Sequence[Group]) -> dict[str, float]:
-        """Return the share of a forward pass that one point of each group takes; the same in each process."""
-        costs = layer_costs(self.net, self.context.request.spec.model.inputs)
-        return shares_to_run({group.name: group.consumers for group in groups}, costs)
 
     @cached_property
     def net(self) -> paddle.nn.Layer:
@@ -76,12 +63,3 @@ class Workbench:
         """Training samples for the criterion."""
         spec = self.context.request.spec
         return Calibration(self.net, self.splits.train, spec.evaluation, spec.seed)
-
-
-def layer_costs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> dict[str, float]:
-    """Return what each layer takes, in the order in which they run: MACs, weighted by how slow they are."""
-    layers = cuttable_layers(net)
-    return {
-        name: macs * (_DEPTHWISE if name in layers and is_depthwise(layers[name]) else 1.0)
-        for name, macs in count(net, inputs).layers.items()
-    }
