@@ -5,9 +5,9 @@
 A residual and a depthwise net for 12x12 digits, trained once. Each repeat runs the arms one after the
 other: PaddleSlim's L1NormFilterPruner.sensitive() over its nine ratios; ``exact`` on the same cuts;
 ``bounded`` so that each cut is known to lie above or below a loss of 5 %; ``fisher``; and ``exact`` in four
-shards, of which the slowest counts (CPU seconds, since the worst of four moments of a shared machine would). The baseline's metric, which a job has from preflight, is not in the
-seconds of any arm. "same ratios": the largest ratio of each group whose loss is at most
-5 % is PaddleSlim's.
+shards, of which the slowest counts, in CPU seconds: the worst of four moments of a shared machine says little
+about machines of their own. The baseline's metric, which a job has from preflight, is in no arm's seconds.
+"same ratios": the largest ratio of each group whose loss is at most 5 % is PaddleSlim's.
 """
 
 from __future__ import annotations
