@@ -57,7 +57,7 @@ async def storm(
 ) -> Storm:
     """Update one PruningJob of a collection after the other, ``rate`` times per second.
 
-    Of the updates a share ``needing`` needs a look: some change ``spec.budget.retries``, the others say anew
+    Of the updates a share ``needing`` needs a look: some change ``spec.budget.wallClock``, the others say anew
     whether the stage's pod is disrupted. The rest say anew that the pod is ready, which decides nothing.
     """
     result, begin, room = Storm(), time.monotonic(), asyncio.Semaphore(AT_ONCE)
@@ -92,7 +92,10 @@ async def _update(api: Client, answers: Answers, target: Target, number: int, ne
         await api.merge(f"{target.pod}/status", {"status": {"conditions": [condition]}})
         return
     begin = time.monotonic()
-    changed = await api.merge(target.job, {"spec": {"budget": {"retries": 1 + int(number * SPECS) % 20}}})
+    another = (
+        f"{100_000 + time.monotonic_ns() // 1_000_000 % 1_000_000}s"  # what changes nothing has no answer
+    )
+    changed = await api.merge(target.job, {"spec": {"budget": {"wallClock": another}}})
     answers.expect(changed, begin)
 
 
