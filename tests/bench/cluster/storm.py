@@ -57,8 +57,8 @@ async def storm(
 ) -> Storm:
     """Update one PruningJob of a collection after the other, ``rate`` times per second.
 
-    Of the updates a share ``needing`` needs a look: some change ``spec.budget.wallClock``, the others say anew
-    whether the stage's pod is disrupted. The rest say anew that the pod is ready, which decides nothing.
+    Of the updates a share ``needing`` needs a look: some change ``spec.budget.wallClock``, the others say
+    anew whether the stage's pod is disrupted. The rest say anew that the pod is ready, which decides nothing.
     """
     result, begin, room = Storm(), time.monotonic(), asyncio.Semaphore(AT_ONCE)
     answers = Answers()
