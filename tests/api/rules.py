@@ -86,17 +86,9 @@ CASES: tuple[Case, ...] = (
         Pruning,
         "schedule.rounds x schedule.step cannot reach the target",
         "spec.pruning",
-        # the same number in both worlds: 3 * 0.1 is a little more than 0.3
-        {"pruning": {"target": {"params": "30.0%"}, "schedule": {"rounds": 3, "step": 0.1}}},
-        {"pruning": {"target": {"params": "30.1%"}, "schedule": {"rounds": 3, "step": 0.1}}},
-    ),
-    Case(
-        Pruning,
-        "schedule.rounds x schedule.step cannot reach the target",
-        "spec.pruning",
-        # the largest counts
-        {"pruning": {"target": {"macs": "10%", "size": "30%"}, "schedule": {"rounds": 3, "step": 0.1}}},
-        {"pruning": {"target": {"macs": "10%", "size": "40%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+        # the same number in both worlds: 3 * 0.1 is a little more than 0.3; the largest target counts
+        {"pruning": {"target": {"macs": "1%", "size": "30.0%"}, "schedule": {"rounds": 3, "step": 0.1}}},
+        {"pruning": {"target": {"macs": "1%", "size": "30.1%"}, "schedule": {"rounds": 3, "step": 0.1}}},
     ),
     Case(
         Pruning,

@@ -12,13 +12,24 @@ import numpy as np
 import pytest
 
 from secateur_api.conditions import Reason
-from secateur_api.results import ConvertOutcome, CurveTable, GroupTable, PointSource, RoundPlan, Shares
+from secateur_api.results import (
+    ConvertOutcome,
+    CurveTable,
+    GroupTable,
+    LatencyTable,
+    PointSource,
+    RoundPlan,
+    Shares,
+)
 from secateur_api.stage import INPUT_VARIABLE, TERMINATION_VARIABLE, ExitCode, Stage, StageSummary
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.stages import latency as latency_stage
+from secateur_jobs.stages import round as round_stage
+from secateur_jobs.stages import widths
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import load_data
@@ -196,6 +207,60 @@ def test_rules_without_effect_are_noted(home, pretrain):
     assert outcome.reachable == Shares()
     assert len(outcome.notes) == 1
     assert "layers[0].match: 'fc' has no effect" in outcome.notes[0]
+
+
+def test_the_best_of_several_plans_is_taken_before_any_training(home, ready):
+    pruning = {**PRUNING, "target": {"macs": "40%", "size": "35%"}, "allocation": "milp", "candidates": 3}
+    spec = spec_of(pruning=pruning, fineTune={"epochs": 0})
+    worths: list[float] = []
+    offered: list[dict[str, int]] = []
+    chosen: list[dict[str, int]] = []
+
+    def worth(*arguments):
+        worths.append(_worth(*arguments))
+        return worths[-1]
+
+    def best_of(context, plans, *rest):
+        offered.extend(plans)
+        chosen.append(_best_of(context, plans, *rest))
+        return chosen[-1]
+
+    _worth, _best_of = widths._worth, widths.best_of
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(widths, "_worth", worth)
+        patch.setattr(round_stage, "best_of", best_of)
+        done = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0})
+    assert len(offered) == len(worths) == 3
+    assert chosen == [offered[worths.index(max(worths))]]
+    assert done.outcome.round.cut_macs >= 0.4
+    assert done.outcome.round.cut_size >= 0.35
+    plan = home.store.unit_json(done.unit, "plan", RoundPlan)
+    assert {w.layer: w.after for w in plan.widths}["layer2.conv1"] == chosen[0]["layer2.conv1"]
+
+
+def test_a_target_of_latency_is_measured_once_for_a_net(home, pretrain, sensitivity):
+    latency = {
+        "pruning": {**PRUNING, "target": {"latency": "2%"}},
+        "benchmark": [{"format": "onnx"}],
+    }
+    upstream = {"pretrain": pretrain}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency_stage, "_NETS", 6)
+        done = home.done(Stage.PREFLIGHT, spec_of(**latency), upstream=upstream)
+        table = home.store.unit_json(done.unit, "latency", LatencyTable)
+        assert len(table.kept) == len(table.latency) == 6
+        assert all(value > 0 for value in table.latency)
+        assert table.latency[0] > table.latency[-1]  # plans go from wide to narrow
+        patch.setattr(latency_stage, "measure_plans", None)
+        latency["pruning"]["target"] = {"latency": "1%", "macs": "10%"}
+        again = home.done(Stage.PREFLIGHT, spec_of(**latency), upstream=upstream)
+    assert home.store.unit_json(again.unit, "latency", LatencyTable) == table
+    reachable = again.outcome.preflight.reachable
+    assert 0.02 <= reachable.latency < 1
+    ready = {"preflight": again.unit, "sensitivity": [sensitivity]}
+    spec = spec_of(**latency, fineTune={"epochs": 0})
+    outcome = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0}).outcome.round
+    assert 0.1 <= outcome.cut_macs < 0.75
 
 
 def test_curves_hold_every_point_that_allocation_can_use(home, preflight, sensitivity):

@@ -23,9 +23,9 @@ from secateur_jobs.pruning.allocation.problem import Budget, Positions, Problem
 
 GAP = 1e-2
 """A plan this near to the least predicted loss of all open plans is the answer: curves are no truer."""
-_REGION = 1600
+_REGION = 1200
 """About as many options are open: of large nets the widths near the greedy plan's (a trust region)."""
-_RELAXATIONS = 15
+_RELAXATIONS = 8
 _ROUNDS = 4
 _NODES = 500  # of one program; a limit in time would make the plan depend on the machine
 _CLOSE = 1e-3
