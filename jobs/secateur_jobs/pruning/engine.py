@@ -72,8 +72,8 @@ class ChannelGroup:
     def choose(self, scores: np.ndarray, width: int) -> np.ndarray:
         """Return a mask that keeps the ``width`` channels with the highest scores.
 
-        A group whose channels are bound to positions keeps the best of each position, and less than ``width``
-        where nothing else fits: take the width from the mask.
+        A group whose channels are bound to positions keeps the best of each position, at the next width that
+        fits (all of them, if none does): take the width from the mask.
         """
         return best_channels(scores, width)
 

@@ -30,7 +30,7 @@ from secateur_jobs.pruning.native.units import Units
 
 NO_WIDTH = "its channels go by position (split, shuffle or slice), and no narrower width fits"
 _NEIGHBOURS = 8
-"""How many widths are tried below the one that is asked for."""
+"""How many widths are tried below the one that is asked for, before wider ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,13 @@ class BoundGroup(ChannelGroup):
         return {leaf: width // self.steps * step for leaf, width in self.producer_widths.items()}
 
     def choose(self, scores: np.ndarray, width: int) -> np.ndarray:
-        """Keep the best of each bundle at the widest step that has at most ``width`` units, else all."""
+        """Keep the best of each bundle at the next step that fits: of ``width`` units or less, else more."""
         keep = np.ones(self.channels, bool)
         most = min(width * self.steps // self.channels, self.steps)
-        for step in range(most, max(most - _NEIGHBOURS, 0), -1):
+        below, above = range(most, max(most - _NEIGHBOURS, 0), -1), range(most + 1, self.steps)
+        for step in (*below, *above) if width < self.channels else ():
             counts = self.quota(self, step) if step < self.steps else None
-            if counts is not None and counts.sum() <= width:
+            if counts is not None:
                 for number, count in enumerate(counts):
                     own = np.flatnonzero(self.bundle == number)
                     keep[own] = best_channels(scores[own], int(count))
