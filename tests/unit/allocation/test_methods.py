@@ -39,7 +39,7 @@ def test_targets_are_reached_within_one_aligned_step(method, problem):
     for group in np.flatnonzero(positions):  # no single step could be given back
         wider = positions.copy()
         wider[group] -= 1
-        assert not problem.fits(wider) or method is Allocation.THRESHOLD
+        assert not problem.fits(wider)
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,8 +17,8 @@ from secateur_jobs.pruning.allocation.sweep import sweep
 def solve(problem: Problem) -> Positions:
     """Return the plan of the least common loss that holds all budgets, or the nearest where none does.
 
-    Where a flat curve makes groups jump at the last threshold, those are widened again as the budgets allow.
+    Where groups jump at the last threshold, groups are widened again as the budgets allow, the most sensitive
+    first.
     """
     curves = np.concatenate([np.empty(0), *(np.array(c.curve) for c in problem.choices)])
-    before, after = sweep(problem, curves)
-    return give_back(problem, after, only=after > before)
+    return give_back(problem, sweep(problem, curves)[1])
