@@ -209,6 +209,8 @@ class Group(Contract):
     """Largest ratio that protect allows."""
     rule: float | None = None
     """Ratio that a rule in ``layers`` fixes."""
+    step: int = 1
+    """Kept widths are multiples of this; several output channels may be one of ``channels``."""
 
 
 class LatencyTable(Contract):

@@ -38,6 +38,7 @@ _TARGETS = (0.5, 0.45, 0.4)
 _RATIOS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)
 _INPUTS = [InputSpec(name="image", shape=[1, 1, 16, 16])]
 _METRIC = Evaluation()
+_ALIGN = 4
 
 
 def solvers(seeds: int) -> None:
@@ -106,11 +107,20 @@ def _cut(
 ) -> tuple[float, float]:
     """Return the share of MACs that is gone and the metric after recalibration, on ``held``."""
     groups = [
-        Group(name=g.name, channels=g.channels, producers=list(g.producers), consumers=[], cap=0.75)
+        Group(
+            name=g.name,
+            channels=g.channels,
+            producers=list(g.producers),
+            consumers=[],
+            cap=0.75,
+            step=g.step(_ALIGN),
+        )
         for g in engine.groups
     ]
     counts = count(engine.net, _INPUTS)
-    pruning = Pruning.model_validate({"target": {"macs": target}, "align": 4, "allocation": method.value})
+    pruning = Pruning.model_validate(
+        {"target": {"macs": target}, "align": _ALIGN, "allocation": method.value}
+    )
     now = {g.name: g.channels for g in groups}
     plan = next_plans(groups, now, pruning, 1, curves, cost_models(engine.net, engine.groups, counts, 1))[0]
     with _Cut(engine, plan, samples):

@@ -348,7 +348,14 @@ def test_heads_of_a_wide_attention_are_found_in_few_runs():
         "attention.q_proj": (12, projections[1:], ("attention.out_proj",), ()),
     }
     assert all(list(np.bincount(s.owner)) == [10] * 12 for s in engine.groups[1].slices)
+    assert [group.step(8) for group in engine.groups] == [8, 1]  # a head has ten channels
     assert engine.forwards < 150  # one channel at a time would take 480
+
+
+def test_a_hidden_unit_is_one_channel_however_many_gates_it_has():
+    paddle.seed(1)
+    engine = NativeEngine(recurrent(nn.LSTM), IMAGE)
+    assert {group.name: group.step(8) for group in engine.groups} == {"a": 8, "rnn": 8}
 
 
 def test_both_engines_make_the_same_network():

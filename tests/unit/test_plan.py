@@ -15,8 +15,10 @@ from secateur_jobs.pruning.plan import next_plans, open_groups, reachable
 from secateur_jobs.runtime.errors import MissingData
 
 
-def group(name: str, channels: int = 64, cap: float = 0.75, rule: float | None = None) -> Group:
-    return Group(name=name, channels=channels, producers=[name], consumers=[], cap=cap, rule=rule)
+def group(
+    name: str, channels: int = 64, cap: float = 0.75, rule: float | None = None, step: int = 8
+) -> Group:
+    return Group(name=name, channels=channels, producers=[name], consumers=[], cap=cap, rule=rule, step=step)
 
 
 GROUPS = [group("ruled", rule=0.5), group("open"), group("capped", cap=0.1), group("tiny", channels=8)]
@@ -37,12 +39,13 @@ def pruning(**fields: object) -> Pruning:
 
 
 def test_groups_are_open_if_no_rule_and_no_cap_settles_them():
-    assert [g.name for g in open_groups(GROUPS, align=8)] == ["open"]
-    assert [g.name for g in open_groups(GROUPS, align=4)] == ["open", "capped", "tiny"]
+    assert [g.name for g in open_groups(GROUPS)] == ["open"]
+    finer = [g.model_copy(update={"step": 4}) for g in GROUPS]
+    assert [g.name for g in open_groups(finer)] == ["open", "capped", "tiny"]
 
 
 def test_what_can_be_reached_counts_rules_and_caps():
-    assert reachable(GROUPS, 8, COST) == pytest.approx((50 + 75) / 400)
+    assert reachable(GROUPS, COST) == pytest.approx((50 + 75) / 400)
 
 
 def test_the_rule_is_taken_by_its_share_and_the_target_by_the_rest():

@@ -124,7 +124,8 @@ class Pruning(Contract):
     protect: Protect = Protect()
     """Caps for the first and the last layers."""
     align: Annotated[int, Field(ge=1, le=256)] = 8
-    """Kept widths are multiples of this (never wider than the unpruned layer)."""
+    """Kept widths are multiples of so many channels (never wider than the unpruned layer); attention heads
+    and groups of a convolution that have as many go one by one."""
     schedule: Schedule = Schedule()
     """Rounds and step."""
     repair: Repair = Repair()

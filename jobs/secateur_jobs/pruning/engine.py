@@ -5,6 +5,7 @@ Criteria, allocation, proof, repair and rounds know only what is here, not who f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -68,6 +69,14 @@ class ChannelGroup:
     def slices_of(self, role: Role) -> list[Slice]:
         """Return the slices with a role."""
         return [s for s in self.slices if s.role == role]
+
+    def step(self, align: int) -> int:
+        """Return how many channels make up ``align`` positions of the tensors that hold least of each.
+
+        A channel that is a head or a whole group of a grouped convolution is many positions everywhere.
+        """
+        least = min(int((s.owner >= 0).sum()) // self.channels for s in self.slices)
+        return math.ceil(align / max(least, 1))
 
     def choose(self, scores: np.ndarray, width: int) -> np.ndarray:
         """Return a mask that keeps the ``width`` channels with the highest scores.

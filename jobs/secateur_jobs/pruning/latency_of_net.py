@@ -58,6 +58,9 @@ def sample_widths(groups: Sequence[ChannelGroup], align: int, count: int, seed: 
         whole = MAX_RATIO * (index + 0.5) / count
         ratios = np.clip(whole + random.uniform(-_SPREAD, _SPREAD, len(groups)), 0, MAX_RATIO)
         plans.append(
-            {g.name: kept_width(g.channels, float(r), align) for g, r in zip(groups, ratios, strict=True)}
+            {
+                g.name: kept_width(g.channels, float(r), g.step(align))
+                for g, r in zip(groups, ratios, strict=True)
+            }
         )
     return plans

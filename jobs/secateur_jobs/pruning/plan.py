@@ -15,15 +15,15 @@ from secateur_jobs.pruning.widths import kept_width
 from secateur_jobs.runtime.errors import MissingData
 
 
-def open_groups(groups: Sequence[Group], align: int) -> list[Group]:
+def open_groups(groups: Sequence[Group]) -> list[Group]:
     """Return the groups whose ratio is to be found: no rule fixes it, and the cap leaves a narrower width."""
-    return [g for g in groups if g.rule is None and kept_width(g.channels, g.cap, align) < g.channels]
+    return [g for g in groups if g.rule is None and kept_width(g.channels, g.cap, g.step) < g.channels]
 
 
-def reachable(groups: Sequence[Group], align: int, cost: CostModel) -> float:
+def reachable(groups: Sequence[Group], cost: CostModel) -> float:
     """Return the largest share of the cost that rules, caps and alignment allow to cut, 0..1."""
     most = {g.name: g.cap if g.rule is None else g.rule for g in groups}
-    least = {g.name: kept_width(g.channels, most[g.name], align) / g.channels for g in groups}
+    least = {g.name: kept_width(g.channels, most[g.name], g.step) / g.channels for g in groups}
     return 1 - (cost.total(least) + cost.margin) / cost.total({})
 
 
@@ -47,9 +47,9 @@ def next_plans(
     widths = {g.name: now[g.name] for g in groups}
     for group in groups:
         if group.rule is not None:
-            settled = kept_width(group.channels, group.rule * share, pruning.align)
+            settled = kept_width(group.channels, group.rule * share, group.step)
             widths[group.name] = min(now[group.name], settled)
-    candidates = open_groups(groups, pruning.align) if pruning.target is not None else []
+    candidates = open_groups(groups) if pruning.target is not None else []
     if pruning.target is None or not candidates:
         return [widths]
     missing = [g.name for g in candidates if g.name not in curves]
@@ -58,9 +58,7 @@ def next_plans(
             Reason.ARTIFACT_CORRUPT,
             f"the sensitivity stage left no curve for {', '.join(missing[:3])} ({len(missing)} in all)",
         )
-    choices = {
-        g.name: choice(g.channels, now[g.name], g.cap, pruning.align, curves[g.name]) for g in candidates
-    }
+    choices = {g.name: choice(g.channels, now[g.name], g.cap, g.step, curves[g.name]) for g in candidates}
     fixed = {g.name: widths[g.name] / g.channels for g in groups if g.name not in choices}
     budgets = [
         Budget(cost, cost.total({}) * (1 - wanted * share) - cost.margin)

@@ -102,6 +102,7 @@ def _with_limits(
             others=list(group.others),
             cap=limits[group.name],
             rule=rules.ratios.get(group.name),
+            step=group.step(spec.pruning.align),
         )
         for group in proven
     ]
@@ -115,7 +116,7 @@ def _reach(
 ) -> Shares:
     pruning = spec.pruning
     wanted = {} if pruning.target is None else pruning.target.shares
-    most = {name: reachable(groups, pruning.align, costs[name]) for name in wanted if name in costs}
+    most = {name: reachable(groups, costs[name]) for name in wanted if name in costs}
     for name, share in most.items():
         if share + 1e-9 < wanted[name]:
             protect = pruning.protect

@@ -82,8 +82,7 @@ def run(context: StageContext) -> StageOutcome:
             refused=len(found.table.refused),
             reachable=found.reachable,
             checkpoint_bytes=len(content),
-            needs_sensitivity=spec.pruning.target is not None
-            and bool(open_groups(found.table.groups, spec.pruning.align)),
+            needs_sensitivity=spec.pruning.target is not None and bool(open_groups(found.table.groups)),
             engine=found.table.engine,
             notes=found.notes,
         )

@@ -42,7 +42,7 @@ def run(context: StageContext) -> StageOutcome:
     spec, request = context.request.spec, context.request
     context.progress(1, "load the unpruned model")
     table = context.store.unit_json(context.upstream("preflight"), "groups", GroupTable)
-    groups = open_groups(table.groups, spec.pruning.align)
+    groups = open_groups(table.groups)
     all_points = points_of(groups, spec.sensitivity.ratios)
     work = _Work(context, table, len(all_points))
     imported = work.imported({group.name for group in groups})
