@@ -15,7 +15,7 @@ from tests.api.documents import FULL, job
 from tests.api.server import Server
 
 pytestmark = pytest.mark.api
-_ELSE = {"params": "50%", "claim": "models"}
+_ELSE = {"claim": "models"}
 """Fields that the document cannot have beside another."""
 Place = tuple[str | int, ...]
 _WRONG_TYPE = {"string": 5, "integer": 1.5, "number": "many", "boolean": "yes", "object": [], "array": {}}
