@@ -87,7 +87,13 @@ def test_further_plans_hold_the_targets_and_differ():
         assert (one != other).sum() >= 3
     losses = [problem.loss(one) for one in positions]
     assert losses[0] == min(losses)
-    assert max(losses) < problem.loss(METHODS[Allocation.UNIFORM](problem))
+
+
+def test_the_uniform_plan_is_among_the_candidates_since_curves_may_mislead():
+    problem = large(20, 6, (0.5, 0.4, 0.3), seed=1)
+    uniform = problem.widths(METHODS[Allocation.UNIFORM](problem))
+    assert allocate(problem, Allocation.MILP, 2)[1] == uniform
+    assert uniform in allocate(problem, Allocation.MILP, 4)
 
 
 def test_there_may_be_fewer_plans_than_asked_for():

@@ -20,12 +20,18 @@ _APART = 1 / 8
 
 
 def allocate(problem: Problem, method: Allocation, count: int = 1) -> list[dict[str, int]]:
-    """Return the method's plan as a width per group, with ``milp`` up to ``count`` plans, the best first.
+    """Return the method's plan as a width per group, with ``milp`` up to ``count`` different plans, it first.
 
-    A plan holds all budgets, or is the nearest where the narrowest widths do not.
+    The others are those of the methods that trust the curves less, since these may mislead, and then the next
+    best. A plan holds all budgets, or is the nearest where the narrowest widths do not.
     """
     best = METHODS[method](problem)
     plans = [best]
+    distance = ceil(_APART * len(problem.names))
     if method is Allocation.MILP and count > 1:
-        plans += milp.others(problem, best, count - 1, ceil(_APART * len(problem.names)))
-    return [problem.widths(plan) for plan in plans]
+        for other in (uniform.solve, greedy.solve):
+            plan = other(problem)
+            if all((plan != one).sum() >= distance for one in plans):
+                plans.append(plan)
+        plans += milp.others(problem, best, max(count - len(plans), 0), distance)
+    return [problem.widths(plan) for plan in plans[:count]]
