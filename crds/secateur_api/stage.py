@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from enum import IntEnum
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -212,5 +213,10 @@ def unit_name(request: StageInput) -> str:
             parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}
         parts["shard"] = [0 if request.stage.is_joint else request.shard, request.shards]
     parts["secateur"] = version("secateur")
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return f"{request.stage.value}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    return f"{request.stage.value}-{digest_of(parts)}"
+
+
+def digest_of(decides: Mapping[str, Any]) -> str:
+    """Return a name for something by everything (as JSON) that decides it: equal parts give an equal name."""
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -21,6 +21,12 @@ def near(name: str, known: Iterable[str], limit: int = 12) -> str:
     return f"; there is: {', '.join(shown)}{more}" if shown else ""
 
 
+def some(items: list[str], separator: str = ", ", limit: int = 5) -> str:
+    """Write the first few of a list, and how many more there are."""
+    more = f"{separator}and {len(items) - limit} more" if len(items) > limit else ""
+    return separator.join(items[:limit]) + more
+
+
 def raised(error: BaseException) -> str:
     """Write what user code raised, and where: ``ValueError: bad width (net.py, line 12)``."""
     # the first frame is ours, which called the user's code; those of the import system say nothing

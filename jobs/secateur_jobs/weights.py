@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import zipfile
 from typing import Any
 
-import fsspec
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Weights
-from secateur_jobs.explain import near
+from secateur_jobs.explain import near, some
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
+from secateur_jobs.runtime.errors import InvalidInput, StageError
+from secateur_jobs.runtime.named_file import read_named
 
 _OWNER = "spec.model"
 _FIELD = f"{_OWNER}.weights"
-_SHOWN = 5
 _NAMES_ENTRY = "StructuredToParameterName@@"  # paddle.save's table from structured to parameter names
 
 
@@ -41,12 +39,7 @@ def load_weights(net: paddle.nn.Layer, weights: Weights, owner: str = _OWNER) ->
 
 
 def _load(net: paddle.nn.Layer, weights: Weights) -> None:
-    content = _read(weights.uri)
-    digest = hashlib.sha256(content).hexdigest()
-    if weights.sha256 is not None and digest != weights.sha256:
-        raise _invalid(
-            f"sha256: {weights.uri} has {digest}, expected {weights.sha256}; another file, or cut short"
-        )
+    content = read_named(weights.uri, weights.sha256, _FIELD, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
     arrays = parse(content, weights.uri)
     own = net.state_dict()
     _check(own, arrays, weights.uri)
@@ -139,16 +132,6 @@ class _ArraysOnly(pickle.Unpickler):
         raise _invalid(f"uri: the .pdparams refers to an object outside the file ({pid!r})")
 
 
-def _read(uri: str) -> bytes:
-    try:
-        with fsspec.open(uri, "rb") as file:
-            return bytes(file.read())
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingData(Reason.WEIGHTS_MISSING, f"{_FIELD}.uri: there is no file {uri}") from None
-    except (ValueError, ImportError) as error:  # an unknown protocol, or its package is not installed
-        raise InvalidInput(Reason.WEIGHTS_INVALID, f"{_FIELD}.uri: {uri}: {error}") from None
-
-
 def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: str) -> None:
     # a recurrent layer lists each tensor under two names, of which a file may have either
     given = {id(tensor) for name, tensor in own.items() if name in arrays}
@@ -158,9 +141,9 @@ def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: st
         parts = []
         if missing:
             hint = near(missing[0], unexpected) if unexpected else ""
-            parts.append(f"lacks {_some(missing)}{hint}")
+            parts.append(f"lacks {some(missing)}{hint}")
         if unexpected:
-            parts.append(f"has {_some(unexpected)} that the model does not know")
+            parts.append(f"has {some(unexpected)} that the model does not know")
         raise _invalid(f"uri: {uri} {' and '.join(parts)}; the names must be those of net.state_dict()")
     other = [
         f"{name} is {list(arrays[name].shape)}, the model has {list(tensor.shape)}"
@@ -168,12 +151,7 @@ def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: st
         if name in arrays and list(arrays[name].shape) != list(tensor.shape)
     ]
     if other:
-        raise _invalid(f"uri: {uri} has other shapes: {_some(other, '; ')}; check spec.model.args")
-
-
-def _some(items: list[str], separator: str = ", ") -> str:
-    more = f"{separator}and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return separator.join(items[:_SHOWN]) + more
+        raise _invalid(f"uri: {uri} has other shapes: {some(other, '; ')}; check spec.model.args")
 
 
 def _invalid(message: str) -> InvalidInput:

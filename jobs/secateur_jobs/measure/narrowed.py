@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -65,12 +63,6 @@ def measure_plans(
             kept.append({name: float(mask.sum()) / channels[name] for name, mask in masks.items()})
             found.append(1 / speedup(samples.baseline_seconds, samples.pruned_seconds))
     return LatencyTable(device=benchmark.device, format=benchmark.format, runs=RUNS, kept=kept, latency=found)
-
-
-def digest_of(decides: Mapping[str, object]) -> str:
-    """Return a name for measurements by everything that decides them."""
-    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def processor() -> str:

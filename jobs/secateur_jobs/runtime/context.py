@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
+from secateur_api.results import PreflightOutcome
 from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
-from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.runtime.store import Store
 
 C = TypeVar("C", bound=Contract)
@@ -59,3 +60,11 @@ class StageContext:
         if unit is None:
             raise InvalidInput(Reason.INVALID_SPEC, f"stage {self.request.stage.value} needs upstream.{name}")
         return unit
+
+    def preflight(self) -> PreflightOutcome:
+        """Return what preflight found; raises MissingData if its unit has no result."""
+        unit = self.upstream("preflight")
+        result = self.store.result(unit)
+        if result is None or result.summary.outcome.preflight is None:
+            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
+        return result.summary.outcome.preflight

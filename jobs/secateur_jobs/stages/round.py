@@ -25,7 +25,7 @@ from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.proof import check, runnable_samples
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.runtime.errors import InvalidInput, MissingData, StageError
+from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.stages.widths import Origin, best_of, plans_of
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate, relative_drop
@@ -120,17 +120,10 @@ class _State:
         base = request.base if request.base is not None else preflight
         return cls(
             table=context.store.unit_json(preflight, "groups", GroupTable),
-            preflight=_preflight_of(context, preflight),
+            preflight=context.preflight(),
             teacher=checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint")),
             net=checkpoint.from_bytes(context.store.unit_file(base, "checkpoint")),
         )
-
-
-def _preflight_of(context: StageContext, unit: str) -> PreflightOutcome:
-    result = context.store.result(unit)
-    if result is None or result.summary.outcome.preflight is None:
-        raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
-    return result.summary.outcome.preflight
 
 
 def _seed(seed: int, request: RoundRequest) -> int:
@@ -153,13 +146,10 @@ def _cut(
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
     origin = Origin(state.table, state.preflight, state.teacher)
     plans = plans_of(context, origin, request, now)
-    widths = best_of(context, plans, engine, splits.train, seed)
-    keep = choose_channels(
-        engine.groups,
-        widths,
-        criterion_function(spec.pruning.criterion),
-        Calibration(state.net, splits.train, spec.evaluation, seed),
-    )
+    calibration = Calibration(state.net, splits.train, spec.evaluation, seed)
+    widths = best_of(context, plans, engine, calibration)
+    criterion = criterion_function(spec.pruning.criterion)
+    keep = choose_channels(engine.groups, widths, criterion, calibration)
     fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))
     if fault is not None:
         raise StageError(Reason.INTERNAL_ERROR, f"this round's cut is not exact: {fault}")

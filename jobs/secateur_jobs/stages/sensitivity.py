@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from secateur_api.conditions import Reason
 from secateur_api.results import (
     CurveTable,
     GroupTable,
@@ -24,7 +23,6 @@ from secateur_jobs.pruning.sensitivity.points import folder_of, points_of, shard
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.training.evaluate import evaluate, relative_drop
 
 Wanted = tuple[str, float]
@@ -132,11 +130,7 @@ class _Work:
         if spec.sensitivity.data_fraction < 1:
             fraction = spec.sensitivity.data_fraction
             return evaluate(self.bench.net, self.bench.splits.eval, spec.evaluation, fraction)
-        unit = self.context.upstream("preflight")
-        result = self.context.store.result(unit)
-        if result is None or result.summary.outcome.preflight is None:
-            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
-        return result.summary.outcome.preflight.baseline.metric
+        return self.context.preflight().baseline.metric
 
     @cached_property
     def _ledger(self) -> Ledger:

@@ -64,8 +64,7 @@ def best_of(
     context: StageContext,
     plans: list[dict[str, int]],
     engine: PruningEngine,
-    train: paddle.io.Dataset,
-    seed: int,
+    calibration: Calibration,
 ) -> dict[str, int]:
     """Return the plan whose cut net is best once its normalisations are recalibrated; the net stays as it is.
 
@@ -75,16 +74,16 @@ def best_of(
     if len(plans) == 1:
         return plans[0]
     spec = context.request.spec
+    train, seed = calibration.dataset, calibration.seed
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(train))[:_SAMPLES]
     subset = paddle.io.Subset(train, sorted(int(i) for i in chosen))
-    samples = Calibration(engine.net, train, spec.evaluation, seed)
     goal = spec.evaluation.goal
     whole = evaluate(engine.net, subset, spec.evaluation)
-    drops = []
+    criterion, drops = criterion_function(spec.pruning.criterion), []
     for index, plan in enumerate(plans):
         context.progress(5 + 3 * index / len(plans), f"try plan {index + 1}/{len(plans)}")
-        keep = choose_channels(engine.groups, plan, criterion_function(spec.pruning.criterion), samples)
+        keep = choose_channels(engine.groups, plan, criterion, calibration)
         drops.append(relative_drop(whole, _worth(context, engine, keep, train, subset, seed), goal))
     return plans[int(np.argmin(drops))]
 

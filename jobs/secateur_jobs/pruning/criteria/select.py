@@ -13,7 +13,6 @@ from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.engine import ChannelGroup
-from secateur_jobs.pruning.engine import best_channels as best_channels
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import load_callable
 

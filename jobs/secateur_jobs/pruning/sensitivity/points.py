@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from secateur_api.results import Group
 from secateur_api.spec import PruningJobSpec, SensitivityMode
+from secateur_api.stage import digest_of
 
 
 def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[str, float]]:
@@ -59,5 +58,4 @@ def folder_of(
     if mode is SensitivityMode.BOUNDED:
         settings = spec.sensitivity
         decides["bounds"] = [settings.tolerance, settings.confidence, settings.cap, comparisons]
-    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
-    return f"points/{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    return f"points/{digest_of(decides)}"

@@ -7,29 +7,27 @@ It is a pickle of its ``Status``, whose ``sensitivies`` [sic] are ``{parameter n
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.results import Group
 from secateur_api.spec import SensitivityFile
-from secateur_jobs.explain import near
+from secateur_jobs.explain import near, some
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import homes
-from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.runtime.named_file import read_named
 
 Curves = dict[str, dict[float, float]]
 """Name to ratio to PaddleSlim's loss."""
 _FIELD = "spec.sensitivity.file"
 _EPSILON = 1e-3  # PaddleSlim's guard against a baseline of zero
-_SHOWN = 5
 
 
 def read(file: SensitivityFile) -> Curves:
@@ -39,10 +37,7 @@ def read(file: SensitivityFile) -> Curves:
     sha256, a file that is no such pickle or wants to run something, ratios outside 0..1, and losses that are
     no finite numbers.
     """
-    content = _content(file.uri)
-    digest = hashlib.sha256(content).hexdigest()
-    if file.sha256 is not None and digest != file.sha256:
-        raise _invalid(f"sha256: {file.uri} has {digest}, expected {file.sha256}; another file, or cut short")
+    content = read_named(file.uri, file.sha256, _FIELD, Reason.ARTIFACT_CORRUPT, Reason.INVALID_SPEC)
     try:
         found = _NumbersOnly(io.BytesIO(content)).load()
     except InvalidInput:
@@ -70,7 +65,7 @@ def for_groups(
     unknown = [name for name in curves if name not in known]
     if unknown:
         hint = near(unknown[0], list(known))
-        raise _invalid(f"uri: it is of another model, which has {_some(unknown)}{hint}")
+        raise _invalid(f"uri: it is of another model, which has {some(unknown)}{hint}")
     group_of = {layer: group.name for group in groups for layer in group.producers}
     found: dict[str, dict[float, float]] = {}
     for name, losses in curves.items():
@@ -79,7 +74,7 @@ def for_groups(
             found.setdefault(group, losses)
     if not found:
         raise _invalid(
-            f"uri: none of its parameters leads channels that can be cut here: {_some(list(curves))}"
+            f"uri: none of its parameters leads channels that can be cut here: {some(list(curves))}"
         )
     return found
 
@@ -134,21 +129,6 @@ def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise _invalid(f"uri: {name!r} is no name of a parameter")
     return name
-
-
-def _content(uri: str) -> bytes:
-    try:
-        with fsspec.open(uri, "rb") as file:
-            return bytes(file.read())
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingData(Reason.ARTIFACT_CORRUPT, f"{_FIELD}.uri: there is no file {uri}") from None
-    except (ValueError, ImportError) as error:  # an unknown protocol, or its package is not installed
-        raise _invalid(f"uri: {uri}: {error}") from None
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _invalid(message: str) -> InvalidInput:
