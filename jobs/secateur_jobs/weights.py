@@ -1,158 +1,123 @@
-"""Trained weights from ``.safetensors``, ``.npz`` or ``.pdparams``: arrays only, checked before use."""
+"""Trained weights into a net: all of a file or nothing, and what differs is named."""
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Weights
+from secateur_jobs.array_file import parse
 from secateur_jobs.explain import near, some
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.runtime.errors import InvalidInput, StageError
+from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.named_file import read_named
 
-_OWNER = "spec.model"
-_FIELD = f"{_OWNER}.weights"
-_NAMES_ENTRY = "StructuredToParameterName@@"  # paddle.save's table from structured to parameter names
+MODEL = "spec.model"
+FRESH = f"{MODEL}.pretrain.fresh"
 
 
-def load_weights(net: paddle.nn.Layer, weights: Weights, owner: str = _OWNER) -> None:
+def load_weights(
+    net: paddle.nn.Layer, weights: Weights, owner: str = MODEL, fresh: Sequence[str] = ()
+) -> None:
     """Read a file of arrays by structured name into ``net``, all of it or nothing.
 
-    ``owner`` is the field of the spec that describes the model, for messages.
+    ``owner`` is the field of the spec that describes the model, for messages. Parameters that a pattern in
+    ``fresh`` (the field :data:`FRESH`) matches stay as they are, whether the file has them or not.
 
     Raises MissingData(WEIGHTS_MISSING) if the file is not there; InvalidInput(WEIGHTS_INVALID) for another
     sha256, a truncated file, anything but arrays in a pickle, missing or unexpected names (near ones are
-    named), or other shapes.
+    named), or other shapes; InvalidInput(PATTERN_MATCHES_NOTHING) for a pattern in ``fresh`` or
+    ``weights.ignore`` that matches no name.
     """
-    try:
-        _load(net, weights)
-    except StageError as error:
-        raise type(error)(error.reason, error.message.replace(_OWNER, owner)) from error.__cause__
-
-
-def _load(net: paddle.nn.Layer, weights: Weights) -> None:
-    content = read_named(weights.uri, weights.sha256, _FIELD, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
-    arrays = parse(content, weights.uri)
+    field = f"{owner}.weights"
+    content = read_named(weights.uri, weights.sha256, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
+    arrays = parse(content, weights.uri, f"{field}.uri")
     own = net.state_dict()
-    _check(own, arrays, weights.uri)
-    for name, tensor in own.items():
-        if name in arrays:
-            tensor.set_value(arrays[name].astype(tensor.numpy().dtype))
+    # a recurrent layer lists each tensor under two names, of which a file or a pattern may have either
+    named = {id(own[name]) for name in _matching(own, fresh, FRESH, "parameter of the model")}
+    spared = {name for name, tensor in own.items() if id(tensor) in named}
+    ignored = _matching(arrays, weights.ignore, f"{field}.ignore", f"name in {weights.uri}")
+    given = {weights.prefix + name: array for name, array in arrays.items() if name not in ignored}
+    given = {name: array for name, array in given.items() if name not in spared}
+    _check_names(own, given, spared, weights, owner)
+    _check_shapes(own, given, weights, owner)
+    for name, array in given.items():
+        own[name].set_value(array.astype(own[name].numpy().dtype))
 
 
-def parse(content: bytes, uri: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a weights file by name; the format is the URI's extension.
-
-    Raises InvalidInput(WEIGHTS_INVALID) if it is truncated, of another format, or holds more than arrays.
-    """
-    readers = {"safetensors": safetensors.numpy.load, "npz": _npz, "pdparams": _pdparams}
-    extension = uri.rsplit(".", 1)[-1]
-    try:
-        return readers[extension](content)
-    except InvalidInput:
-        raise
-    except _UNREADABLE as error:
-        raise _invalid(
-            f"uri: {uri} ({len(content)} bytes) is truncated or no .{extension} file: "
-            f"{type(error).__name__}: {str(error)[:200]}"
-        ) from None
-
-
-_UNREADABLE = (
-    safetensors.SafetensorError,
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    MemoryError,
-    OverflowError,
-)
-"""What a damaged file makes the readers raise: a broken pickle may raise nearly anything."""
-
-
-def _npz(content: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _pdparams(content: bytes) -> dict[str, np.ndarray]:
-    found = _ArraysOnly(io.BytesIO(content)).load()
-    if not isinstance(found, dict):
-        raise _invalid(f"uri: the file holds a {type(found).__name__}; save net.state_dict()")
-    arrays: dict[str, np.ndarray] = {}
-    for name, value in found.items():
-        if name == _NAMES_ENTRY:
-            continue
-        array = value[-1] if isinstance(value, tuple) and value else value  # a bare tensor: (name, array)
-        if not isinstance(array, np.ndarray) or array.dtype == object:
-            raise _invalid(
-                f"uri: entry {name!r} is a {type(value).__name__}, not an array; save net.state_dict()"
+def _matching(names: Collection[str], patterns: Sequence[str], field: str, what: str) -> set[str]:
+    """Return the names that any pattern matches; each pattern must match some."""
+    found: set[str] = set()
+    for index, pattern in enumerate(patterns):
+        matched = {name for name in names if fnmatchcase(name, pattern)}
+        if not matched:
+            raise InvalidInput(
+                Reason.PATTERN_MATCHES_NOTHING,
+                f"{field}[{index}]: {pattern!r} matches no {what}{near(pattern, names)}",
             )
-        arrays[str(name)] = array
-    return arrays
+        found |= matched
+    return found
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Admits what ``paddle.save`` needs for a dict of arrays, and refuses every other name unrun."""
-
-    _ADMITTED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-            ("builtins", "tuple"),
-            ("collections", "OrderedDict"),
-        }
+def _check_names(
+    own: dict[str, paddle.Tensor],
+    given: dict[str, np.ndarray],
+    spared: set[str],
+    weights: Weights,
+    owner: str,
+) -> None:
+    settled = {id(tensor) for name, tensor in own.items() if name in given or name in spared}
+    missing = [name for name, tensor in own.items() if id(tensor) not in settled]
+    unexpected = [name for name in given if name not in own]
+    if not missing and not unexpected:
+        return
+    parts, remedies = [], []
+    if missing:
+        hint = near(missing[0], unexpected) if unexpected else ""
+        parts.append(f"lacks {some(missing)}{hint}")
+        if owner == MODEL:
+            remedies.append(f"what is to be trained first may be missing if {FRESH} names it")
+    if unexpected:
+        parts.append(f"has {some(unexpected)} that the model does not know")
+        remedies.append(f"what is not to be read must be named in {owner}.weights.ignore")
+    prefix = _prefix(missing, unexpected)
+    if prefix and not weights.prefix:
+        remedies = [f"{owner}.weights.prefix {prefix!r} would make more of them fit", *remedies]
+    raise _invalid(
+        f"{owner}.weights.uri: {weights.uri} {' and '.join(parts)}; the names must be those of "
+        f"net.state_dict(); {'; '.join(remedies)}"
     )
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ADMITTED:
-            raise _invalid(
-                f"uri: the .pdparams wants to run {module}.{name}; only arrays are read, nothing is run; "
-                "save net.state_dict(), or convert it to .safetensors where you trust it"
-            )
-        # numpy 2 renamed the module
-        return super().find_class(module.replace("numpy._core", "numpy.core"), name)
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise _invalid(f"uri: the .pdparams refers to an object outside the file ({pid!r})")
+def _prefix(missing: Iterable[str], unexpected: Iterable[str]) -> str:
+    """Return what stands before the name of a missing parameter where the file has the rest of it."""
+    ends = set(unexpected)
+    for name in missing:
+        parts = name.split(".")
+        for cut in range(1, len(parts)):
+            if ".".join(parts[cut:]) in ends:
+                return ".".join(parts[:cut]) + "."
+    return ""
 
 
-def _check(own: dict[str, paddle.Tensor], arrays: dict[str, np.ndarray], uri: str) -> None:
-    # a recurrent layer lists each tensor under two names, of which a file may have either
-    given = {id(tensor) for name, tensor in own.items() if name in arrays}
-    missing = [name for name, tensor in own.items() if id(tensor) not in given]
-    unexpected = [name for name in arrays if name not in own]
-    if missing or unexpected:
-        parts = []
-        if missing:
-            hint = near(missing[0], unexpected) if unexpected else ""
-            parts.append(f"lacks {some(missing)}{hint}")
-        if unexpected:
-            parts.append(f"has {some(unexpected)} that the model does not know")
-        raise _invalid(f"uri: {uri} {' and '.join(parts)}; the names must be those of net.state_dict()")
+def _check_shapes(
+    own: dict[str, paddle.Tensor], given: dict[str, np.ndarray], weights: Weights, owner: str
+) -> None:
     other = [
-        f"{name} is {list(arrays[name].shape)}, the model has {list(tensor.shape)}"
+        f"{name} is {list(given[name].shape)}, the model has {list(tensor.shape)}"
         for name, tensor in own.items()
-        if name in arrays and list(arrays[name].shape) != list(tensor.shape)
+        if name in given and list(given[name].shape) != list(tensor.shape)
     ]
     if other:
-        raise _invalid(f"uri: {uri} has other shapes: {some(other, '; ')}; check spec.model.args")
+        raise _invalid(
+            f"{owner}.weights.uri: {weights.uri} has other shapes: {some(other, '; ')}; check {owner}.args"
+        )
+    if not given:
+        raise _invalid(f"{owner}.weights.uri: nothing of {weights.uri} is left to read; leave weights out")
 
 
 def _invalid(message: str) -> InvalidInput:
-    return InvalidInput(Reason.WEIGHTS_INVALID, f"{_FIELD}.{message}")
+    return InvalidInput(Reason.WEIGHTS_INVALID, message)

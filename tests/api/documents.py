@@ -19,8 +19,13 @@ FULL: dict[str, Any] = {
     "model": {
         "factory": "zoo:net",
         "args": {"width": 8, "deep": {"list": [1, "two", None]}, "nothing": None},
-        "weights": {"uri": "s3://models/net.safetensors", "sha256": "ab" * 32},
-        "pretrain": {"epochs": 1, "learningRate": 0.01, "batchSize": 8},
+        "weights": {
+            "uri": "s3://models/net.safetensors",
+            "sha256": "ab" * 32,
+            "prefix": "ernie.",
+            "ignore": ["cls.*"],
+        },
+        "pretrain": {"epochs": 1, "learningRate": 0.01, "batchSize": 8, "fresh": ["classifier.*"]},
         "inputs": [{"name": "image", "shape": [1, 1, 32, 32], "dtype": "float32"}],
     },
     "data": {"factory": "zoo:data", "args": {"lines": 4000}},
@@ -64,7 +69,12 @@ FULL: dict[str, Any] = {
             "teacher": {
                 "factory": "zoo:large",
                 "args": {"width": 64},
-                "weights": {"uri": "s3://models/large.npz", "sha256": "ab" * 32},
+                "weights": {
+                    "uri": "s3://models/large.npz",
+                    "sha256": "ab" * 32,
+                    "prefix": "net.",
+                    "ignore": ["head.*"],
+                },
             },
         },
         "ema": 0.99,
@@ -104,7 +114,13 @@ def largest() -> dict[str, Any]:
         "model": {
             "factory": f"m:{'f' * 251}",
             "args": {f"argument{number}": "x" * 100 for number in range(2000)},
-            "weights": {"uri": f"s3://{'w' * 2038}.npz", "sha256": "ab" * 32},
+            "weights": {
+                "uri": f"s3://{'w' * 2038}.npz",
+                "sha256": "ab" * 32,
+                "prefix": "p" * 252 + ".",
+                "ignore": ["i" * 253] * 64,
+            },
+            "pretrain": {"epochs": 1, "fresh": ["f" * 253] * 64},
             "inputs": [{"name": "i" * 63, "shape": [2**31] * 8}] * 16,
         },
         "evaluation": {"metric": f"m:{'f' * 251}", "loss": f"m:{'f' * 251}"},

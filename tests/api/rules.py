@@ -62,6 +62,13 @@ CASES: tuple[Case, ...] = (
         {"model.pretrain": None},
     ),
     Case(
+        Model,
+        "pretrain.fresh says what is not taken from weights",
+        "spec.model",
+        {"model.pretrain.fresh": ["fc.*"], "model.weights": {"uri": "net.npz"}},
+        {"model.pretrain.fresh": ["fc.*"]},
+    ),
+    Case(
         Target,
         "target needs at least one of macs, params, size and latency",
         "spec.pruning.target",

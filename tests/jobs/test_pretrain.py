@@ -8,7 +8,9 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from secateur_api.code_digest import code_sha256
@@ -17,6 +19,8 @@ from secateur_api.stage import LITE_PYTHON_VARIABLE, TERMINATION_LIMIT, ExitCode
 from secateur_jobs import checkpoint
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.zoo.ernie import ernie_classifier
 from tests.jobs.stages import Ended, digits_spec, run, stage_input
 
 pytestmark = pytest.mark.paddle
@@ -171,6 +175,48 @@ def test_pretraining_goes_on_from_given_weights(tmp_path: Path) -> None:
     assert ended.said.outcome.pretrain.metric == pytest.approx(
         before.summary.outcome.pretrain.metric, abs=0.1
     )
+
+
+def _published(path: Path, **args: Any) -> dict[str, np.ndarray]:
+    """Write an encoder as PaddleNLP's users find it: no classifier, but the head of its pretraining."""
+    seed_everything(5)
+    state = ernie_classifier(2, **args).state_dict()
+    encoder = {name: tensor.numpy() for name, tensor in state.items() if name.startswith("ernie.")}
+    np.savez(path, **encoder, **{"cls.predictions.transform.bias": np.zeros(8, np.float32)})
+    return encoder
+
+
+def test_a_published_encoder_gets_a_head_under_the_seed(tmp_path: Path) -> None:
+    args = {"vocab_size": 451, "hidden": 8, "layers": 1, "heads": 2, "ffn": 8, "positions": 32, "tasks": 0}
+    encoder = _published(tmp_path / "encoder.npz", **args)
+    model = {
+        "factory": "secateur_jobs.zoo.ernie:ernie_classifier",
+        "args": {"num_classes": 5, **args},
+        "weights": {"uri": str(tmp_path / "encoder.npz"), "ignore": ["cls.*"]},
+        "pretrain": {"epochs": 1, "learningRate": 1e-9, "fresh": ["classifier.*"]},
+        "inputs": [{"name": "ids", "shape": [1, 32], "dtype": "int64"}],
+    }
+    data = {
+        "factory": "secateur_jobs.data.sentences:splits",
+        "args": {"train_texts": 64, "eval_texts": 16, "length": 32},
+    }
+    trained = []
+    for store in ("one", "two"):
+        ended = _pretrain(tmp_path, store, model=model, data=data, seed=3)
+        assert ended.code == ExitCode.DONE, ended.stderr
+        content = Store(str(tmp_path / store)).unit_file(str(ended.said.unit), "checkpoint")
+        trained.append(checkpoint.state(checkpoint.from_bytes(content)))
+    for name, array in encoder.items():  # the rate is too small to move them
+        np.testing.assert_allclose(trained[0][name], array, atol=1e-6)
+    assert trained[0]["classifier.weight"].shape == (8, 5)
+    assert np.abs(trained[0]["classifier.weight"]).max() > 0
+    np.testing.assert_array_equal(trained[0]["classifier.weight"], trained[1]["classifier.weight"])
+    headless = {**model, "pretrain": {"epochs": 1}}
+    ended = _pretrain(tmp_path, "three", model=headless, data=data)
+    assert (ended.code, ended.said.reason) == (ExitCode.INVALID_INPUT, "WeightsInvalid")
+    assert "lacks classifier.weight, classifier.bias; " in ended.said.message
+    assert "spec.model.pretrain.fresh" in ended.said.message
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,97 @@ def test_a_code_payload_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     assert marker.exists()  # the payload works where pickle is trusted
 
 
+def _saved(path: Path, arrays: dict[str, np.ndarray]) -> str:
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_what_is_fresh_stays_whatever_the_file_has(tmp_path: Path) -> None:
+    source, start = _arrays(_net(1)), _arrays(_net(2))
+    head = {name for name in source if name.startswith("fc.")}
+    body = {name: array for name, array in source.items() if name not in head}
+    other_head = {**source, "fc.weight": np.zeros((3, 2), np.float32)}
+    for arrays in (body, source, other_head):
+        target = _net(2)
+        load_weights(target, Weights(uri=_saved(tmp_path / "w.npz", arrays)), fresh=["fc.*"])
+        for name, array in _arrays(target).items():
+            np.testing.assert_array_equal(array, start[name] if name in head else source[name])
+
+
+def test_entries_that_are_named_are_not_read_and_a_prefix_is_put_before_names(tmp_path: Path) -> None:
+    class Classifier(paddle.nn.Layer):
+        def __init__(self, body: paddle.nn.Layer) -> None:
+            super().__init__()
+            self.body = body
+
+    source, target = _arrays(_net(1)), Classifier(_net(2))
+    uri = _saved(tmp_path / "w.npz", {**source, "cls.0.bias": np.zeros(2), "cls.1.bias": np.zeros(3)})
+    with pytest.raises(InvalidInput, match=r"spec\.model\.weights\.prefix 'body\.' would make"):
+        load_weights(target, Weights(uri=uri))
+    load_weights(target, Weights(uri=uri, prefix="body.", ignore=["cls.*"]))
+    for name, array in source.items():
+        np.testing.assert_array_equal(_arrays(target)[f"body.{name}"], array)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fresh", "reason", "words"),
+    [
+        (
+            {},
+            [],
+            "WeightsInvalid",
+            ["weights.uri: ", "lacks fc.weight, fc.bias", "spec.model.pretrain.fresh"],
+        ),
+        ({}, ["fc.weight"], "WeightsInvalid", ["lacks fc.bias;"]),
+        (
+            {},
+            ["fc.*"],
+            "WeightsInvalid",
+            ["has cls.bias that the model", "named in spec.model.weights.ignore"],
+        ),
+        (
+            {"ignore": ["cls.*"]},
+            ["fc.*", "fx.*"],
+            "PatternMatchesNothing",
+            ["spec.model.pretrain.fresh[1]: 'fx.*' matches no parameter of the model"],
+        ),
+        (
+            {"ignore": ["head.bias"]},
+            ["fc.*"],
+            "PatternMatchesNothing",
+            ["spec.model.weights.ignore[0]: 'head.bias' matches no name in ", "there is: "],
+        ),
+        ({"ignore": ["*"]}, ["*"], "WeightsInvalid", ["spec.model.weights.uri: nothing of "]),
+        ({"ignore": ["c*", "layer*"]}, ["fc.*"], "WeightsInvalid", ["lacks conv1.weight"]),
+    ],
+)
+def test_what_is_not_named_must_be_there_and_names_must_be_right(
+    settings: dict[str, list[str]], fresh: list[str], reason: str, words: list[str], tmp_path: Path
+) -> None:
+    arrays = {name: array for name, array in _arrays(_net(1)).items() if not name.startswith("fc.")}
+    uri = _saved(tmp_path / "w.npz", {**arrays, "cls.bias": np.zeros(3)})
+    net = _net(2)
+    before = _arrays(net)
+    with pytest.raises(InvalidInput) as caught:
+        load_weights(net, Weights(uri=uri, **settings), fresh=fresh)
+    assert caught.value.reason.value == reason
+    for word in words:
+        assert word in caught.value.message
+    for name, array in before.items():
+        np.testing.assert_array_equal(_arrays(net)[name], array)
+
+
+def test_the_field_of_another_model_s_weights_is_named_and_the_file_as_it_is(tmp_path: Path) -> None:
+    uri = _saved(tmp_path / "spec.model.npz", {"conv1.weight": np.zeros(1)})
+    with pytest.raises(InvalidInput) as caught:
+        load_weights(_net(1), Weights(uri=uri), "spec.teacher")
+    assert caught.value.message.startswith(f"spec.teacher.weights.uri: {uri} lacks ")
+    assert "fresh" not in caught.value.message
+    (tmp_path / "spec.model.npz").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"^spec\.teacher\.weights\.uri: .*spec\.model\.npz \(0 bytes\)"):
+        load_weights(_net(1), Weights(uri=uri), "spec.teacher")
+
+
 def _changed(change: Callable[[dict[str, np.ndarray]], object]) -> bytes:
     arrays = _arrays(_net(1))
     change(arrays)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from secateur_api.base import Contract, Rule
-from secateur_api.spec.types import CALLABLE, Args, Factory, Name, Sha256
+from secateur_api.spec.types import CALLABLE, Args, Factory, Name, Patterns, Sha256
 
 
 class DType(str, Enum):
@@ -37,6 +37,10 @@ class Weights(Contract):
     """A path or fsspec URI of a ``.safetensors``, ``.npz`` or ``.pdparams`` file (arrays only)."""
     sha256: Sha256 | None = None
     """Expected SHA-256 of the file, in hex; another one is refused."""
+    prefix: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_]+\.)*$", max_length=253)] = ""
+    """Put before each name in the file, as ``ernie.`` where it was saved from the encoder alone."""
+    ignore: Patterns = []
+    """What of the file is not read: fnmatch patterns over the names in it (``cls.*``)."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -56,6 +60,9 @@ class Pretrain(Contract):
     """Peak learning rate (AdamW, cosine decay to zero)."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
     """Samples per step."""
+    fresh: Patterns = []
+    """What is not taken from ``weights`` and starts as the factory makes it, under ``seed``: fnmatch patterns
+    over the model's parameter names (``classifier.*``). The file may lack these, and only these."""
 
 
 class Model(Contract):
@@ -77,6 +84,12 @@ class Model(Contract):
             "has(self.weights) || has(self.pretrain)",
             "model needs weights: {uri: ...}, or pretrain: {epochs: N} to train the baseline first",
             lambda s: s.weights is not None or s.pretrain is not None,
+        ),
+        Rule(
+            "has(self.weights) || !has(self.pretrain) || !has(self.pretrain.fresh)"
+            " || size(self.pretrain.fresh) == 0",
+            "pretrain.fresh says what is not taken from weights: {uri: ...}; without them all is fresh",
+            lambda s: s.weights is not None or s.pretrain is None or not s.pretrain.fresh,
         ),
     )
 

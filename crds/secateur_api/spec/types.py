@@ -16,6 +16,7 @@ Percent = Annotated[str, StringConstraints(pattern=PERCENT, max_length=16)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=32)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=63)]
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=64)]
 Args = dict[str, Any]
 
 BUILT_IN_CRITERIA = (

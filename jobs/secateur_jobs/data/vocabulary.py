@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from secateur_jobs.array_file import parse
 from secateur_jobs.data.text_tsv import read_lines
 from secateur_jobs.data.tokens import SPECIALS, Tokenizer, read_vocabulary
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.weights import parse
 
-EMBEDDING = "ernie.embeddings.word_embeddings.weight"
+EMBEDDING = "embeddings.word_embeddings.weight"
+"""Of a bare encoder; a classifier's name has ``ernie.`` before it."""
 
 
 def used(vocabulary: Sequence[str], texts: Iterable[str], lower: bool = True) -> np.ndarray:
@@ -38,12 +39,13 @@ def keep_rows(weights: dict[str, np.ndarray], ids: np.ndarray, size: int) -> dic
 
     Raises ValueError if there is no such embedding or it has not ``size`` rows.
     """
-    if EMBEDDING not in weights:
+    name = next((name for name in (f"ernie.{EMBEDDING}", EMBEDDING) if name in weights), None)
+    if name is None:
         raise ValueError(f"the weights have no {EMBEDDING}; they must be those of zoo.ernie or PaddleNLP")
-    rows = len(weights[EMBEDDING])
+    rows = len(weights[name])
     if rows != size:
-        raise ValueError(f"{EMBEDDING} has {rows} rows, the vocabulary {size} tokens")
-    return {**weights, EMBEDDING: np.ascontiguousarray(weights[EMBEDDING][ids])}
+        raise ValueError(f"{name} has {rows} rows, the vocabulary {size} tokens")
+    return {**weights, name: np.ascontiguousarray(weights[name][ids])}
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
         tokens = read_vocabulary(options.vocabulary)
         texts = [text for path in options.texts for _, text in read_lines(path)]
         ids = used(tokens, texts, not options.cased)
-        weights = parse(options.weights.read_bytes(), str(options.weights))
+        weights = parse(options.weights.read_bytes(), str(options.weights), "--weights")
         kept = keep_rows(weights, ids, len(tokens))
     except (ValueError, OSError, InvalidInput) as error:
         parser.error(str(error))

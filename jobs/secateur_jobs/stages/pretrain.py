@@ -37,7 +37,7 @@ def run(context: StageContext) -> StageOutcome:
     net = build_model(spec.model)
     _check_early(spec, net)
     if spec.model.weights is not None:
-        load_weights(net, spec.model.weights)
+        load_weights(net, spec.model.weights, fresh=settings.fresh)
     context.progress(1, "reading data")
     splits = load_data(spec.data)
     check_data(net, splits, spec.model, spec.evaluation)

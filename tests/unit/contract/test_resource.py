@@ -90,6 +90,16 @@ def test_the_wire_form_reads_back_as_the_same_spec():
         ),
         ("spec.model.inputs", [], "spec.model.inputs: "),
         ("spec.model.weights", {"uri": "a.pkl"}, "spec.model.weights: weights.uri must end in .safetensors"),
+        (
+            "spec.model.weights",
+            {"uri": "a.npz", "prefix": "ernie"},
+            "spec.model.weights.prefix: 'ernie' is not",
+        ),
+        (
+            "spec.model.pretrain",
+            {"epochs": 1, "fresh": ["classifier.*"]},
+            "spec.model: pretrain.fresh says what is not taken from weights",
+        ),
         ("spec.pruning.target", ..., "spec.pruning: pruning needs a target"),
         ("spec.pruning.target", {}, "spec.pruning.target: target needs at least one of macs"),
         ("spec.pruning.target", {"macs": 50}, "spec.pruning.target.macs: expected text, found 50"),
