@@ -20,6 +20,7 @@ from scipy.optimize import milp as highs
 from secateur_jobs.pruning.allocation import greedy
 from secateur_jobs.pruning.allocation.moves import exchange, give_back
 from secateur_jobs.pruning.allocation.problem import Budget, Positions, Problem
+from secateur_jobs.pruning.allocation.solver_output import without_debug_lines
 
 GAP = 1e-2
 """A plan this near to the least predicted loss of all open plans is the answer: curves are no truer."""
@@ -174,16 +175,17 @@ class _Program:
     def integer(self) -> tuple[Positions | None, float]:
         """Return the best plan under the constraints so far, and a lower bound of its predicted loss."""
         integral = np.concatenate([np.ones(self.options), np.zeros(self.columns - self.options)])
-        found = highs(
-            self.objective,
-            integrality=integral,
-            bounds=Bounds(*self.bounds()),
-            constraints=[
-                LinearConstraint(self.equal, self.equal_to, self.equal_to),
-                LinearConstraint(sparse.vstack(self.rows), -np.inf, self.limits),
-            ],
-            options={"mip_rel_gap": GAP / 2, "node_limit": _NODES},
-        )
+        with without_debug_lines():
+            found = highs(
+                self.objective,
+                integrality=integral,
+                bounds=Bounds(*self.bounds()),
+                constraints=[
+                    LinearConstraint(self.equal, self.equal_to, self.equal_to),
+                    LinearConstraint(sparse.vstack(self.rows), -np.inf, self.limits),
+                ],
+                options={"mip_rel_gap": GAP / 2, "node_limit": _NODES},
+            )
         if found.x is None:
             return None, np.inf
         return self.rounded(found.x), found.mip_dual_bound
