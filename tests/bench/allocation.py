@@ -122,7 +122,8 @@ def _cut(
         {"target": {"macs": target}, "align": _ALIGN, "allocation": method.value}
     )
     now = {g.name: g.channels for g in groups}
-    plan = next_plans(groups, now, pruning, 1, curves, cost_models(engine.net, engine.groups, counts, 1))[0]
+    costs = cost_models(engine, engine.groups, counts, 1, _INPUTS)
+    plan = next_plans(groups, now, pruning, 1, curves, costs)[0]
     with _Cut(engine, plan, samples):
         recalibrate(engine.net, samples.dataset, 16, 64, 0)
         return 1 - count(engine.net, _INPUTS).macs / counts.macs, evaluate(engine.net, held, _METRIC)

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.cost import CostModel, Part
-from secateur_jobs.pruning.engine import ChannelGroup
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import RECURRENT, named_layers
 from secateur_jobs.pruning.macs import Counts
+from secateur_jobs.pruning.products import product_parts
 
 Axes = tuple[dict[str, float], dict[str, float]]
 QUANTITIES = ("macs", "params", "size")
@@ -42,20 +44,27 @@ class Tensor:
 
 
 def cost_models(
-    net: paddle.nn.Layer, groups: Sequence[ChannelGroup], counts: Counts, checkpoint_bytes: int
+    engine: PruningEngine,
+    groups: Sequence[ChannelGroup],
+    counts: Counts,
+    checkpoint_bytes: int,
+    inputs: list[InputSpec],
 ) -> dict[str, CostModel]:
-    """Return the cost of each of :data:`QUANTITIES` of the uncut ``net`` by its groups' widths.
+    """Return the cost of each of :data:`QUANTITIES` of the engine's uncut net by its groups' widths.
 
-    ``size`` is the checkpoint's, in bytes. At full width each equals what was counted; products outside
-    convolution, linear and recurrent layers, and the checkpoint's header, stay constant.
+    ``size`` is the checkpoint's, in bytes; ``counts`` are those at ``inputs``. At full width each equals what
+    was counted; the checkpoint's header stays constant. The net stays as it is.
     """
-    tensors = list(cut_tensors(net, groups))
+    tensors = list(cut_tensors(engine.net, groups))
     whole = {"macs": counts.macs, "params": counts.params, "size": checkpoint_bytes}
     models = {}
     for quantity in QUANTITIES:
         sizes = [_size(t, quantity, counts) for t in tensors]
         parts = [Part(size, *t.axes) for t, size in zip(tensors, sizes, strict=True) if size]
-        models[quantity] = CostModel([g.name for g in groups], parts, whole[quantity] - sum(sizes))
+        if quantity == "macs":
+            parts += product_parts(engine, groups, counts, inputs)
+        rest = whole[quantity] - sum(part.size for part in parts)
+        models[quantity] = CostModel([g.name for g in groups], parts, rest)
     return models
 
 

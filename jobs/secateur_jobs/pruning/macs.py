@@ -31,10 +31,9 @@ class Counts:
     params: int
     """Trainable parameters."""
     layers: dict[str, int]
-    """MACs of each convolution, linear and recurrent layer that ran, in the order of their first run.
-
-    The rest of ``macs`` are products outside such layers (matmul, einsum, functional convolutions).
-    """
+    """MACs of each convolution, linear and recurrent layer that ran, in the order of their first run."""
+    products: tuple[int, ...]
+    """MACs of each product outside such layers (matmul, einsum, functional convolution), as they were run."""
 
 
 def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
@@ -59,9 +58,10 @@ def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
         if was_training:
             net.train()
     return Counts(
-        macs=sum(tally.layers.values()) + tally.functional,
+        macs=sum(tally.layers.values()) + sum(tally.products),
         params=sum(math.prod(p.shape) for p in net.parameters() if not p.stop_gradient),
         layers=tally.layers,
+        products=tuple(tally.products),
     )
 
 
@@ -70,7 +70,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.layers: dict[str, int] = {}
-        self.functional = 0
+        self.products: list[int] = []
         self.depth = 0
 
     def enter(self, layer: paddle.nn.Layer, inputs: Any) -> None:
@@ -121,7 +121,7 @@ def _watched(original: Callable[..., Any], macs: Callable[..., int], tally: _Tal
         finally:
             tally.depth -= 1
         if tally.depth == 0:
-            tally.functional += macs(result, *args, **kwargs)
+            tally.products.append(macs(result, *args, **kwargs))
         return result
 
     return call

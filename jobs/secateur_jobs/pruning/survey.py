@@ -59,7 +59,7 @@ def survey(
             Reason.NOTHING_PRUNABLE, f"spec.model.factory: no layer of the model can be cut: {_say(refused)}"
         )
     groups = _with_limits(proven, rules, counts, spec, cuttable_layers(net))
-    costs = cost_models(net, proven, counts, checkpoint_bytes)
+    costs = cost_models(engine, proven, counts, checkpoint_bytes, spec.model.inputs)
     target = spec.pruning.target
     if target is not None and target.latency is not None and measure is not None:
         costs["latency"] = latency_model(net, proven, counts, measure(engine, proven))

@@ -48,7 +48,7 @@ def plans_of(
     names = {group.name for group in origin.table.groups}
     groups = [group for group in engine.groups if group.name in names]
     counts = count(origin.net, spec.model.inputs)
-    costs = cost_models(origin.net, groups, counts, origin.preflight.checkpoint_bytes)
+    costs = cost_models(engine, groups, counts, origin.preflight.checkpoint_bytes, spec.model.inputs)
     if spec.pruning.target is not None and spec.pruning.target.latency is not None:
         table = context.store.unit_json(context.upstream("preflight"), "latency", LatencyTable)
         costs["latency"] = latency_model(origin.net, groups, counts, table)
