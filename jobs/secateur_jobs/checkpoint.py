@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
@@ -22,6 +22,7 @@ from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.attributes import describe_widths
+from secateur_jobs.pruning.layer_norms import layer_norms
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import build_model
@@ -45,6 +46,8 @@ class Metadata(Contract):
     model: _Architecture
     groups: dict[str, int]
     """Convolution (where it is not 1) or group normalisation to its number of groups."""
+    normed: dict[str, int] = Field(default_factory=dict)
+    """Layer normalisation without parameters to the width that it normalises over."""
     toolchain: dict[str, str]
     extra: dict[str, str]
 
@@ -55,6 +58,7 @@ def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = 
         schema_version=SCHEMA,
         model=_Architecture(factory=model.factory, args=model.args, inputs=model.inputs),
         groups={name: n for name, (kind, n) in _groups(net).items() if kind == "_num_groups" or n != 1},
+        normed={name: norm._normalized_shape[0] for name, norm in _bare_norms(net).items()},
         toolchain=toolchain(),
         extra=extra or {},
     )
@@ -82,6 +86,7 @@ def from_bytes(content: bytes, origin: str = "the checkpoint") -> paddle.nn.Laye
     net = build_model(model, f"{origin}: model")
     _fill(net, tensors, origin)
     _set_groups(net, metadata.groups, origin)
+    _set_normed(net, metadata.normed, origin)
     describe_widths(net)
     net.eval()
     _try_on_zeros(net, model.inputs, origin)
@@ -144,6 +149,19 @@ def _set_groups(net: paddle.nn.Layer, groups: dict[str, int], origin: str) -> No
         # files of earlier versions do not tell group normalisations', which could not be cut
         known = attribute == "_groups" or name in groups
         setattr(layers[name], attribute, groups.get(name, 1) if known else number)
+
+
+def _bare_norms(net: paddle.nn.Layer) -> dict[str, paddle.nn.LayerNorm]:
+    """Return the layer normalisations that no tensor tells the width of."""
+    return {n: norm for n, norm in layer_norms(net).items() if norm.weight is None and norm.bias is None}
+
+
+def _set_normed(net: paddle.nn.Layer, normed: dict[str, int], origin: str) -> None:
+    bare = _bare_norms(net)
+    for name, width in normed.items():
+        if name not in bare or not 1 <= width <= bare[name]._normalized_shape[0]:
+            raise _corrupt(origin, f"layer {name!r} of the network does not normalise over {width} channels")
+        bare[name]._normalized_shape = [width]
 
 
 def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata]:

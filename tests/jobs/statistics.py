@@ -16,5 +16,9 @@ def like_trained(net: paddle.nn.Layer) -> paddle.nn.Layer:
                 parameter.set_value(random.uniform(0.5, 1.5, parameter.shape).astype("float32"))
             for parameter in (layer.bias, layer._mean):
                 parameter.set_value(random.normal(0, 0.3, parameter.shape).astype("float32"))
+        if isinstance(layer, paddle.nn.LayerNorm):
+            for parameter in layer.parameters():
+                shift = random.uniform(-0.5, 0.5, parameter.shape).astype("float32")
+                parameter.set_value(parameter.numpy() + shift)
     net.eval()
     return net

@@ -12,8 +12,8 @@ _CELLS = (nn.LSTMCell, nn.GRUCell, nn.SimpleRNNCell)
 _NORMS = (nn.layer.norm._BatchNormBase, nn.layer.norm._InstanceNormBase)
 _WIDTHS = (
     *("_groups", "_in_channels", "_out_channels", "_num_features", "_num_channels", "_num_groups"),
-    *("_num_embeddings", "_embedding_dim", "_size", "_num_parameters"),
-    *("input_size", "hidden_size", "num_heads"),
+    *("_num_embeddings", "_embedding_dim", "_size", "_num_parameters", "_normalized_shape"),
+    *("input_size", "hidden_size", "num_heads", "embed_dim", "kdim", "vdim"),
 )
 
 Attributes = list[tuple[paddle.nn.Layer, str, Any]]
@@ -38,9 +38,9 @@ def write_widths(attributes: Attributes) -> None:
 def describe_widths(net: paddle.nn.Layer) -> None:
     """Make the layers' own attributes say what their tensors are, after tensors were cut or loaded.
 
-    Convolutions' ``_groups`` and group normalisations' ``_num_groups`` do not follow from shapes: they must
-    be right before. Some attributes decide what forward does (hidden size, heads), others are only read by
-    ``repr``, exporters and users.
+    Convolutions' ``_groups``, group normalisations' ``_num_groups`` and the shape of layer normalisations
+    without parameters do not follow from tensors: they must be right before. Some attributes decide what
+    forward does (hidden size, heads), others are only read by ``repr``, exporters and users.
     """
     for layer in net.sublayers(include_self=True):
         _describe(layer)
@@ -59,6 +59,10 @@ def _describe(layer: paddle.nn.Layer) -> None:
         layer._num_features = int(layer._num_features if weight is None else weight.shape[0])
     elif isinstance(layer, nn.GroupNorm):
         layer._num_channels = int(layer.weight.shape[0])
+    elif isinstance(layer, nn.LayerNorm):
+        tensor = layer.bias if layer.weight is None else layer.weight
+        if tensor is not None and len(layer._normalized_shape) == 1:
+            layer._normalized_shape = [int(tensor.shape[0])]
     elif isinstance(layer, nn.PReLU):
         layer._num_parameters = int(layer._weight.shape[0])
     elif isinstance(layer, nn.Embedding):
@@ -72,6 +76,9 @@ def _describe(layer: paddle.nn.Layer) -> None:
         layer.hidden_size = int(layer.weight_hh.shape[0]) // _gates(layer)
     elif isinstance(layer, nn.MultiHeadAttention):
         layer.num_heads = int(layer.q_proj.weight.shape[1]) // int(layer.head_dim)
+        layer.embed_dim, layer.kdim, layer.vdim = (
+            int(projection.weight.shape[0]) for projection in (layer.q_proj, layer.k_proj, layer.v_proj)
+        )
 
 
 def _gates(layer: paddle.nn.Layer) -> int:

@@ -6,7 +6,7 @@ Criteria, allocation, proof, repair and rounds know only what is here, not who f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -36,7 +36,25 @@ class Slice:
 
     def kept(self, keep: np.ndarray) -> np.ndarray:
         """Return which positions of the axis stay when ``keep`` (one bool per channel) stays."""
-        return (self.owner < 0) | keep[np.maximum(self.owner, 0)]
+        return positions_kept(self.owner, keep)
+
+
+@dataclass(frozen=True, eq=False)
+class NormedAxis:
+    """A layer normalisation that takes mean and variance over a group's channels, alone or among others.
+
+    A removed channel must not count in them, so the layer gives the kept channels other values than before.
+    """
+
+    layer: str
+    """Structured name."""
+    owner: np.ndarray
+    """For each position that it normalises over the channel it belongs to, -1 for none; int64."""
+
+
+def positions_kept(owner: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return which positions stay, those that are nobody's (-1) included; bool."""
+    return (owner < 0) | keep[np.maximum(owner, 0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +65,7 @@ class ChannelGroup:
     """Structured name of the leading producer; ``name#1``, ``name#2`` for the next ones that it leads."""
     channels: int
     slices: tuple[Slice, ...]
+    norms: tuple[NormedAxis, ...] = field(default=(), kw_only=True)
     producers: tuple[str, ...] = field(init=False)
     """Layers whose output channels belong to the group, the leader first."""
     consumers: tuple[str, ...] = field(init=False)
@@ -61,7 +80,8 @@ class ChannelGroup:
         leader = self.name if self.name in by_role["out"] else self.name.rpartition("#")[0] or self.name
         producers = [name for name in by_role["out"] if name != leader]
         taken = {*by_role["out"], *by_role["in"]}
-        others = dict.fromkeys(s.layer for s in self.slices if s.role == "other" and s.layer not in taken)
+        tied = [*(s.layer for s in self.slices if s.role == "other"), *(norm.layer for norm in self.norms)]
+        others = dict.fromkeys(name for name in tied if name not in taken)
         object.__setattr__(self, "producers", (leader, *producers))
         object.__setattr__(self, "consumers", tuple(by_role["in"]))
         object.__setattr__(self, "others", tuple(others))
@@ -85,6 +105,16 @@ class ChannelGroup:
         fits (all of them, if none does): take the width from the mask.
         """
         return best_channels(scores, width)
+
+
+def norms_kept(groups: Iterable[ChannelGroup], keep: Keep) -> dict[str, np.ndarray]:
+    """Return for each layer normalisation over channels of the cut groups which of its positions stay."""
+    found: dict[str, np.ndarray] = {}
+    for group in groups:
+        for norm in group.norms if group.name in keep else ():
+            stays = positions_kept(norm.owner, np.asarray(keep[group.name], bool))
+            found[norm.layer] = found.get(norm.layer, True) & stays
+    return found
 
 
 def best_channels(scores: np.ndarray, width: int) -> np.ndarray:

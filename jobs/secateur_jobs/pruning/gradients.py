@@ -1,7 +1,8 @@
 """Gradients of the training loss with respect to channels, of one backward sweep for all groups.
 
-Each watched layer's input is multiplied by a mask of ones, one per sample and channel. The gradient of the
-loss with respect to it is what removing the channel *for this layer* would cost that sample, to first order.
+Each watched layer's input is multiplied by a mask of ones, one per sample and channel, and each layer
+normalisation counts its channels by such a mask. The gradient of the loss with respect to it is what removing
+the channel *for this layer* would cost that sample, to first order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.forwards import Forward, other_forwards
+from secateur_jobs.pruning.layer_norms import layer_norms, weighted
 from secateur_jobs.pruning.layers import RECURRENT, named_layers
 from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
@@ -29,7 +32,10 @@ class Gradients:
     """What one sweep found; the loss is taken to be a mean over the samples of a batch."""
 
     masks: dict[str, np.ndarray]
-    """Layer to the gradient of each sample's loss by the mask on its input: [samples, input channels]."""
+    """Layer to the gradient of each sample's loss by the mask on its input: [samples, input channels].
+
+    A layer normalisation's is by the mask that its mean and variance count channels by.
+    """
     weights: list[dict[tuple[str, str, int], np.ndarray]]
     """For each batch, (layer, parameter, axis) to the sum of weight x gradient over all other axes."""
     batch_sizes: list[int]
@@ -41,10 +47,10 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
     Raises InvalidInput for a label out of range, a loss that is not finite, and what the user's loss raises.
     """
     loss_of = loss_function(evaluation)
-    layers = watched_layers(net)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in layers}
+    layers, norms = watched_layers(net), layer_norms(net)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in (*layers, *norms)}
     weights, sizes = [], []
-    with _differentiable(net), _gates(layers) as gates:
+    with _differentiable(net), _gates(layers, norms) as gates:
         for batch in batches:
             size = len(batch[-1])
             gates.batch_size = size
@@ -88,29 +94,41 @@ def _differentiable(net: paddle.nn.Layer) -> Iterator[None]:
 
 
 class _Gates:
-    """Pre-hooks that put a mask of ones on inputs, and the masks of the current batch."""
+    """Puts masks of ones on inputs of layers; holds the masks of the current batch."""
 
     def __init__(self) -> None:
         self.batch_size = 0
         self._masks: list[tuple[str, paddle.Tensor, int | None]] = []
 
     def hook(self, name: str) -> Any:
+        """Return a pre-hook that multiplies a layer's input."""
+
         def multiply(layer: Any, inputs: Any) -> Any:
             if not inputs or not inputs[0].is_floating_point():  # called by keyword: not seen
                 return None
-            x = inputs[0]
-            shape = [1] * x.ndim
-            channels = channel_axis(layer, x.ndim)
-            shape[channels] = x.shape[channels]
-            batch = self._batch_axis(layer, x)
-            if batch is not None:
-                shape[batch] = x.shape[batch]
-            mask = paddle.ones(shape, x.dtype)
-            mask.stop_gradient = False
-            self._masks.append((name, mask, batch))
-            return (x * mask, *inputs[1:])
+            return (inputs[0] * self._mask(name, layer, inputs[0]), *inputs[1:])
 
         return multiply
+
+    def counting(self, name: str, norm: paddle.nn.LayerNorm) -> Forward:
+        """Return a layer normalisation's ``forward`` that counts channels by a mask."""
+
+        def forward(input: paddle.Tensor) -> paddle.Tensor:  # named as LayerNorm names it
+            return weighted(norm, input, self._mask(name, norm, input))
+
+        return forward
+
+    def _mask(self, name: str, layer: Any, x: paddle.Tensor) -> paddle.Tensor:
+        shape = [1] * x.ndim
+        channels = channel_axis(layer, x.ndim)
+        shape[channels] = x.shape[channels]
+        batch = self._batch_axis(layer, x)
+        if batch is not None:
+            shape[batch] = x.shape[batch]
+        mask = paddle.ones(shape, x.dtype)
+        mask.stop_gradient = False
+        self._masks.append((name, mask, batch))
+        return mask
 
     def _batch_axis(self, layer: Any, x: paddle.Tensor) -> int | None:
         """Return the axis that the samples run along, alone or as the slower of two merged axes."""
@@ -142,11 +160,12 @@ class _Gates:
 
 
 @contextmanager
-def _gates(layers: dict[str, paddle.nn.Layer]) -> Iterator[_Gates]:
+def _gates(layers: dict[str, paddle.nn.Layer], norms: dict[str, paddle.nn.LayerNorm]) -> Iterator[_Gates]:
     gates = _Gates()
     handles = [layer.register_forward_pre_hook(gates.hook(name)) for name, layer in layers.items()]
     try:
-        yield gates
+        with other_forwards({norm: gates.counting(name, norm) for name, norm in norms.items()}):
+            yield gates
     finally:
         for handle in handles:
             handle.remove()

@@ -1,9 +1,7 @@
 """Proof that a cut does what it claims: the outputs stay those of the net that does not use these channels.
 
-The reference is the *masked* net: at every consumer the weights of the removed input channels are zero.
-(Zeroing the producers instead would not do: a bias, a normalisation or a sigmoid behind them revives the
-channel.) Outputs must agree within 1e-5 of the largest output. Equal cuts on both sides of a missed
-coupling would hide it, so groups are cut by unequal amounts.
+The reference is the *masked* net (see ``masking``). Outputs must agree within 1e-5 of the largest output.
+Equal cuts on both sides of a missed coupling would hide it, so groups are cut by unequal amounts.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.attributes import read_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
 from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.masking import Mask
 
 TOLERANCE = 1e-5
 """Largest allowed difference, relative to the largest absolute output."""
@@ -143,22 +142,13 @@ def check(
 
 @contextmanager
 def masked(engine: PruningEngine, keep: Keep) -> Iterator[None]:
-    """While it lasts, consumers do not use the removed channels; the net is bit-equal before and after."""
-    layers = named_layers(engine.net)
-    saved: dict[int, tuple[paddle.Tensor, np.ndarray]] = {}
+    """While it lasts, the net is the masked one; it is bit-equal before and after."""
+    mask = Mask(named_layers(engine.net), [group for group in engine.groups if group.name in keep])
     try:
-        for group in engine.groups:
-            for piece in group.slices_of("in") if group.name in keep else []:
-                parameter = getattr(layers[piece.layer], piece.parameter)
-                saved.setdefault(id(parameter), (parameter, parameter.numpy().copy()))
-                shape = [1] * len(parameter.shape)
-                shape[piece.axis] = -1
-                mask = piece.kept(keep[group.name]).reshape(shape)
-                parameter.set_value(parameter.numpy() * mask.astype(parameter.numpy().dtype))
+        mask.apply(keep)
         yield
     finally:
-        for parameter, value in saved.values():
-            parameter.set_value(value)
+        mask.remove()
 
 
 def outputs(net: paddle.nn.Layer, samples: list[np.ndarray]) -> list[np.ndarray]:

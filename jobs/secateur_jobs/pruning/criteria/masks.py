@@ -13,13 +13,15 @@ from secateur_jobs.pruning.readers import owners_by_layer, readers_of, sum_to_un
 def mask_gradients(net: paddle.nn.Layer, group: ChannelGroup, gradients: Gradients) -> list[np.ndarray]:
     """Return arrays of [draws, units] of the gradient by one mask that all consumers of a unit share.
 
-    The first is per sample, summed over positions and over the consumers whose input was seen. Where there
-    are others (the recurrence of an LSTM), a second one is per batch: the sum of weight x gradient over the
-    weights that multiply the unit, which is the sum of its samples' gradients, divided by the root of their
-    number, so that its square stands for one sample's.
+    The first is per sample, summed over positions, over the consumers whose input was seen, and over the
+    layer normalisations that count the unit in their mean and variance. Where there are others (the
+    recurrence of an LSTM), a second one is per batch: the sum of weight x gradient over the weights that
+    multiply the unit, which is the sum of its samples' gradients, divided by the root of their number, so
+    that its square stands for one sample's.
     """
     readers, unseen = readers_of(watched_layers(net), group)
-    seen = [(layer, owner) for layer, owner in owners_by_layer(readers) if layer in gradients.masks]
+    places = owners_by_layer(readers) + [(norm.layer, norm.owner) for norm in group.norms]
+    seen = [(layer, owner) for layer, owner in places if layer in gradients.masks]
     slices = unseen + [p for p in group.slices_of("in") if p not in unseen and p.layer not in gradients.masks]
     found = []
     if seen:

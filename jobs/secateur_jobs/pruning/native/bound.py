@@ -21,6 +21,7 @@ from secateur_jobs.pruning.native.groups import (
     families_of,
     first_out,
     members_of,
+    norms_of,
     signature,
     slices_of,
 )
@@ -173,6 +174,7 @@ def _group(nodes: Nodes, units: Units, family: list[int], quota: Quotas) -> Boun
         nodes.leaves[producers[0]].name,
         len(family),
         slices,
+        norms=norms_of(nodes, units, family),
         bundle=np.asarray([kinds.index(sizes_of(p)) for p in parts]),
         parts=parts,
         producer_widths={leaf: nodes.leaves[leaf].out_width for leaf in producers},

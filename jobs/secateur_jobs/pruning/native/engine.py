@@ -10,7 +10,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.attributes import Attributes, describe_widths, read_widths, write_widths
-from secateur_jobs.pruning.engine import ChannelGroup, Keep
+from secateur_jobs.pruning.engine import ChannelGroup, Keep, norms_kept
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.native.arrangement import Order, arrangement
 from secateur_jobs.pruning.native.bound import BoundGroup, bound_groups
@@ -57,6 +57,9 @@ class NativeEngine:
             _put(tensor, after)
         for layer, attribute, width in counts:
             setattr(layer, attribute, int(layer.weight.shape[0]) // width)
+        layers = named_layers(self.net)
+        for name, kept in norms_kept(self.groups, keep).items():
+            layers[name]._normalized_shape = [int(kept.sum())]
         describe_widths(self.net)
 
     def restore(self) -> None:

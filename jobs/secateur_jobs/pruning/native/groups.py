@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from secateur_jobs.pruning.engine import ChannelGroup, Slice
+from secateur_jobs.pruning.engine import ChannelGroup, NormedAxis, Slice
 from secateur_jobs.pruning.native.findings import Findings
 from secateur_jobs.pruning.native.leaves import Kind
 from secateur_jobs.pruning.native.nodes import Nodes
@@ -35,7 +35,8 @@ def find_groups(nodes: Nodes, units: Units) -> list[ChannelGroup]:
         bundles_of = sorted(led[leader], key=lambda bundle: first_out(nodes, members[bundle[0]]))
         for number, bundle in enumerate(bundles_of):
             name = nodes.leaves[leader].name + (f"#{number}" if number else "")
-            groups.append(ChannelGroup(name, len(bundle), slices_of(nodes, units, leader, bundle)))
+            slices, norms = slices_of(nodes, units, leader, bundle), norms_of(nodes, units, bundle)
+            groups.append(ChannelGroup(name, len(bundle), slices, norms=norms))
     return groups
 
 
@@ -118,8 +119,8 @@ def _producers(nodes: Nodes, own: np.ndarray) -> list[int]:
 
 
 def slices_of(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tuple[Slice, ...]:
-    number = np.full(int(units.of_node.max()) + 1, -1)
-    number[bundle] = np.arange(len(bundle))
+    """Return what a bundle of units has of every tensor, the leader's first."""
+    number = _numbers(units, bundle)
     touched = np.unique(nodes.leaf_of[number[units.of_node] >= 0]).tolist()
     indices = [leader, *(index for index in touched if index != leader)]
     slices = []
@@ -129,3 +130,23 @@ def slices_of(nodes: Nodes, units: Units, leader: int, bundle: list[int]) -> tup
             if (owner >= 0).any():
                 slices.append(Slice(nodes.leaves[index].name, axis.parameter, axis.axis, owner, axis.role))
     return tuple(slices)
+
+
+def norms_of(nodes: Nodes, units: Units, bundle: list[int]) -> tuple[NormedAxis, ...]:
+    """Return the layer normalisations over a bundle of units."""
+    number = _numbers(units, bundle)
+    owners = {
+        index: number[units.of_node[nodes.ins(index)]]
+        for index, leaf in enumerate(nodes.leaves)
+        if leaf.kind is Kind.LAYER_NORM
+    }
+    return tuple(
+        NormedAxis(nodes.leaves[index].name, owner) for index, owner in owners.items() if (owner >= 0).any()
+    )
+
+
+def _numbers(units: Units, bundle: list[int]) -> np.ndarray:
+    """Return for each unit its place in the bundle, -1 if it is not in it."""
+    number = np.full(int(units.of_node.max()) + 1, -1)
+    number[bundle] = np.arange(len(bundle))
+    return number

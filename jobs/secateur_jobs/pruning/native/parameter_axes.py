@@ -155,5 +155,6 @@ _AXES = {
     Kind.BATCH_NORM: _norm,
     Kind.INSTANCE_NORM: _norm,
     Kind.GROUP_NORM: _norm,
+    Kind.LAYER_NORM: _norm,
     Kind.PRELU: _norm,
 }

@@ -51,8 +51,8 @@ def _kept_by(index: int, nodes: Nodes) -> list[Frozen]:
     """Return input channels that a layer itself cannot do without."""
     leaf = nodes.leaves[index]
     over_all = "{at} takes mean and variance over these channels together: without some the others change"
-    if leaf.kind is Kind.LAYER_NORM:
-        return [Frozen(nodes.ins(index), over_all + " (layer normalisation)")]
+    if leaf.kind is Kind.LAYER_NORM and len(leaf.layer._normalized_shape) > 1:
+        return [Frozen(nodes.ins(index), over_all + " (layer normalisation over several axes)")]
     if leaf.kind is Kind.GROUP_NORM and int(leaf.layer._num_groups) == 1:
         return [Frozen(nodes.ins(index), over_all + " (group normalisation with one group)")]
     if leaf.kind is Kind.EMBEDDING:

@@ -15,17 +15,17 @@ import numpy as np
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.readers import channel_axis
 from secateur_jobs.pruning.repair.consumers import Consumer
-from secateur_jobs.pruning.repair.observation import Observation
+from secateur_jobs.pruning.repair.observation import Means
 from secateur_jobs.training.evaluate import forward
 
 _BATCH_NORM = paddle.nn.layer.norm._BatchNormBase
 
 
-def mean_output(layer: paddle.nn.Layer, seen: Observation) -> np.ndarray:
+def mean_output(layer: paddle.nn.Layer, inputs: Means) -> np.ndarray:
     """Return the mean of a linear layer's output over samples and positions, per output channel."""
     total, samples = 0.0, 0
-    for shape, summed in seen.means.items():
-        count = seen.counts[shape]
+    for shape, summed in inputs.sums.items():
+        count = inputs.counts[shape]
         with paddle.no_grad():
             output = layer.forward(paddle.to_tensor((summed / count).astype("float32"))).numpy()
         axes = tuple(axis for axis in range(output.ndim) if axis != channel_axis(layer, output.ndim))

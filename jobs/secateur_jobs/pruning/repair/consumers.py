@@ -20,6 +20,8 @@ class Consumer:
     layer: paddle.nn.Layer
     keep: np.ndarray
     """Whether each of its input channels stays; bool."""
+    renormed: bool = False
+    """Whether a layer normalisation loses the removed channels, so that the kept ones get other values."""
     weights: list[tuple[str, int]] = field(default_factory=list)
     """(parameter, axis) of the weights that multiply its input, the axis along the input channels."""
 
@@ -35,6 +37,7 @@ def consumers_of(net: paddle.nn.Layer, groups: Sequence[ChannelGroup], keep: Kee
             if consumer is None:
                 consumer = found[reader.layer] = Consumer(reader.layer, layers[reader.layer], stays)
             consumer.keep = consumer.keep & stays
+            consumer.renormed |= bool(group.norms) and not stays.all()
             if (reader.parameter, reader.axis) not in consumer.weights:
                 consumer.weights.append((reader.parameter, reader.axis))
     return [found[name] for name in layers if name in found and not found[name].keep.all()]

@@ -1,76 +1,178 @@
-"""What consumers receive in the uncut net: second moments and means of their inputs, in one sweep."""
+"""What consumers receive: second moments and means of their inputs, in one sweep.
+
+The inputs are those of the uncut net. Where a layer normalisation loses channels, the kept ones get other
+values after the cut; then the uncut net is run a second time with such layers normalising the kept channels
+by themselves, and what a consumer receives in both runs is held side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import ChannelGroup, Keep, norms_kept
+from secateur_jobs.pruning.forwards import other_forwards
+from secateur_jobs.pruning.layer_norms import over_kept
+from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.readers import channel_axis
 from secateur_jobs.pruning.repair.consumers import Consumer
 from secateur_jobs.training.evaluate import forward
 
 LARGEST_GRAM = 4096
-"""Input channels beyond which no second moments are taken: their matrix would be more than 128 MiB."""
+"""Channels beyond which no second moments are taken: their matrix would be more than 128 MiB."""
+
+
+@dataclass
+class Means:
+    """Sums over the samples of a consumer's input as a whole."""
+
+    sums: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
+    """By the input's shape without the batch axis; batch axis of 1."""
+    counts: dict[tuple[int, ...], int] = field(default_factory=dict)
+    """Samples in each sum."""
+
+    def add(self, x: paddle.Tensor) -> None:
+        """Add a batch."""
+        shape = tuple(x.shape[1:])
+        self.sums[shape] = self.sums.get(shape, 0.0) + x.sum(axis=0, keepdim=True).numpy().astype(np.float64)
+        self.counts[shape] = self.counts.get(shape, 0) + int(x.shape[0])
 
 
 @dataclass
 class Observation:
-    """One consumer's inputs over all samples and positions."""
+    """One consumer's inputs over all samples and positions.
+
+    Its channels are the consumer's; where the consumer is ``renormed``, its kept channels as they will be,
+    and then, of all its channels, what they were more than that.
+    """
 
     fitted: np.ndarray | None
     """Mean of x x' over the first three quarters of each batch, [channels, channels]; None: not taken."""
     held_out: np.ndarray | None
     """The same over the rest."""
-    means: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
-    """Sum over the samples of the input as a whole, batch axis of 1, by its shape without the batch axis."""
-    counts: dict[tuple[int, ...], int] = field(default_factory=dict)
-    """Samples in each sum."""
+    before: Means = field(default_factory=Means)
+    """Of the uncut net's inputs."""
+    after: Means = field(default_factory=Means)
+    """Of the kept channels as they will be; equal to ``before`` but where the consumer is ``renormed``."""
 
 
 def observe(
-    net: paddle.nn.Layer, consumers: Sequence[Consumer], batches: Sequence[list[np.ndarray]]
+    net: paddle.nn.Layer,
+    groups: Sequence[ChannelGroup],
+    keep: Keep,
+    consumers: Sequence[Consumer],
+    batches: Sequence[list[np.ndarray]],
 ) -> dict[str, Observation]:
-    """Run ``batches`` (inputs, then labels) in evaluation mode; layers that did not run are left out."""
-    found: dict[str, Observation] = {}
+    """Run ``batches`` (inputs, then labels) in evaluation mode; layers that did not run are left out.
 
-    def watch(consumer: Consumer) -> Any:
-        def hook(layer: Any, inputs: Any) -> None:
-            if not inputs:  # called by keyword: not seen
-                return
-            channels = len(consumer.keep)
-            if consumer.name not in found:
-                square = channels <= LARGEST_GRAM
-                zeros = [np.zeros((channels, channels)) if square else None for _ in range(2)]
-                found[consumer.name] = Observation(*zeros)
-            _add(found[consumer.name], inputs[0], channel_axis(layer, inputs[0].ndim))
-
-        return hook
-
-    handles = [c.layer.register_forward_pre_hook(watch(c)) for c in consumers]
-    try:
-        net.eval()
-        with paddle.no_grad():
-            for batch in batches:
+    So are those that ran otherwise the second time.
+    """
+    renormed = [c for c in consumers if c.renormed]
+    sweep = _Sweep()
+    net.eval()
+    with paddle.no_grad():
+        for batch in batches:
+            if renormed:
+                with _normalising_kept(net, groups, keep), _watching(renormed, sweep.hold):
+                    forward(net, batch[:-1])
+            with _watching(consumers, sweep.add):
                 forward(net, batch[:-1])
+            sweep.end_batch()
+    return {name: seen for name, seen in sweep.found.items() if name not in sweep.strays}
+
+
+class _Sweep:
+    """Adds up what consumers receive."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Observation] = {}
+        self.strays: set[str] = set()
+        """Consumers that are not called equally in both runs."""
+        self._coming: dict[str, list[paddle.Tensor]] = {}
+
+    def hold(self, consumer: Consumer, x: paddle.Tensor) -> None:
+        """Take an input as it will be."""
+        self._coming.setdefault(consumer.name, []).append(x)
+
+    def add(self, consumer: Consumer, x: paddle.Tensor) -> None:
+        """Take an input of the uncut net."""
+        if consumer.name not in self.found:
+            self.found[consumer.name] = _empty(consumer)
+        seen = self.found[consumer.name]
+        if not consumer.renormed:
+            _add(seen, consumer, x, x)
+            return
+        held = self._coming.get(consumer.name)
+        after = held.pop(0) if held else None
+        if after is None or after.shape != x.shape:
+            self.strays.add(consumer.name)
+        else:
+            _add(seen, consumer, x, after)
+
+    def end_batch(self) -> None:
+        """Let go of what is held."""
+        self.strays |= {name for name, left in self._coming.items() if left}
+        self._coming.clear()
+
+
+@contextmanager
+def _normalising_kept(net: paddle.nn.Layer, groups: Sequence[ChannelGroup], keep: Keep) -> Iterator[None]:
+    """While it lasts, layer normalisations give kept channels what they will get, the others what they do."""
+    layers = named_layers(net)
+    kept = {layers[name]: stays for name, stays in norms_kept(groups, keep).items()}
+    with other_forwards({norm: over_kept(norm, stays, norm.forward) for norm, stays in kept.items()}):
+        yield
+
+
+@contextmanager
+def _watching(
+    consumers: Sequence[Consumer], see: Callable[[Consumer, paddle.Tensor], None]
+) -> Iterator[None]:
+    """While it lasts, ``see(consumer, input)`` is called before each call of a consumer."""
+
+    def hook(consumer: Consumer) -> Any:
+        # called by keyword: not seen
+        return lambda layer, inputs: see(consumer, inputs[0]) if inputs else None
+
+    handles = [c.layer.register_forward_pre_hook(hook(c)) for c in consumers]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return found
 
 
-def _add(seen: Observation, x: paddle.Tensor, axis: int) -> None:
-    if seen.fitted is not None and seen.held_out is not None:
-        rows = paddle.moveaxis(x, axis, -1).reshape([-1, x.shape[axis]]) if x.ndim > 2 else x
-        first = -(-3 * rows.shape[0] // 4)
-        seen.fitted += _gram(rows[:first])
-        seen.held_out += _gram(rows[first:])
-    shape = tuple(x.shape[1:])
-    seen.means[shape] = seen.means.get(shape, 0.0) + x.sum(axis=0, keepdim=True).numpy().astype(np.float64)
-    seen.counts[shape] = seen.counts.get(shape, 0) + int(x.shape[0])
+def _empty(consumer: Consumer) -> Observation:
+    channels = len(consumer.keep) + (int(consumer.keep.sum()) if consumer.renormed else 0)
+    square = channels <= LARGEST_GRAM
+    return Observation(*(np.zeros((channels, channels)) if square else None for _ in range(2)))
+
+
+def _add(seen: Observation, consumer: Consumer, before: paddle.Tensor, after: paddle.Tensor) -> None:
+    axis = channel_axis(consumer.layer, before.ndim)
+    seen.before.add(before)
+    seen.after.add(after)
+    if seen.fitted is None or seen.held_out is None:
+        return
+    rows = _rows(before, axis)
+    if consumer.renormed:
+        kept = paddle.to_tensor(consumer.keep.astype("float32"))
+        coming = _rows(after, axis)
+        chosen = paddle.to_tensor(np.flatnonzero(consumer.keep))
+        rows = paddle.concat([paddle.index_select(coming, chosen, 1), rows - coming * kept], 1)
+    first = -(-3 * rows.shape[0] // 4)
+    seen.fitted += _gram(rows[:first])
+    seen.held_out += _gram(rows[first:])
+
+
+def _rows(x: paddle.Tensor, axis: int) -> paddle.Tensor:
+    """[..., channels, ...] to [samples and positions, channels]."""
+    return paddle.moveaxis(x, axis, -1).reshape([-1, x.shape[axis]]) if x.ndim > 2 else x
 
 
 def _gram(rows: paddle.Tensor) -> np.ndarray:

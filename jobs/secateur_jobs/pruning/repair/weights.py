@@ -39,7 +39,8 @@ def repair_weights(
     """Change the consumers of the channels that ``keep`` removes, so that they miss them less.
 
     Call it on the uncut net, before ``PruningEngine.cut(keep)``. The labels of ``samples`` are not looked at,
-    and both methods see the inputs of the *uncut* net. What ``settings`` turns on is done, least squares
+    and both methods see the inputs of the *uncut* net (kept channels behind a layer normalisation that loses
+    some: as that will give them). What ``settings`` turns on is done, least squares
     first, then the bias for what is left. The net is left in evaluation mode.
     """
     result = Repaired()
@@ -48,18 +49,19 @@ def repair_weights(
         return result
     shared = _shared_weights(net)
     consumers = [c for c in consumers if _may_change(c, shared, result)]
-    seen = observe(net, consumers, samples.batches)
-    result.skipped |= {c.name: "it did not run, or by keywords" for c in consumers if c.name not in seen}
+    seen = observe(net, groups, keep, consumers, samples.batches)
+    unseen = "it did not run, or by keywords, or not in the same way with other values"
+    result.skipped |= {c.name: unseen for c in consumers if c.name not in seen}
     consumers = [c for c in consumers if c.name in seen]
     norms: Mapping[str, paddle.nn.Layer] = {}
     if settings.bias_correction:
         norms = following_norms(net, consumers, [column[:2] for column in samples.batches[0][:-1]])
     for consumer in consumers:
         correct = settings.bias_correction and not isinstance(consumer.layer, RECURRENT)
-        before = mean_output(consumer.layer, seen[consumer.name]) if correct else None
+        before = mean_output(consumer.layer, seen[consumer.name].before) if correct else None
         _rewrite(consumer, seen[consumer.name], settings, result)
         if before is not None:
-            shift = mean_output(consumer.layer, seen[consumer.name]) - before
+            shift = mean_output(consumer.layer, seen[consumer.name].after) - before
             if absorb(consumer.layer, norms.get(consumer.name), shift):
                 result.corrected.append(consumer.name)
     return result
@@ -83,15 +85,25 @@ def _rewrite(consumer: Consumer, seen: Observation, settings: Repair, result: Re
         rows = moved.reshape(len(moved), -1)
         fitted = None
         if settings.least_squares and seen.fitted is not None and seen.held_out is not None:
-            fitted = fit(rows, consumer.keep, seen.fitted, seen.held_out)
+            fitted = fit(*_regressed(consumer, rows), seen.fitted, seen.held_out)
         rows[~consumer.keep] = 0
         if fitted is not None:
             rows[consumer.keep] = fitted
             result.fitted = list(dict.fromkeys([*result.fitted, consumer.name]))
         elif settings.least_squares and consumer.name not in result.skipped:
             wide = f"it has more than {LARGEST_GRAM} input channels"
+            wide += " (kept ones behind a layer normalisation that is cut count twice)" * consumer.renormed
             result.skipped[consumer.name] = wide if seen.fitted is None else "no fit is better than none"
         tensor.set_value(np.moveaxis(rows.reshape(moved.shape), 0, axis).astype(tensor.numpy().dtype))
+
+
+def _regressed(consumer: Consumer, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each channel of a consumer's observation contributes, and which of them stay."""
+    keep = consumer.keep
+    if not consumer.renormed:
+        return rows, keep
+    # what kept channels were more than they will be is lost like the removed ones
+    return np.concatenate([rows[keep], rows]), np.arange(keep.sum() + len(keep)) < keep.sum()
 
 
 def _shared_weights(net: paddle.nn.Layer) -> set[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.sensitivity.masking import ConsumerMask
+from secateur_jobs.pruning.masking import Mask
 from secateur_jobs.pruning.sensitivity.replay import Diverged, Recorder
 from secateur_jobs.training.evaluate import first_output
 
@@ -83,12 +83,12 @@ class Sweep:
             yield from self._run_group(tensors, list(members))
 
     def _run_group(self, tensors: list[paddle.Tensor], cuts: list[Cut]) -> Iterator[Result]:
-        mask = ConsumerMask(self._layers, cuts[0].group)
+        mask = Mask(self._layers, [cuts[0].group])
         start = self._recorder.first_call(mask.layers)
         try:
             for cut in reversed(cuts):  # the largest cut first: it is the one to check on
                 begin = time.perf_counter()
-                mask.apply(cut.keep)
+                mask.apply({cut.group.name: cut.keep})
                 output = self._output(tensors, cut.group.name, start)
                 yield Result(cut, output, time.perf_counter() - begin)
         finally:
