@@ -211,6 +211,8 @@ class Group(Contract):
     """Ratio that a rule in ``layers`` fixes."""
     step: int = 1
     """Kept widths are multiples of this; several output channels may be one of ``channels``."""
+    behind: float = 1.0
+    """Share of a forward pass's time from the first consumer on: what a sensitivity point has to compute."""
 
 
 class LatencyTable(Contract):

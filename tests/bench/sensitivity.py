@@ -33,7 +33,8 @@ from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
-from secateur_jobs.pruning.sensitivity.points import shard_of
+from secateur_jobs.pruning.sensitivity.depth import behind
+from secateur_jobs.pruning.sensitivity.shards import deal
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.evaluate import evaluate
@@ -173,9 +174,11 @@ def in_shards(case: Case) -> float:
     """Return the CPU seconds of the slowest of the shards, each run by itself."""
     points = [(cut.group.name, cut.ratio) for cut in case.cuts]
     cuts = dict(zip(points, case.cuts, strict=True))
+    groups = {cut.group.name: cut.group.consumers for cut in case.cuts}
+    depths = behind(case.net, groups, [column[: _EVALUATION.batch_size] for column in case.data.arrays[:-1]])
     slowest = 0.0
-    for shard in range(_SHARDS):
-        mine = [cuts[point] for point in shard_of(points, shard, _SHARDS)]
+    for part in deal(points, depths, _SHARDS):
+        mine = [cuts[point] for point in part]
         slowest = max(slowest, _timed(lambda mine=mine: by_exact(case, mine))[1])
     return slowest
 

@@ -23,6 +23,7 @@ from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.sensitivity import bounded, exact, fisher, sen_file
+from secateur_jobs.pruning.sensitivity.depth import behind
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset
@@ -155,6 +156,53 @@ def test_what_ran_before_the_first_consumer_is_not_run_again(residual, monkeypat
         list(sweep.run([residual.data.arrays[0][:8]], last))
     # recorded once, and run whole once to check on the replay
     assert calls == {"conv1": 2, "layer2.conv1": 2, "fc": 2 + len(last)}
+
+
+class Late(nn.Layer):
+    """Changes an activation in place after the layer that reads it has run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.head = nn.Conv2D(1, 6, 3), nn.Conv2D(6, 6, 1), nn.Linear(6, 10)
+
+    def forward(self, x: Any) -> Any:
+        kept = self.stem(x)
+        read = self.one(kept)
+        return self.head((read + kept.scale_(2.0)).mean([2, 3]))
+
+
+def test_the_uncut_net_is_run_only_as_far_as_the_cuts_need_it(monkeypatch):
+    net, images = Late(), np.random.default_rng(0).random((4, 1, 8, 8), dtype=np.float32)
+    engine = make_engine(Engine.NATIVE, net, [InputSpec(name="image", shape=[1, 1, 8, 8])])
+    group = next(g for g in engine.groups if g.name == "stem")
+    cuts = [Cut(group, n / 6, np.arange(6) >= n) for n in (1, 2, 3)]
+    calls = {"stem": 0, "head": 0}
+    for name in calls:
+        layer = getattr(net, name)
+
+        def count(x, name=name, original=layer.forward):
+            calls[name] += 1
+            return original(x)
+
+        monkeypatch.setitem(vars(layer), "forward", count)
+    with Sweep(net).open() as sweep:
+        found = {r.cut.ratio: r.output for r in sweep.run([images], cuts, uncut=False)}
+        assert sweep.notes == []
+    # the stem: recorded, the check of the replay, and two replays, since what was changed is not replayed
+    assert calls == {"stem": 4, "head": 4}
+    for cut in cuts:
+        engine.cut({group.name: cut.keep})
+        np.testing.assert_allclose(found[cut.ratio], net(paddle.to_tensor(images)).numpy(), rtol=1e-5)
+        engine.restore()
+
+
+def test_the_depth_of_groups_is_the_share_of_time_behind_them(residual):
+    consumers = {group.name: group.consumers for group in residual.engine.groups}
+    found = behind(residual.net, consumers | {"nobody": ()}, [residual.data.arrays[0][:100]])
+    assert found["conv1"] > 0.6
+    assert 0 < found["layer3.conv2"] < 0.3
+    assert found["layer1.conv1"] > found["layer3.conv1"]
+    assert found["nobody"] == 1
 
 
 def test_without_memory_for_recordings_the_metrics_are_the_same(residual, metrics):

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from secateur_api.conditions import Reason
-from secateur_api.results import ConvertOutcome, LatencyTable, ModelNumbers, PreflightOutcome, StageOutcome
+from secateur_api.results import (
+    ConvertOutcome,
+    Group,
+    LatencyTable,
+    ModelNumbers,
+    PreflightOutcome,
+    StageOutcome,
+)
 from secateur_api.spec import SensitivityMode
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
@@ -19,10 +28,12 @@ from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
+from secateur_jobs.pruning.sensitivity.depth import behind
 from secateur_jobs.pruning.survey import survey
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.stages.latency import latency_table
+from secateur_jobs.training.batching import in_order
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
@@ -72,21 +83,31 @@ def run(context: StageContext) -> StageOutcome:
     found = survey(net, spec, counts, len(content), on_group, measure)
     artifacts = convert_model(net, spec, "baseline", context, samples, span=(60, 99))
     context.put("checkpoint", "checkpoint.safetensors", content)
-    context.put_json("groups", found.table)
+    groups = found.table.groups
+    needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))
+    if needs_sensitivity:
+        groups = _with_depths(net, groups, next(in_order(splits.eval, spec.evaluation.batch_size)))
+    context.put_json("groups", found.table.model_copy(update={"groups": groups}))
     context.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
     return StageOutcome(
         preflight=PreflightOutcome(
             baseline=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
-            groups=len(found.table.groups),
+            groups=len(groups),
             layers=len(cuttable_layers(net)),
             refused=len(found.table.refused),
             reachable=found.reachable,
             checkpoint_bytes=len(content),
-            needs_sensitivity=spec.pruning.target is not None and bool(open_groups(found.table.groups)),
+            needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
             notes=found.notes,
         )
     )
+
+
+def _with_depths(net: paddle.nn.Layer, groups: Sequence[Group], batch: Sequence[np.ndarray]) -> list[Group]:
+    """Say of each group how much of the net lies behind it, by which the points are shared out."""
+    found = behind(net, {group.name: group.consumers for group in groups}, batch[:-1])
+    return [group.model_copy(update={"behind": found[group.name]}) for group in groups]
 
 
 def _unpruned(context: StageContext) -> paddle.nn.Layer:

@@ -19,14 +19,13 @@ from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity import sen_file
 from secateur_jobs.pruning.sensitivity.ledger import Ledger
 from secateur_jobs.pruning.sensitivity.modes import Modes
-from secateur_jobs.pruning.sensitivity.points import folder_of, points_of, shard_of
+from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
+from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.evaluate import evaluate, relative_drop
 
-Wanted = tuple[str, float]
-"""Group and ratio of a point."""
 _NOTES = 2
 
 
@@ -46,7 +45,8 @@ def run(context: StageContext) -> StageOutcome:
     imported = work.imported({group.name for group in groups})
     known_to = {point.group: point.ratio for point in imported}  # in ascending order: the largest
     wanted = [(group, ratio) for group, ratio in all_points if ratio > known_to.get(group, 0.0)]
-    points = work.points(shard_of(wanted, request.shard, request.shards))
+    behind = {group.name: group.behind for group in groups}
+    points = work.points(deal(wanted, behind, request.shards)[request.shard])
     points += imported if request.shard == 0 else []
     context.put_json("curves", CurveTable(baseline=work.baseline, points=points))
     outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=_first(work.notes))

@@ -1,14 +1,10 @@
-"""Which points there are, how shards share them, and which jobs share them."""
+"""Which points there are, and which jobs share them."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from secateur_api.results import Group
 from secateur_api.spec import PruningJobSpec, SensitivityMode
-from secateur_jobs.pruning.sensitivity.points import folder_of, points_of, shard_of
+from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
 
 
 def group(name: str, cap: float = 0.75) -> Group:
@@ -21,16 +17,6 @@ def test_points_go_up_to_the_first_ratio_that_covers_the_cap() -> None:
         *(("a", r) for r in (0.25, 0.5, 0.75)),
         *(("b", r) for r in (0.25, 0.5)),
     ]
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 20))
-def test_shards_share_all_points_once_and_evenly(groups: list[int], shards: int) -> None:
-    points = [(f"g{i}", 0.1 * (r + 1)) for i, count in enumerate(groups) for r in range(count)]
-    parts = [shard_of(points, shard, shards) for shard in range(shards)]
-    assert sorted(p for part in parts for p in part) == sorted(points)
-    for i in range(len(groups)):
-        mine = [sum(name == f"g{i}" for name, _ in part) for part in parts]
-        assert max(mine) - min(mine) <= 1
 
 
 def job(**fields: object) -> PruningJobSpec:
@@ -81,8 +67,3 @@ def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
         folder(job(sensitivity={"cap": 0.2}), mode=SensitivityMode.BOUNDED),
     ]
     assert len({folder(), *others}) == len(others) + 1
-
-
-@pytest.mark.parametrize("shards", [2, 20])
-def test_no_points_are_no_fault(shards: int) -> None:
-    assert shard_of([], 1, shards) == []

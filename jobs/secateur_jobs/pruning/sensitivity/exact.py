@@ -80,11 +80,10 @@ def measure(
         together = cuts[done : done + per_pass]
         tallies = {id(cut): _Tally(evaluation) for cut in together}
         for index, (*inputs, labels) in enumerate(in_order(dataset, evaluation.batch_size, fraction)):
-            for result in sweep.run(inputs, together):
-                if result.cut is None:
+            for number, result in enumerate(sweep.run(inputs, together, uncut=False)):
+                if number == 0:
                     check_labels(result.output.shape, labels, evaluation)
-                else:
-                    tallies[id(result.cut)].add(result.output, labels, result.seconds)
+                tallies[id(result.cut)].add(result.output, labels, result.seconds)
             on_batch((done + len(together) * (index + 1) / batches) / len(cuts))
         for cut in together:
             yield Metric(cut, tallies[id(cut)].value(), tallies[id(cut)].seconds)

@@ -1,4 +1,4 @@
-"""Which sensitivity points a job needs, which of them one shard takes, and where they are kept."""
+"""Which sensitivity points a job needs, and where they are kept."""
 
 from __future__ import annotations
 
@@ -22,15 +22,6 @@ def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[st
             if ratio >= group.cap:
                 break
     return points
-
-
-def shard_of(points: Sequence[tuple[str, float]], shard: int, shards: int) -> list[tuple[str, float]]:
-    """Return every ``shards``-th point from ``shard`` on.
-
-    So each process has its share of every group, the short ones and the long ones. They need not stay
-    together: one recording of a batch serves all groups.
-    """
-    return list(points[shard::shards])
 
 
 def folder_of(

@@ -15,6 +15,10 @@ from typing import Any
 from secateur_jobs.paddle_env import paddle
 
 
+class _Enough(BaseException):
+    """Ends a recording early. No Exception: the user's ``forward`` may catch those."""
+
+
 class Diverged(Exception):
     """A replay called other layers than the recording: the net's ``forward`` is not the same each time."""
 
@@ -25,6 +29,7 @@ class _Call:
 
     layer: paddle.nn.Layer
     end: int = 0
+    """0 while it runs, and for good where the recording ended inside it."""
     output: Any = None
     versions: tuple[int, ...] | None = None
     """Of the output's tensors; None: the output cannot be replayed, the call is run again."""
@@ -44,6 +49,8 @@ class Recorder:
     _cursor: int = 0
     _start: int = 0
     _held: set[int] = field(default_factory=set)
+    _awaited: list[set[int]] | None = None
+    """Ids of the layers of each set that recording still waits for; None: it goes on to the end."""
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -62,17 +69,24 @@ class Recorder:
                     layer.__dict__["forward"] = forward
             self._calls = []
 
-    def record(self, inputs: Sequence[paddle.Tensor]) -> Any:
-        """Run the net and return its output; the recording before this one is dropped."""
+    def record(
+        self, inputs: Sequence[paddle.Tensor], until: Sequence[Sequence[paddle.nn.Layer]] | None = None
+    ) -> Any:
+        """Run the net and return its output; the recording before this one is dropped.
+
+        With ``until`` the run ends, and nothing is returned, as soon as a layer of each of these sets is to
+        be called: replays that start at the sets' first calls need no more.
+        """
         self._calls, self.held_bytes, self._held = [], 0, set()
+        self._awaited = None if until is None else [{id(layer) for layer in layers} for layers in until]
         self._recording = True
         try:
             output = self.net(*inputs)
+        except _Enough:
+            output = None
         finally:
             self._recording = False
-        for call in self._calls:  # changed in place after it was returned
-            if call.versions is not None and call.versions != _versions(call.output):
-                call.versions, call.output = None, None
+        self._forget_changed()
         return output
 
     def first_call(self, layers: Sequence[paddle.nn.Layer]) -> int | None:
@@ -90,6 +104,7 @@ class Recorder:
             output = self.net(*inputs)
         finally:
             self._start = 0
+        self._forget_changed()  # where the recording had ended before
         if self._cursor < start:
             raise Diverged("the layer to start from was not called")
         return output
@@ -103,7 +118,7 @@ class Recorder:
             call = self._calls[self._cursor]
             if call.layer is not layer:
                 raise Diverged(f"{layer.full_name()} was called instead of {call.layer.full_name()}")
-            if call.end <= self._start and call.versions is not None:
+            if call.versions is not None and call.end <= self._start:
                 self._cursor = call.end
                 return call.output
             self._cursor += 1
@@ -116,12 +131,22 @@ class Recorder:
     ) -> Any:
         call = _Call(layer)
         self._calls.append(call)
+        if self._awaited is not None:
+            self._awaited = [layers for layers in self._awaited if id(layer) not in layers]
+            if not self._awaited:
+                raise _Enough
         output = forward(*args, **kwargs)
         call.end = len(self._calls)
         versions = _versions(output)
         if versions is not None and self._fits(output):
             call.output, call.versions = output, versions
         return output
+
+    def _forget_changed(self) -> None:
+        """Do not replay what was changed in place after its layer had returned it."""
+        for call in self._calls:
+            if call.versions is not None and call.versions != _versions(call.output):
+                call.versions, call.output = None, None
 
     def _fits(self, output: Any) -> bool:
         new = {id(t): t for t in _tensors(output) if id(t) not in self._held}

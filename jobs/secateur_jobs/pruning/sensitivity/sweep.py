@@ -35,7 +35,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Result:
-    """What the net gives for one batch. ``cut`` is None for the uncut net, which comes first."""
+    """What the net gives for one batch. ``cut`` is None for the uncut net."""
 
     cut: Cut | None
     output: np.ndarray
@@ -57,6 +57,7 @@ class Sweep:
     peak_bytes: int = 0
     """Most that the activations of one batch took."""
     _checked: dict[str, bool] = field(default_factory=dict)
+    _changed: dict[str, list[paddle.nn.Layer]] = field(default_factory=dict)
 
     @contextmanager
     def open(self) -> Iterator[Sweep]:
@@ -72,15 +73,29 @@ class Sweep:
             if was_training:
                 self.net.train()
 
-    def run(self, inputs: Sequence[np.ndarray], cuts: Sequence[Cut]) -> Iterator[Result]:
-        """Yield the output of the uncut net and of each of ``cuts`` (those of one group side by side)."""
+    def run(self, inputs: Sequence[np.ndarray], cuts: Sequence[Cut], uncut: bool = True) -> Iterator[Result]:
+        """Yield the output of the uncut net and of each of ``cuts`` (those of one group side by side).
+
+        Without ``uncut`` that net is run only as far as the cuts need it, and its output is not yielded.
+        """
         tensors = [paddle.to_tensor(array) for array in inputs]
-        begin = time.perf_counter()
-        output = first_output(self._recorder.record(tensors)).numpy()
+        if uncut:
+            begin = time.perf_counter()
+            output = first_output(self._recorder.record(tensors)).numpy()
+            yield Result(None, output, time.perf_counter() - begin)
+        else:
+            self._recorder.record(tensors, until=self._changed_by(cuts))
         self.peak_bytes = max(self.peak_bytes, self._recorder.held_bytes)
-        yield Result(None, output, time.perf_counter() - begin)
         for _, members in groupby(cuts, key=lambda cut: cut.group.name):
             yield from self._run_group(tensors, list(members))
+
+    def _changed_by(self, cuts: Sequence[Cut]) -> list[list[paddle.nn.Layer]]:
+        """Return for each group the layers that its cuts change."""
+        groups = {cut.group.name: cut.group for cut in cuts}
+        for name, group in groups.items():
+            if name not in self._changed:
+                self._changed[name] = Mask(self._layers, [group]).layers
+        return [self._changed[name] for name in groups]
 
     def _run_group(self, tensors: list[paddle.Tensor], cuts: list[Cut]) -> Iterator[Result]:
         mask = Mask(self._layers, [cuts[0].group])
