@@ -1,9 +1,11 @@
 """How much of a net each engine can cut: ``python -m tests.bench.coverage [--only NET...]``.
 
-Three ways side by side, each in a process of its own: engine ``native``; engine ``paddleslim``, which adds
-the proof and the reasons to PaddleSlim's search; and PaddleSlim alone, asked for 30 % of every convolution,
-as its own documentation does. A layer is *prunable* if a proven group cuts its outputs, *left silently* if
-PaddleSlim was asked to cut it, did not, and said nothing. Random weights; batch 2 in proofs; one thread.
+Four ways side by side, each in a process of its own: engine ``native``; engine ``paddleslim``, which adds
+the proof and the reasons to PaddleSlim's search; PaddleSlim alone, asked for 30 % of every convolution,
+as its own documentation does; and both engines on one net, which cut the groups that both find: *equal* are
+those whose tensors are the same to the bit. A layer is *prunable* if a proven group cuts its outputs, *left
+silently* if PaddleSlim was asked to cut it, did not, and said nothing. Random weights; batch 2 in proofs; one
+thread.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import CONVOLUTIONS, TRANSPOSED, cuttable_layers, is_depthwise, width
 from secateur_jobs.pruning.proof import masked, outputs, prove_groups, relative_difference, runnable_samples
 from secateur_jobs.training.seeding import seed_everything
+from tests.jobs.agreement import agreement
 from tests.jobs.statistics import like_trained
 from tests.jobs.structures import STRUCTURES
 
@@ -54,8 +57,8 @@ _NETS |= {
     "CRNN (BiLSTM x 2)": (STRUCTURES["crnn"].build, STRUCTURES["crnn"].inputs),
     "transformer encoder": (STRUCTURES["encoder"].build, STRUCTURES["encoder"].inputs),
 }
-_ALONE = "alone"
-_WAYS = (Engine.NATIVE.value, Engine.PADDLESLIM.value, _ALONE)
+_ALONE, _BOTH = "alone", "both"
+_WAYS = (Engine.NATIVE.value, Engine.PADDLESLIM.value, _ALONE, _BOTH)
 
 
 @dataclass
@@ -76,6 +79,8 @@ class Row:
     unproven: int = 0
     """Layers in groups that did not stand the proof."""
     silent: int = 0
+    equal: int = 0
+    """Of ``groups`` that both engines cut, those that they cut to equal networks."""
     crash: str = ""
     reasons: str = ""
     """Why not, for layers other than the head."""
@@ -86,6 +91,9 @@ def measure(name: str, way: str) -> Row:
     build, inputs = _NETS[name]
     seed_everything(0)
     net = like_trained(build())
+    if way == _BOTH:
+        found = agreement(net, inputs)
+        return Row(groups=found.shared, equal=found.shared - len(found.unequal))
     return _alone(net, inputs) if way == _ALONE else _engine(net, inputs, Engine(way))
 
 
@@ -164,7 +172,7 @@ def _in_child(name: str, way: str) -> Row:
 
 
 def _print(name: str, rows: dict[str, Row]) -> None:
-    native, engine, alone = (rows[way] for way in _WAYS)
+    native, engine, alone, both = (rows[way] for way in _WAYS)
     cells: list[Any] = [
         name,
         native.layers,
@@ -178,6 +186,8 @@ def _print(name: str, rows: dict[str, Row]) -> None:
         f"{engine.seconds:.2f}",
         alone.prunable if not alone.crash else f"crash: {alone.crash}",
         alone.silent,
+        both.crash or both.groups,
+        both.equal,
     ]
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
     print(f"  native leaves: {native.crash or native.reasons}", file=sys.stderr, flush=True)
@@ -194,20 +204,24 @@ def main() -> None:
         return
     print(
         "| net | layers | native prunable | groups | discovery s | proof s | peak MiB | difference "
-        "| paddleslim engine prunable | discovery s | PaddleSlim alone cuts | left silently |"
+        "| paddleslim engine prunable | discovery s | PaddleSlim alone cuts | left silently "
+        "| groups that both cut | equal |"
     )
-    print("|" + " --- |" * 12)
-    totals = dict.fromkeys(_WAYS, 0)
-    crashes, layers, silent = dict.fromkeys(_WAYS, 0), 0, 0
+    print("|" + " --- |" * 14)
+    totals = dict.fromkeys(_WAYS[:3], 0)
+    crashes, layers, silent, shared, equal = dict.fromkeys(_WAYS, 0), 0, 0, 0, 0
     for name in options.only or _NETS:
         rows = {way: _in_child(name, way) for way in _WAYS}
         _print(name, rows)
         layers += max(row.layers for row in rows.values())
         silent += rows[_ALONE].silent
+        shared, equal = shared + rows[_BOTH].groups, equal + rows[_BOTH].equal
+        for way in totals:
+            totals[way] += rows[way].prunable
         for way, row in rows.items():
-            totals[way] += row.prunable
             crashes[way] += bool(row.crash)
     print(f"\nlayers: {layers}; prunable: {totals}; crashes: {crashes}; left silently: {silent}")
+    print(f"groups that both cut: {shared}; to equal networks: {equal}")
 
 
 if __name__ == "__main__":
