@@ -98,13 +98,6 @@ CASES: tuple[Case, ...] = (
         {"pruning": {"target": {"macs": "1%", "size": "30.1%"}, "schedule": {"rounds": 3, "step": 0.1}}},
     ),
     Case(
-        Pruning,
-        "candidates needs allocation: milp",
-        "spec.pruning",
-        {"pruning.allocation": "milp", "pruning.candidates": 4},
-        {"pruning.allocation": "uniform", "pruning.candidates": 4},
-    ),
-    Case(
         PruningJobSpec,
         "a target of latency needs a benchmark",
         "spec",

@@ -25,7 +25,7 @@ from secateur_jobs.pruning.curves import Curve
 from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import next_plans
+from secateur_jobs.pruning.plan import search_of
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.seeding import seed_everything
@@ -123,7 +123,7 @@ def _cut(
     )
     now = {g.name: g.channels for g in groups}
     costs = cost_models(engine, engine.groups, counts, 1, _INPUTS)
-    plan = next_plans(groups, now, pruning, 1, curves, costs)[0]
+    plan = search_of(groups, now, pruning, 1, curves, costs, seed=0).first
     with _Cut(engine, plan, samples):
         recalibrate(engine.net, samples.dataset, 16, 64, 0)
         return 1 - count(engine.net, _INPUTS).macs / counts.macs, evaluate(engine.net, held, _METRIC)

@@ -24,6 +24,7 @@ from secateur_api.results import (
 from secateur_api.stage import INPUT_VARIABLE, TERMINATION_VARIABLE, ExitCode, Stage, StageSummary
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
@@ -211,32 +212,31 @@ def test_rules_without_effect_are_noted(home, pretrain):
 
 
 def test_the_best_of_several_plans_is_taken_before_any_training(home, ready):
-    pruning = {**PRUNING, "target": {"macs": "40%", "size": "35%"}, "allocation": "milp", "candidates": 3}
+    pruning = {**PRUNING, "target": {"macs": "40%", "size": "35%"}, "candidates": 5}
     spec = spec_of(pruning=pruning, fineTune={"epochs": 0})
-    worths: list[float] = []
-    offered: list[dict[str, int]] = []
-    chosen: list[dict[str, int]] = []
+    losses: list[float] = []
+    searches: list[Search] = []
 
-    def worth(*arguments):
-        worths.append(_worth(*arguments))
-        return worths[-1]
+    def mean_loss(*arguments):
+        losses.append(_mean_loss(*arguments))
+        return losses[-1]
 
-    def best_of(context, plans, *rest):
-        offered.extend(plans)
-        chosen.append(_best_of(context, plans, *rest))
-        return chosen[-1]
+    def search_for(*arguments):
+        searches.append(_search_for(*arguments))
+        return searches[-1]
 
-    _worth, _best_of = widths._worth, widths.best_of
+    _mean_loss, _search_for = widths.mean_loss, widths.search_for
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(widths, "_worth", worth)
-        patch.setattr(round_stage, "best_of", best_of)
+        patch.setattr(widths, "mean_loss", mean_loss)
+        patch.setattr(round_stage, "search_for", search_for)
         done = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0})
-    assert len(offered) == len(worths) == 3
-    assert chosen == [offered[worths.index(max(worths))]]
+    assert len(losses) == 5
+    assert len(set(losses)) > 1
     assert done.outcome.round.cut_macs >= 0.4
     assert done.outcome.round.cut_size >= 0.35
     plan = home.store.unit_json(done.unit, "plan", RoundPlan)
-    assert {w.layer: w.after for w in plan.widths}["layer2.conv1"] == chosen[0]["layer2.conv1"]
+    best = searches[0].best
+    assert {w.layer: w.after for w in plan.widths}["layer2.conv1"] == best["layer2.conv1"]
 
 
 def test_a_target_of_latency_is_measured_once_for_a_net(home, pretrain, sensitivity):

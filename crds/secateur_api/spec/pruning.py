@@ -117,8 +117,8 @@ class Pruning(Contract):
     allocation: Allocation = Allocation.GREEDY
     """``milp``: mixed-integer program over widths; ``greedy``: descent along the curves; ``uniform``: one
     ratio for all groups; ``threshold``: PaddleSlim's, one loss for all groups."""
-    candidates: Annotated[int, Field(ge=1, le=32)] = 1
-    """Plans that are cut, recalibrated and ranked by their metric before any training (``milp``)."""
+    candidates: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Plans that each round cuts, repairs and measures before any training; the best is taken."""
     layers: Annotated[list[LayerRule], Field(max_length=256)] = []
     """Ordered rules; the first match wins."""
     protect: Protect = Protect()
@@ -147,11 +147,5 @@ class Pruning(Contract):
                 s.target is None
                 or max(s.target.shares.values()) <= s.schedule.rounds * s.schedule.step + 1e-8
             ),
-        ),
-        Rule(
-            "!has(self.candidates) || self.candidates == 1 || "
-            "(has(self.allocation) && self.allocation == 'milp')",
-            "candidates needs allocation: milp; the other methods have one plan",
-            lambda s: s.candidates == 1 or s.allocation is Allocation.MILP,
         ),
     )

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from secateur_api.conditions import Reason
 from secateur_api.results import Group
 from secateur_api.spec import Pruning
-from secateur_jobs.pruning.allocation.methods import allocate
+from secateur_jobs.pruning.allocation.methods import methods_of
 from secateur_jobs.pruning.allocation.problem import Budget, Problem, choice
+from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.cost import CostModel
 from secateur_jobs.pruning.curves import Curve
 from secateur_jobs.pruning.widths import kept_width
@@ -27,15 +28,16 @@ def reachable(groups: Sequence[Group], cost: CostModel) -> float:
     return 1 - (cost.total(least) + cost.margin) / cost.total({})
 
 
-def next_plans(
+def search_of(
     groups: Sequence[Group],
     now: Mapping[str, int],
     pruning: Pruning,
     share: float,
     curves: Mapping[str, Curve],
     costs: Mapping[str, CostModel],
-) -> list[dict[str, int]]:
-    """Return up to ``pruning.candidates`` plans, the best predicted first.
+    seed: int,
+) -> Search:
+    """Return the plans to try, ``pruning.candidates`` at most, the predicted one first.
 
     A plan is the width of every group after ``share`` (0..1] of the whole plan. ``now`` are the widths that
     the last round left: none gets wider again. Rules are taken by their share, rounded down to aligned
@@ -44,25 +46,24 @@ def next_plans(
     target.
     Raises MissingData if a group that is to be allocated has no curve.
     """
-    widths = {g.name: now[g.name] for g in groups}
+    settled = {g.name: now[g.name] for g in groups}
     for group in groups:
         if group.rule is not None:
-            settled = kept_width(group.channels, group.rule * share, group.step)
-            widths[group.name] = min(now[group.name], settled)
-    candidates = open_groups(groups) if pruning.target is not None else []
-    if pruning.target is None or not candidates:
-        return [widths]
-    missing = [g.name for g in candidates if g.name not in curves]
+            width = kept_width(group.channels, group.rule * share, group.step)
+            settled[group.name] = min(now[group.name], width)
+    targets = pruning.target.shares if pruning.target is not None else {}
+    free = open_groups(groups) if targets else []
+    missing = [g.name for g in free if g.name not in curves]
     if missing:
         raise MissingData(
             Reason.ARTIFACT_CORRUPT,
             f"the sensitivity stage left no curve for {', '.join(missing[:3])} ({len(missing)} in all)",
         )
-    choices = {g.name: choice(g.channels, now[g.name], g.cap, g.step, curves[g.name]) for g in candidates}
-    fixed = {g.name: widths[g.name] / g.channels for g in groups if g.name not in choices}
+    choices = {g.name: choice(g.channels, now[g.name], g.cap, g.step, curves[g.name]) for g in free}
+    fixed = {g.name: settled[g.name] / g.channels for g in groups if g.name not in choices}
     budgets = [
-        Budget(cost, cost.total({}) * (1 - wanted * share) - cost.margin)
-        for cost, wanted in ((costs[name], wanted) for name, wanted in pruning.target.shares.items())
+        Budget(costs[name], costs[name].total({}) * (1 - wanted * share) - costs[name].margin)
+        for name, wanted in targets.items()
     ]
-    plans = allocate(Problem(choices, fixed, budgets), pruning.allocation, pruning.candidates)
-    return [widths | plan for plan in plans]
+    problem = Problem(choices, fixed, budgets)
+    return Search(problem, methods_of(pruning.allocation), pruning.candidates, seed, settled)

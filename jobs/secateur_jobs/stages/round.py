@@ -26,7 +26,7 @@ from secateur_jobs.pruning.proof import check, runnable_samples
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
-from secateur_jobs.stages.widths import Origin, best_of, plans_of
+from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate, relative_drop
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
@@ -145,9 +145,9 @@ def _cut(
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
     origin = Origin(state.table, state.preflight, state.teacher)
-    plans = plans_of(context, origin, request, now)
+    search = search_for(context, origin, request, now)
     calibration = Calibration(state.net, splits.train, spec.evaluation, seed)
-    widths = best_of(context, plans, engine, calibration)
+    widths = best_of(context, search, engine, calibration)
     criterion = criterion_function(spec.pruning.criterion)
     keep = choose_channels(engine.groups, widths, criterion, calibration)
     fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from secateur_api.results import CurveTable, GroupTable, LatencyTable, PreflightOutcome
 from secateur_api.stage import RoundRequest
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
 from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
@@ -18,10 +20,11 @@ from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.latency_of_net import latency_model
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import next_plans
+from secateur_jobs.pruning.plan import search_of
+from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.batchnorm import recalibrate
-from secateur_jobs.training.evaluate import evaluate, relative_drop
+from secateur_jobs.training.evaluate import mean_loss
 
 _BATCHES = 8
 _BATCH_SIZE = 64
@@ -39,10 +42,10 @@ class Origin:
     """The unpruned net."""
 
 
-def plans_of(
+def search_for(
     context: StageContext, origin: Origin, request: RoundRequest, now: Mapping[str, int]
-) -> list[dict[str, int]]:
-    """Return the plans of this round, the best predicted first; ``now`` is the width of each group."""
+) -> Search:
+    """Return the plans of this round, the predicted one first; ``now`` is the width of each group."""
     spec = context.request.spec
     engine = make_engine(spec.pruning.engine, origin.net, spec.model.inputs)
     names = {group.name for group in origin.table.groups}
@@ -57,50 +60,44 @@ def plans_of(
         for unit in context.request.upstream.sensitivity
         for point in context.store.unit_json(unit, "curves", CurveTable).points
     ]
-    return next_plans(origin.table.groups, now, spec.pruning, request.share, curves_of(points), costs)
+    curves = curves_of(points)
+    return search_of(origin.table.groups, now, spec.pruning, request.share, curves, costs, spec.seed)
 
 
 def best_of(
-    context: StageContext,
-    plans: list[dict[str, int]],
-    engine: PruningEngine,
-    calibration: Calibration,
+    context: StageContext, search: Search, engine: PruningEngine, calibration: Calibration
 ) -> dict[str, int]:
-    """Return the plan whose cut net is best once its normalisations are recalibrated; the net stays as it is.
+    """Return the plan whose cut and repaired net has the least training loss; the net stays as it is.
 
-    EagleEye (Li et al. 2020): what a cut net is worth after training shows in the metric with recomputed
-    running statistics, and hardly with those of the unpruned net. Measured on training samples.
+    EagleEye (Li et al. 2020): what a cut net is worth after training shows once its running statistics are
+    recomputed, and hardly before. Measured on training samples, since the evaluation set is for the verdict.
     """
-    if len(plans) == 1:
-        return plans[0]
+    if search.count == 1:
+        return search.first
     spec = context.request.spec
     train, seed = calibration.dataset, calibration.seed
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(train))[:_SAMPLES]
     subset = paddle.io.Subset(train, sorted(int(i) for i in chosen))
-    goal = spec.evaluation.goal
-    whole = evaluate(engine.net, subset, spec.evaluation)
-    criterion, drops = criterion_function(spec.pruning.criterion), []
-    for index, plan in enumerate(plans):
-        context.progress(5 + 3 * index / len(plans), f"try plan {index + 1}/{len(plans)}")
+    samples = Calibration(engine.net, train, spec.evaluation, seed, spec.pruning.repair.samples)
+    criterion = criterion_function(spec.pruning.criterion)
+    for number, plan in enumerate(search, 1):
+        context.progress(5 + 3 * number / search.count, f"try plan {number}/{search.count}")
         keep = choose_channels(engine.groups, plan, criterion, calibration)
-        drops.append(relative_drop(whole, _worth(context, engine, keep, train, subset, seed), goal))
-    return plans[int(np.argmin(drops))]
+        with _restored(engine):
+            repair_weights(engine.net, engine.groups, keep, samples, spec.pruning.repair)
+            engine.cut(keep)
+            recalibrate(engine.net, train, _BATCHES, _BATCH_SIZE, seed)
+            search.tell(mean_loss(engine.net, subset, spec.evaluation))
+    return search.best
 
 
-def _worth(
-    context: StageContext,
-    engine: PruningEngine,
-    keep: Mapping[str, np.ndarray],
-    train: paddle.io.Dataset,
-    subset: paddle.io.Dataset,
-    seed: int,
-) -> float:
+@contextmanager
+def _restored(engine: PruningEngine) -> Iterator[None]:
+    """Give the net its channels and values back at the end, bit for bit."""
     before = {name: tensor.numpy().copy() for name, tensor in engine.net.state_dict().items()}
-    engine.cut(keep)
     try:
-        recalibrate(engine.net, train, _BATCHES, _BATCH_SIZE, seed)
-        return evaluate(engine.net, subset, context.request.spec.evaluation)
+        yield
     finally:
         engine.restore()
         for name, tensor in engine.net.state_dict().items():

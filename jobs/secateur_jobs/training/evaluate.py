@@ -11,6 +11,7 @@ from secateur_api.spec import Evaluation, Goal
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.metrics import metric_function
 
 
@@ -32,6 +33,24 @@ def evaluate(
                 ),
                 evaluation,
             )
+    finally:
+        if was_training:
+            net.train()
+
+
+def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
+    """Return the mean training loss of ``net`` on ``dataset``, in evaluation mode; the net's mode is kept."""
+    loss = loss_function(evaluation)
+    was_training = net.training
+    net.eval()
+    try:
+        with paddle.no_grad():
+            total = 0.0
+            for *inputs, labels in in_order(dataset, evaluation.batch_size):
+                output = forward(net, inputs)
+                check_labels(tuple(output.shape), labels, evaluation)
+                total += float(loss(output, paddle.to_tensor(labels))) * len(labels)
+            return total / len(dataset)
     finally:
         if was_training:
             net.train()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hypothesis import strategies as st
@@ -25,10 +25,10 @@ def one_each(
 
 
 @st.composite
-def nets(draw: st.DrawFn) -> Problem:
+def nets(draw: st.DrawFn, most: int = 7, aligns: Sequence[int] = (1, 4, 8)) -> Problem:
     """A chain of layers with random widths, curves (with noise), caps, alignment and one to three budgets."""
-    count = draw(st.integers(1, 7))
-    align = draw(st.sampled_from([1, 4, 8]))
+    count = draw(st.integers(1, most))
+    align = draw(st.sampled_from(aligns))
     widths = draw(st.lists(st.integers(8, 96), min_size=count, max_size=count))
     names = [f"g{i}" for i in range(count)]
     budgets = []

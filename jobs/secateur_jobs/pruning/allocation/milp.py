@@ -10,8 +10,6 @@ variable per pair of widths (AOWS, MDP); widths that the greedy plan and the rel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, linprog
@@ -38,19 +36,7 @@ def solve(problem: Problem) -> Positions:
     plan = greedy.solve(problem)
     if not problem.fits(plan) or not plan.any():
         return plan
-    found = _Program(problem, plan).search()
-    return plan if found is None else found
-
-
-def others(problem: Problem, best: Positions, count: int, distance: int) -> list[Positions]:
-    """Return up to ``count`` further plans, the best that differ from each other in ``distance`` groups."""
-    found = [best]
-    while len(found) <= count and problem.fits(best):
-        plan = _Program(problem, None, found, distance).search()
-        if plan is None:
-            break
-        found.append(plan)
-    return found[1:]
+    return _Program(problem, plan).search()
 
 
 class _Program:
@@ -60,25 +46,17 @@ class _Program:
     a tangent has one entry per group, not one per option.
     """
 
-    def __init__(
-        self, problem: Problem, best: Positions | None, taken: Sequence[Positions] = (), distance: int = 0
-    ) -> None:
+    def __init__(self, problem: Problem, best: Positions) -> None:
         self.problem, self.best = problem, best
-        self.taken, self.distance = taken, distance
         self.surfaces = [_Surface(problem, budget) for budget in problem.budgets]
         self.options, self.groups = len(problem.kept), len(problem.names)
         self.columns = self.options + self.groups + len(self.surfaces)
         self.equal, self.equal_to = self._definitions()
         self.objective = np.concatenate([problem.losses, np.zeros(self.columns - self.options)])
-        self.open = self._region(best if best is not None else taken[0])
+        self.open = self._region(best)
         self.rows: list[sparse.csr_matrix] = []
         self.limits: list[float] = []
-        for plan in taken:
-            where = (np.zeros(self.groups), problem.first + plan)
-            self.rows.append(sparse.csr_matrix((np.ones(self.groups), where), (1, self.columns)))
-            self.limits.append(self.groups - distance)
-        for plan in taken if best is None else [best]:
-            self.add_tangents(problem.kept_of(plan))
+        self.add_tangents(problem.kept_of(best))
 
     def _region(self, centre: Positions) -> np.ndarray:
         """Return 1 for each option that is open, 0 for those far from a good plan."""
@@ -140,20 +118,19 @@ class _Program:
                 break
             self.add_tangents(kept)
         self.take(self.repaired(self.rounded(found.x)))
-        if self.best is not None:
-            above = self.problem.loss(self.best) - found.fun
-            self.open *= found.lower.marginals[: self.options] <= above + _TOLERANCE
-            self.open[self.problem.first + self.best] = 1.0
+        above = self.problem.loss(self.best) - found.fun
+        self.open *= found.lower.marginals[: self.options] <= above + _TOLERANCE
+        self.open[self.problem.first + self.best] = 1.0
         self.drop_slack(found.slack)
 
     def drop_slack(self, slack: np.ndarray) -> None:
         """Forget the tangents that do not matter near the relaxation's solution."""
-        keep = np.flatnonzero((slack < _CLOSE) | (np.arange(len(slack)) < len(self.taken)))
+        keep = np.flatnonzero(slack < _CLOSE)
         self.rows = [self.rows[i] for i in keep]
         self.limits = [self.limits[i] for i in keep]
 
-    def search(self) -> Positions | None:
-        """Solve and add tangents until the best plan is proven; return it, or None where there is none."""
+    def search(self) -> Positions:
+        """Solve and add tangents until the best plan is proven; return it."""
         self.relax()
         for _ in range(_ROUNDS):
             plan, bound = self.integer()
@@ -170,7 +147,7 @@ class _Program:
 
     def proven(self, bound: float) -> bool:
         """Whether no plan is much better than the best, all being at least at ``bound``."""
-        return self.best is not None and self.problem.loss(self.best) * (1 - GAP) <= bound + _TOLERANCE
+        return self.problem.loss(self.best) * (1 - GAP) <= bound + _TOLERANCE
 
     def integer(self) -> tuple[Positions | None, float]:
         """Return the best plan under the constraints so far, and a lower bound of its predicted loss."""
@@ -198,10 +175,7 @@ class _Program:
 
     def take(self, plan: Positions) -> None:
         """Keep a plan that holds the budgets if it is new and better."""
-        near = any(int((plan != other).sum()) < self.distance for other in self.taken)
-        if near or not self.problem.fits(plan):
-            return
-        if self.best is None or self.problem.loss(plan) < self.problem.loss(self.best):
+        if self.problem.fits(plan) and self.problem.loss(plan) < self.problem.loss(self.best):
             self.best = plan
 
     def repaired(self, plan: Positions) -> Positions:
