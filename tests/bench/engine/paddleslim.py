@@ -21,6 +21,7 @@ DATA_FRACTION, EPOCHS, BATCH_SIZE = 0.2, 2, 32
 _RATE_SHARES = (1.0, 0.2)
 """Learning rates that are tried, as shares of the baseline's; the better one counts."""
 _HALVINGS = 12
+_LADDER = [0.25 + 0.05 * step for step in range(14)]
 
 Prune = Callable[[Any, Baseline], dict[str, float]]
 """Cuts the pruner's net for good; returns what is to be told of the sensitivity."""
@@ -81,12 +82,8 @@ def sensitive(pruner: Any, base: Baseline) -> dict[str, float]:
 
 
 def uniform(pruner: Any, base: Baseline) -> dict[str, float]:
-    """Prune all convolutions but depthwise ones by the one ratio that cuts half of the MACs."""
-    names = [
-        layer.weight.name
-        for layer in pruner.model.sublayers()
-        if isinstance(layer, paddle.nn.Conv2D) and layer._groups == 1
-    ]
+    """Prune all dense convolutions by the one ratio that cuts half of the MACs."""
+    names = _dense(pruner)
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -96,6 +93,27 @@ def uniform(pruner: Any, base: Baseline) -> dict[str, float]:
         low, high = (low, middle) if is_enough else (middle, high)
     pruner.prune_vars(dict.fromkeys(names, high), 0)
     return {}
+
+
+def as_fast(pruner: Any, base: Baseline) -> dict[str, float]:
+    """Prune all dense convolutions by the least ratio of a ladder that is as fast as ours must be."""
+    names = _dense(pruner)
+    for ratio in _LADDER:
+        plan = pruner.prune_vars(dict.fromkeys(names, ratio), 0)
+        if speedup_of(base, pruner.model) >= base.case.speedup:
+            break
+        plan.restore(pruner.model)
+    else:
+        raise SystemExit(f"no ratio up to {_LADDER[-1]} is {base.case.speedup} times as fast")
+    return {}
+
+
+def _dense(pruner: Any) -> list[str]:
+    return [
+        layer.weight.name
+        for layer in pruner.model.sublayers()
+        if isinstance(layer, paddle.nn.Conv2D) and layer._groups == 1
+    ]
 
 
 def _sensitive(pruner: Any, base: Baseline) -> dict[str, float]:
@@ -122,4 +140,5 @@ ARMS: dict[str, Prune] = {
     "PaddleSlim sensitive, align 8": sensitive_aligned,
     "PaddleSlim sensitive": sensitive,
     "PaddleSlim uniform": uniform,
+    "PaddleSlim uniform, as fast": as_fast,
 }

@@ -8,7 +8,7 @@ from secateur_api.stage import CHECKPOINT_FILE, RoundRequest, Stage, Upstream, u
 from secateur_jobs import checkpoint
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from tests.bench.engine.baseline import Baseline
-from tests.bench.engine.paddleslim import BATCH_SIZE, DATA_FRACTION, EPOCHS
+from tests.bench.engine.paddleslim import BATCH_SIZE, DATA_FRACTION, EPOCHS, TARGET
 from tests.bench.engine.result import Result
 from tests.bench.engine.stages import run_stage, unit_of
 from tests.bench.engine.timing import speedup_of
@@ -18,9 +18,11 @@ Fields = dict[str, dict[str, Any]]
 
 _PRUNING = {
     "engine": "native",
-    "target": {"macs": "50%"},
     "criterion": "fisher",
-    "allocation": "milp",
+    "allocation": "greedy",
+    "candidates": 24,
+    "protect": {"first": 0.5, "last": 0.5},
+    "align": 8,
     "repair": {"leastSquares": True},
     "schedule": {"rounds": 1, "step": 1},
 }
@@ -38,9 +40,8 @@ ARMS: dict[str, Fields] = {
     "Secateur, bounded": {"sensitivity": {"mode": "bounded"}},
     "Secateur": {},
     "Secateur, criterion l1": {"pruning": {"criterion": "l1_norm"}},
-    "Secateur, uniform widths": {
-        "pruning": {"allocation": "uniform", "protect": {"first": 0.75, "last": 0.75}}
-    },
+    "Secateur, one plan": {"pruning": {"candidates": 1}},
+    "Secateur, one plan of milp": {"pruning": {"candidates": 1, "allocation": "milp"}},
     "Secateur, no repair": {"pruning": {"repair": _NO_REPAIR}},
     "Secateur, temperature 1": {"fineTune": {"distillation": {"temperature": 1}}},
     "Secateur, no distillation": {"fineTune": {"distillation": {"weight": 0}}},
@@ -50,8 +51,9 @@ MAIN = "Secateur"
 
 def run(fields: Fields, base: Baseline) -> Result:
     """Run preflight, sensitivity and one round, and measure the net that comes out."""
+    target = {"macs": f"{TARGET:.0%}", "latency": f"{1 - 1 / base.case.speedup:.1%}"}
     spec = base.spec(
-        pruning={**_PRUNING, "align": base.case.align, **fields.get("pruning", {})},
+        pruning={**_PRUNING, "target": target, **fields.get("pruning", {})},
         sensitivity=fields.get("sensitivity", {}),
         fineTune={**_FINE_TUNE, "learningRate": base.learning_rate, **fields.get("fineTune", {})},
     )
