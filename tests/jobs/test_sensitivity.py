@@ -159,14 +159,14 @@ def test_what_ran_before_the_first_consumer_is_not_run_again(residual, monkeypat
 
 
 class Late(nn.Layer):
-    """Changes an activation in place after the layer that reads it has run."""
+    """Changes its input in place, and an activation after the layer that reads it has run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem, self.one, self.head = nn.Conv2D(1, 6, 3), nn.Conv2D(6, 6, 1), nn.Linear(6, 10)
 
     def forward(self, x: Any) -> Any:
-        kept = self.stem(x)
+        kept = self.stem(x.scale_(3.0))
         read = self.one(kept)
         return self.head((read + kept.scale_(2.0)).mean([2, 3]))
 

@@ -78,16 +78,15 @@ class Sweep:
 
         Without ``uncut`` that net is run only as far as the cuts need it, and its output is not yielded.
         """
-        tensors = [paddle.to_tensor(array) for array in inputs]
         if uncut:
             begin = time.perf_counter()
-            output = first_output(self._recorder.record(tensors)).numpy()
+            output = first_output(self._recorder.record(_tensors(inputs))).numpy()
             yield Result(None, output, time.perf_counter() - begin)
         else:
-            self._recorder.record(tensors, until=self._changed_by(cuts))
+            self._recorder.record(_tensors(inputs), until=self._changed_by(cuts))
         self.peak_bytes = max(self.peak_bytes, self._recorder.held_bytes)
         for _, members in groupby(cuts, key=lambda cut: cut.group.name):
-            yield from self._run_group(tensors, list(members))
+            yield from self._run_group(inputs, list(members))
 
     def _changed_by(self, cuts: Sequence[Cut]) -> list[list[paddle.nn.Layer]]:
         """Return for each group the layers that its cuts change."""
@@ -97,36 +96,36 @@ class Sweep:
                 self._changed[name] = Mask(self._layers, [group]).layers
         return [self._changed[name] for name in groups]
 
-    def _run_group(self, tensors: list[paddle.Tensor], cuts: list[Cut]) -> Iterator[Result]:
+    def _run_group(self, inputs: Sequence[np.ndarray], cuts: list[Cut]) -> Iterator[Result]:
         mask = Mask(self._layers, [cuts[0].group])
         start = self._recorder.first_call(mask.layers)
         try:
             for cut in reversed(cuts):  # the largest cut first: it is the one to check on
                 begin = time.perf_counter()
                 mask.apply({cut.group.name: cut.keep})
-                output = self._output(tensors, cut.group.name, start)
+                output = self._output(inputs, cut.group.name, start)
                 yield Result(cut, output, time.perf_counter() - begin)
         finally:
             mask.remove()
 
-    def _output(self, tensors: list[paddle.Tensor], group: str, start: int | None) -> np.ndarray:
+    def _output(self, inputs: Sequence[np.ndarray], group: str, start: int | None) -> np.ndarray:
         if not self._checked.get(group, True):
-            return self._whole(tensors)
+            return self._whole(inputs)
         if start is None:
-            return self._give_up(group, "no layer that consumes it is called", self._whole(tensors))
+            return self._give_up(group, "no layer that consumes it is called", self._whole(inputs))
         try:
-            output = first_output(self._recorder.replay(tensors, start)).numpy()
+            output = first_output(self._recorder.replay(_tensors(inputs), start)).numpy()
         except Diverged as error:
-            return self._give_up(group, str(error), self._whole(tensors))
+            return self._give_up(group, str(error), self._whole(inputs))
         if group not in self._checked:
-            whole = self._whole(tensors)
+            whole = self._whole(inputs)
             if not np.array_equal(whole, output, equal_nan=whole.dtype.kind == "f"):
                 return self._give_up(group, "two runs of the net differ", whole)
             self._checked[group] = True
         return output
 
-    def _whole(self, tensors: list[paddle.Tensor]) -> np.ndarray:
-        return np.asarray(first_output(self.net(*tensors)).numpy())
+    def _whole(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(first_output(self.net(*_tensors(inputs))).numpy())
 
     def _give_up(self, group: str, why: str, output: np.ndarray) -> np.ndarray:
         self._checked[group] = False
@@ -134,3 +133,8 @@ class Sweep:
         _log.warning(note)
         self.notes.append(note)
         return output
+
+
+def _tensors(inputs: Sequence[np.ndarray]) -> list[paddle.Tensor]:
+    """Return new tensors for one run: a net may change its inputs in place."""
+    return [paddle.to_tensor(array) for array in inputs]
