@@ -105,6 +105,18 @@ class TwoSources(nn.Layer):
         return self.fc(F.relu(self.norm(paddle.concat([self.a(x), self.b(x)], -1))))
 
 
+class Gated(nn.Layer):
+    """One half of a layer's channels, normalised, is the gate of the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.norm, self.fc = nn.Linear(4, 2 * WIDTH), nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
+
+    def forward(self, x: Any) -> Any:
+        one, other = paddle.chunk(self.up(x), 2, -1)
+        return self.fc(one * self.norm(other))
+
+
 class OtherVariance(nn.LayerNorm):
     """Divides by one less than there are channels."""
 
@@ -136,6 +148,7 @@ NETS: dict[str, tuple[Callable[[], nn.Layer], list[InputSpec], dict[str, tuple[i
         },
     ),
     "convolutions": (ConvNeXt, IMAGES, {"stem": (WIDTH, ("norm",)), "up": (20, ())}),
+    "a gate": (Gated, VECTORS, {"up": (WIDTH, ("norm",))}),
     "two sources": (TwoSources, VECTORS, {"a": (6, ("norm",)), "b": (8, ("norm",))}),
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.forwards import other_forwards
 from secateur_jobs.pruning.native.channels import find_links
 from secateur_jobs.pruning.native.leaves import Leaf
 from secateur_jobs.pruning.native.nodes import Nodes
@@ -147,9 +148,8 @@ def _recording(leaves: list[Leaf], recorded: _Recorded) -> Iterator[None]:
 
         return record
 
-    with _forwards(
-        {i: recorder(i, leaf.layer.forward) for i, leaf in enumerate(leaves) if leaf.stops}, leaves
-    ):
+    forwards = {leaf.layer: recorder(i, leaf.layer.forward) for i, leaf in enumerate(leaves) if leaf.stops}
+    with other_forwards(forwards):
         yield
 
 
@@ -173,23 +173,8 @@ def _answering(leaves: list[Leaf], recorded: _Recorded, widths: Widths) -> Itera
 
         return forward
 
-    with _forwards({i: answer(i) for i, leaf in enumerate(leaves) if leaf.stops}, leaves):
+    with other_forwards({leaf.layer: answer(i) for i, leaf in enumerate(leaves) if leaf.stops}):
         yield
-
-
-@contextmanager
-def _forwards(forwards: dict[int, Any], leaves: list[Leaf]) -> Iterator[None]:
-    before = {index: leaves[index].layer.__dict__.get("forward") for index in forwards}
-    for index, forward in forwards.items():
-        leaves[index].layer.__dict__["forward"] = forward
-    try:
-        yield
-    finally:
-        for index, own in before.items():
-            if own is None:
-                del leaves[index].layer.__dict__["forward"]
-            else:
-                leaves[index].layer.__dict__["forward"] = own
 
 
 def _zeros(leaf: Leaf, like: paddle.Tensor, width: int) -> paddle.Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.forwards import Forward, other_forwards
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
 from secateur_jobs.pruning.native.loose import LooseAxis, values_put
 
@@ -47,23 +48,15 @@ class StandIns:
     @contextmanager
     def installed(self, net: paddle.nn.Layer, masks: Masks, see: See) -> Iterator[None]:
         """While it lasts, the layers of ``net`` are stood in for; ``see`` is shown what goes into leaves."""
-        replaced: list[tuple[paddle.nn.Layer, Any]] = []
         calls = [0] * len(self.leaves)
-        try:
-            for layer in net.sublayers(include_self=True):
-                if isinstance(layer, _DROPOUTS):
-                    _replace(layer, lambda x: x, replaced)
-            for index, leaf in enumerate(self.leaves):
-                if leaf.kind is not Kind.LOOSE:
-                    _replace(leaf.layer, self._stand_in(index, leaf, calls, masks.get(index), see), replaced)
-            with values_put(self.leaves, self._loose_values(masks)):
-                yield
-        finally:
-            for layer, before in replaced:
-                if before is None:
-                    del layer.__dict__["forward"]
-                else:
-                    layer.__dict__["forward"] = before
+        forwards: dict[paddle.nn.Layer, Forward] = {
+            layer: lambda x: x for layer in net.sublayers(include_self=True) if isinstance(layer, _DROPOUTS)
+        }
+        for index, leaf in enumerate(self.leaves):
+            if leaf.kind is not Kind.LOOSE:
+                forwards[leaf.layer] = self._stand_in(index, leaf, calls, masks.get(index), see)
+        with other_forwards(forwards), values_put(self.leaves, self._loose_values(masks)):
+            yield
 
     def inputs(self, samples: list[paddle.Tensor], disturbed: bool) -> list[paddle.Tensor]:
         """Return values for the net's inputs; whole numbers (ids) stay what they are."""
@@ -132,13 +125,6 @@ class _Output:
                 for base, change in zip(self.base, self.change, strict=True)
             ]
         return paddle.utils.pack_sequence_as(self.structure, values)
-
-
-def _replace(
-    layer: paddle.nn.Layer, forward: Callable[..., Any], replaced: list[tuple[paddle.nn.Layer, Any]]
-) -> None:
-    replaced.append((layer, layer.__dict__.get("forward")))
-    layer.__dict__["forward"] = forward
 
 
 def _draw(

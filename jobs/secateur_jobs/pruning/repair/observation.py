@@ -55,10 +55,10 @@ class Observation:
     """Mean of x x' over the first three quarters of each batch, [channels, channels]; None: not taken."""
     held_out: np.ndarray | None
     """The same over the rest."""
-    before: Means = field(default_factory=Means)
+    before: Means
     """Of the uncut net's inputs."""
-    after: Means = field(default_factory=Means)
-    """Of the kept channels as they will be; equal to ``before`` but where the consumer is ``renormed``."""
+    after: Means
+    """Of the kept channels as they will be; ``before`` itself but where the consumer is ``renormed``."""
 
 
 def observe(
@@ -92,12 +92,13 @@ class _Sweep:
     def __init__(self) -> None:
         self.found: dict[str, Observation] = {}
         self.strays: set[str] = set()
-        """Consumers that are not called equally in both runs."""
-        self._coming: dict[str, list[paddle.Tensor]] = {}
+        """Consumers that are not called equally in both runs, or whose input is changed in place later."""
+        self._coming: dict[str, list[tuple[paddle.Tensor, int]]] = {}
+        """Inputs as they will be, each with how often it had been changed in place."""
 
     def hold(self, consumer: Consumer, x: paddle.Tensor) -> None:
         """Take an input as it will be."""
-        self._coming.setdefault(consumer.name, []).append(x)
+        self._coming.setdefault(consumer.name, []).append((x, x.inplace_version))
 
     def add(self, consumer: Consumer, x: paddle.Tensor) -> None:
         """Take an input of the uncut net."""
@@ -108,8 +109,8 @@ class _Sweep:
             _add(seen, consumer, x, x)
             return
         held = self._coming.get(consumer.name)
-        after = held.pop(0) if held else None
-        if after is None or after.shape != x.shape:
+        after, version = held.pop(0) if held else (None, 0)
+        if after is None or after.inplace_version != version or after.shape != x.shape:
             self.strays.add(consumer.name)
         else:
             _add(seen, consumer, x, after)
@@ -150,13 +151,16 @@ def _watching(
 def _empty(consumer: Consumer) -> Observation:
     channels = len(consumer.keep) + (int(consumer.keep.sum()) if consumer.renormed else 0)
     square = channels <= LARGEST_GRAM
-    return Observation(*(np.zeros((channels, channels)) if square else None for _ in range(2)))
+    fitted, held_out = (np.zeros((channels, channels)) if square else None for _ in range(2))
+    before = Means()
+    return Observation(fitted, held_out, before, Means() if consumer.renormed else before)
 
 
 def _add(seen: Observation, consumer: Consumer, before: paddle.Tensor, after: paddle.Tensor) -> None:
     axis = channel_axis(consumer.layer, before.ndim)
     seen.before.add(before)
-    seen.after.add(after)
+    if consumer.renormed:
+        seen.after.add(after)
     if seen.fitted is None or seen.held_out is None:
         return
     rows = _rows(before, axis)
