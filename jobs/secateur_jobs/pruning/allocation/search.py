@@ -1,10 +1,10 @@
 """Which plans to try on the net itself: the predictions' own, then ever nearer to the best that was measured.
 
 Curves are measured one group at a time on a net that nothing repairs; what a cut net is worth after repair
-they order badly, and how badly differs from group to group. So their weights are drawn at random, and each
-draw's greedy plan is one to try: it holds the budgets and wastes nothing, whatever the weights. The second
-half of the plans are neighbours of the best so far (random local search, as in SPDY, Frantar and Alistarh
-2022).
+they may order badly, and how badly differs from group to group. So their weights are drawn at random, and
+each draw's greedy plan is one to try: it holds the budgets and wastes nothing, whatever the weights. The
+second half of the plans are neighbours of the best so far (random local search, as in SPDY, Frantar and
+Alistarh 2022).
 """
 
 from __future__ import annotations
