@@ -12,10 +12,11 @@ from secateur_api.spec import Backend, Convert, Format, InputSpec, PruningJobSpe
 from secateur_jobs.conversion import parity, to_lite, to_onnx, toolchain
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import ConvertedModel
-from secateur_jobs.conversion.export import Exported, eval_mode, export
+from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.conversion.unsupported import name_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.training.evaluate import eval_mode
 
 Role = Literal["baseline", "pruned"]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.conversion import program
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.evaluate import eval_mode
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,6 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
         outputs=len(program.fetched(exported)),
         layers=layers,
     )
-
-
-@contextlib.contextmanager
-def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
-    """Put every layer in eval mode, and back as it was."""
-    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
-    net.eval()
-    try:
-        yield
-    finally:
-        for layer, training in before:
-            layer.training = training
 
 
 def _explained(error: Exception) -> InvalidInput:

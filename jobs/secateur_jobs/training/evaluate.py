@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,18 @@ from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.metrics import metric_function
+
+
+@contextmanager
+def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
+    """Put every layer in eval mode, and back as it was."""
+    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
+    net.eval()
+    try:
+        yield
+    finally:
+        for layer, training in before:
+            layer.training = training
 
 
 def evaluate(
@@ -40,20 +53,13 @@ def evaluate(
 
 def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
     """Return the mean training loss of ``net`` on ``dataset``, in evaluation mode; the net's mode is kept."""
-    loss = loss_function(evaluation)
-    was_training = net.training
-    net.eval()
-    try:
-        with paddle.no_grad():
-            total = 0.0
-            for *inputs, labels in in_order(dataset, evaluation.batch_size):
-                output = forward(net, inputs)
-                check_labels(tuple(output.shape), labels, evaluation)
-                total += float(loss(output, paddle.to_tensor(labels))) * len(labels)
-            return total / len(dataset)
-    finally:
-        if was_training:
-            net.train()
+    loss, total = loss_function(evaluation), 0.0
+    with eval_mode(net), paddle.no_grad():
+        for *inputs, labels in in_order(dataset, evaluation.batch_size):
+            output = forward(net, inputs)
+            check_labels(tuple(output.shape), labels, evaluation)
+            total += float(loss(output, paddle.to_tensor(labels))) * len(labels)
+    return total / len(dataset)
 
 
 def evaluate_with(

@@ -9,7 +9,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.evaluate import eval_mode, forward
 
 _PASSES, _SECONDS = 3, 0.3
 """How many passes are run at least, and for how long: those of small nets are short and easily disturbed."""
@@ -24,17 +24,11 @@ def behind(
     the fastest of some passes, since MACs say too little: a depthwise net's last block had 0.13 of them and
     took 0.03 of the time. A group none of whose consumers is called has 1.
     """
-    was_training = net.training
-    net.eval()
-    try:
-        with paddle.no_grad():
-            passes = [_left(net, consumers, inputs) for _ in range(_PASSES)]
-            end = time.perf_counter() + _SECONDS
-            while time.perf_counter() < end:
-                passes.append(_left(net, consumers, inputs))
-    finally:
-        if was_training:
-            net.train()
+    with eval_mode(net), paddle.no_grad():
+        passes = [_left(net, consumers, inputs) for _ in range(_PASSES)]
+        end = time.perf_counter() + _SECONDS
+        while time.perf_counter() < end:
+            passes.append(_left(net, consumers, inputs))
     return min(passes, key=lambda one: one[0])[1]
 
 
