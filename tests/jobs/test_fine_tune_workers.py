@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from secateur_api.results import RoundPlan
@@ -24,7 +23,6 @@ from secateur_api.stage import (
     StageInput,
     StageSummary,
 )
-from secateur_jobs import checkpoint
 from secateur_jobs.runtime.errors import Retryable
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
@@ -91,23 +89,23 @@ def home(tmp_path_factory) -> Home:
 
 
 def test_two_processes_give_what_one_gives(home: Home) -> None:
-    alone = home.here(Stage.ROUND, _spec(), round=_ROUND)
-    both = [home.start(index, _spec(workers=2)) for index in range(2)]
+    """Weights are not compared: AdamW turns float error where a gradient is nearly 0 into a whole step."""
+    one_step = {"batchSize": 121}  # an epoch is one step, of samples that two do not divide
+    alone = home.here(Stage.ROUND, _spec(**one_step), round=_ROUND)
+    both = [home.start(index, _spec(workers=2, **one_step)) for index in range(2)]
     logs = [process.communicate(timeout=100)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], logs
     first, second = home.said(0), home.said(1)
     assert first.unit == second.unit != alone.unit
     assert first.outcome == second.outcome
-    nets = [home.store.unit_file(summary.unit, "checkpoint") for summary in (alone, first)]
-    one, two = (checkpoint.state(checkpoint.from_bytes(content)) for content in nets)
-    start = checkpoint.state(checkpoint.from_bytes(home.store.read(f"units/{first.unit}/start.safetensors")))
-    moved = {name: np.abs(one[name] - start[name]).max() for name in one}
-    for name in one:  # apart by float error only, which is small beside what the training did
-        assert np.abs(two[name] - one[name]).max() < 0.02 * max(moved[name], 1e-3), name
     plans = [home.store.unit_json(summary.unit, "plan", RoundPlan) for summary in (alone, first)]
-    np.testing.assert_allclose(plans[1].losses, plans[0].losses, rtol=1e-3)
+    before_any_step, after_one = zip(*(plan.losses for plan in plans), strict=True)
+    assert before_any_step[1] == pytest.approx(before_any_step[0], rel=1e-5)
+    assert after_one[1] == pytest.approx(after_one[0], rel=1e-3)
+    assert after_one[0] < before_any_step[0] * 0.99  # a step does more than they may differ by
     assert first.outcome.round.numbers.macs == alone.outcome.round.numbers.macs
-    again = home.start(1, _spec(workers=2))  # a worker that is started once more finds the work done
+    # a worker that is started once more finds the work done
+    again = home.start(1, _spec(workers=2, **one_step))
     again.communicate(timeout=60)
     assert again.returncode == 0
     assert home.said(1).reused
