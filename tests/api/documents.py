@@ -55,7 +55,7 @@ FULL: dict[str, Any] = {
         "protect": {"first": 0.1, "last": 0},
         "align": 8,
         "schedule": {"rounds": 3, "step": 0.2, "minStep": 0.02, "floor": "2%"},
-        "repair": {"leastSquares": True, "biasCorrection": False, "batchNorm": True, "samples": 512},
+        "repair": {"leastSquares": True, "batchNorm": True, "samples": 512},
     },
     "fineTune": {
         "dataFraction": 1,

@@ -26,14 +26,12 @@ from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from tests.bench.baselines import EVALUATION, INPUTS, RECIPES, Baseline, baseline
 
-NONE = {"least_squares": False, "bias_correction": False, "batch_norm": False}
+NONE = {"least_squares": False, "batch_norm": False}
 ARMS = {
     "none": NONE,
     "BN": {**NONE, "batch_norm": True},
     "LS": {**NONE, "least_squares": True},
-    "bias": {**NONE, "bias_correction": True},
-    "LS+BN": {**NONE, "least_squares": True, "batch_norm": True},
-    "all": {"least_squares": True, "bias_correction": True, "batch_norm": True},
+    "LS+BN": {"least_squares": True, "batch_norm": True},
 }
 RATIOS = (0.3, 0.5)
 
@@ -42,7 +40,8 @@ def measure(base: Baseline, engine: PruningEngine, keep: Keep, settings: Repair,
     """Return the accuracy kept by a cut and its repair; the net is as before afterwards."""
     with unchanged(base):
         samples = Calibration(base.net, base.data.train, EVALUATION, seed, settings.samples)
-        repair_weights(base.net, engine.groups, keep, samples, settings)
+        if settings.least_squares:
+            repair_weights(base.net, engine.groups, keep, samples)
         engine.cut(keep)
         try:
             if settings.batch_norm:

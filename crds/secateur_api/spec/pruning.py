@@ -93,8 +93,6 @@ class Repair(Contract):
 
     least_squares: bool = True
     """Consumers are fitted to give what they gave with all channels (ridge regression on their inputs)."""
-    bias_correction: bool = False
-    """Consumers' biases make up for the shift of their mean output (for nets without batch normalisation)."""
     batch_norm: bool = True
     """Running mean and variance of batch normalisations are computed anew."""
     samples: Annotated[int, Field(ge=1, le=1048576)] = 512

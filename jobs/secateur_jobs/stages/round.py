@@ -159,9 +159,10 @@ def _cut(
     engine.restore()
     context.progress(10, "repair the weights that are left", metric)
     repair = spec.pruning.repair
-    samples = Calibration(state.net, splits.train, spec.evaluation, seed, repair.samples)
-    repaired = repair_weights(state.net, engine.groups, keep, samples, repair)
-    context.progress(12, f"repaired {len({*repaired.fitted, *repaired.corrected})} layers", metric)
+    if repair.least_squares:
+        samples = Calibration(state.net, splits.train, spec.evaluation, seed, repair.samples)
+        repaired = repair_weights(state.net, engine.groups, keep, samples)
+        context.progress(12, f"repaired {len(repaired.fitted)} layers", metric)
     engine.cut(keep)
     engine.freeze()
     return widths, metric

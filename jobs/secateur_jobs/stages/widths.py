@@ -85,7 +85,8 @@ def best_of(
         context.progress(5 + 3 * number / search.count, f"try plan {number}/{search.count}")
         keep = choose_channels(engine.groups, plan, criterion, calibration)
         with _restored(engine):
-            repair_weights(engine.net, engine.groups, keep, samples, spec.pruning.repair)
+            if spec.pruning.repair.least_squares:
+                repair_weights(engine.net, engine.groups, keep, samples)
             engine.cut(keep)
             recalibrate(engine.net, train, _BATCHES, _BATCH_SIZE, seed)
             search.tell(mean_loss(engine.net, subset, spec.evaluation))

@@ -32,7 +32,7 @@ _FINE_TUNE = {
     "batchSize": BATCH_SIZE,
     "distillation": {"temperature": 4},
 }
-_NO_REPAIR = {"leastSquares": False, "biasCorrection": False, "batchNorm": False}
+_NO_REPAIR = {"leastSquares": False, "batchNorm": False}
 
 ARMS: dict[str, Fields] = {
     # the modes before exact: they would take its points where there are any

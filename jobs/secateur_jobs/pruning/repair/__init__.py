@@ -1,4 +1,4 @@
-"""Repair of a cut without labels, before any training: one method per module.
+"""Repair of a cut without labels, before any training.
 
 ``repair_weights`` runs between the choice of channels and the cut, on the uncut net, and changes the layers
 that read removed channels. Batch normalisations are recalibrated after the cut

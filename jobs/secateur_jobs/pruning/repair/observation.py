@@ -1,4 +1,4 @@
-"""What consumers receive: second moments and means of their inputs, in one sweep.
+"""What consumers receive: second moments of their inputs, in one sweep.
 
 The inputs are those of the uncut net. Where a layer normalisation loses channels, the kept ones get other
 values after the cut; then the uncut net is run a second time with such layers normalising the kept channels
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,22 +28,6 @@ LARGEST_GRAM = 4096
 
 
 @dataclass
-class Means:
-    """Sums over the samples of a consumer's input as a whole."""
-
-    sums: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
-    """By the input's shape without the batch axis; batch axis of 1."""
-    counts: dict[tuple[int, ...], int] = field(default_factory=dict)
-    """Samples in each sum."""
-
-    def add(self, x: paddle.Tensor) -> None:
-        """Add a batch."""
-        shape = tuple(x.shape[1:])
-        self.sums[shape] = self.sums.get(shape, 0.0) + x.sum(axis=0, keepdim=True).numpy().astype(np.float64)
-        self.counts[shape] = self.counts.get(shape, 0) + int(x.shape[0])
-
-
-@dataclass
 class Observation:
     """One consumer's inputs over all samples and positions.
 
@@ -55,10 +39,6 @@ class Observation:
     """Mean of x x' over the first three quarters of each batch, [channels, channels]; None: not taken."""
     held_out: np.ndarray | None
     """The same over the rest."""
-    before: Means
-    """Of the uncut net's inputs."""
-    after: Means
-    """Of the kept channels as they will be; ``before`` itself but where the consumer is ``renormed``."""
 
 
 def observe(
@@ -152,15 +132,11 @@ def _empty(consumer: Consumer) -> Observation:
     channels = len(consumer.keep) + (int(consumer.keep.sum()) if consumer.renormed else 0)
     square = channels <= LARGEST_GRAM
     fitted, held_out = (np.zeros((channels, channels)) if square else None for _ in range(2))
-    before = Means()
-    return Observation(fitted, held_out, before, Means() if consumer.renormed else before)
+    return Observation(fitted, held_out)
 
 
 def _add(seen: Observation, consumer: Consumer, before: paddle.Tensor, after: paddle.Tensor) -> None:
     axis = channel_axis(consumer.layer, before.ndim)
-    seen.before.add(before)
-    if consumer.renormed:
-        seen.after.add(after)
     if seen.fitted is None or seen.held_out is None:
         return
     rows = _rows(before, axis)

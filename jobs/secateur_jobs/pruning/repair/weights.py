@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from secateur_api.spec import Repair
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.engine import ChannelGroup, Keep
-from secateur_jobs.pruning.layers import CONVOLUTIONS, RECURRENT, named_layers
-from secateur_jobs.pruning.repair.bias_correction import absorb, following_norms, mean_output
+from secateur_jobs.pruning.layers import CONVOLUTIONS, named_layers
 from secateur_jobs.pruning.repair.consumers import Consumer, consumers_of
 from secateur_jobs.pruning.repair.least_squares import fit
 from secateur_jobs.pruning.repair.observation import LARGEST_GRAM, Observation, observe
@@ -24,7 +22,6 @@ class Repaired:
     """What was done to which layer."""
 
     fitted: list[str] = field(default_factory=list)
-    corrected: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Layer to the reason why it was left alone."""
 
@@ -34,36 +31,25 @@ def repair_weights(
     groups: Sequence[ChannelGroup],
     keep: Keep,
     samples: Calibration,
-    settings: Repair,
 ) -> Repaired:
     """Change the consumers of the channels that ``keep`` removes, so that they miss them less.
 
     Call it on the uncut net, before ``PruningEngine.cut(keep)``. The labels of ``samples`` are not looked at,
-    and both methods see the inputs of the *uncut* net (kept channels behind a layer normalisation that loses
-    some: as that will give them). What ``settings`` turns on is done, least squares
-    first, then the bias for what is left. The net is left in evaluation mode.
+    and the fit sees the inputs of the *uncut* net (kept channels behind a layer normalisation that loses
+    some: as that will give them). The net is left in evaluation mode.
     """
     result = Repaired()
     consumers = consumers_of(net, groups, keep)
-    if not consumers or not (settings.least_squares or settings.bias_correction):
+    if not consumers:
         return result
     shared = _shared_weights(net)
     consumers = [c for c in consumers if _may_change(c, shared, result)]
     seen = observe(net, groups, keep, consumers, samples.batches)
     unseen = "it did not run, or by keywords, or not in the same way with other values"
     result.skipped |= {c.name: unseen for c in consumers if c.name not in seen}
-    consumers = [c for c in consumers if c.name in seen]
-    norms: Mapping[str, paddle.nn.Layer] = {}
-    if settings.bias_correction:
-        norms = following_norms(net, consumers, [column[:2] for column in samples.batches[0][:-1]])
     for consumer in consumers:
-        correct = settings.bias_correction and not isinstance(consumer.layer, RECURRENT)
-        before = mean_output(consumer.layer, seen[consumer.name].before) if correct else None
-        _rewrite(consumer, seen[consumer.name], settings, result)
-        if before is not None:
-            shift = mean_output(consumer.layer, seen[consumer.name].after) - before
-            if absorb(consumer.layer, norms.get(consumer.name), shift):
-                result.corrected.append(consumer.name)
+        if consumer.name in seen:
+            _rewrite(consumer, seen[consumer.name], result)
     return result
 
 
@@ -77,20 +63,20 @@ def _may_change(consumer: Consumer, shared: set[str], result: Repaired) -> bool:
     return True
 
 
-def _rewrite(consumer: Consumer, seen: Observation, settings: Repair, result: Repaired) -> None:
+def _rewrite(consumer: Consumer, seen: Observation, result: Repaired) -> None:
     """Set the weights of removed channels to zero, and fit those of the kept ones where that is better."""
     for parameter, axis in consumer.weights:
         tensor = getattr(consumer.layer, parameter)
         moved = np.moveaxis(tensor.numpy().astype(np.float64), axis, 0)
         rows = moved.reshape(len(moved), -1)
         fitted = None
-        if settings.least_squares and seen.fitted is not None and seen.held_out is not None:
+        if seen.fitted is not None and seen.held_out is not None:
             fitted = fit(*_regressed(consumer, rows), seen.fitted, seen.held_out)
         rows[~consumer.keep] = 0
         if fitted is not None:
             rows[consumer.keep] = fitted
             result.fitted = list(dict.fromkeys([*result.fitted, consumer.name]))
-        elif settings.least_squares and consumer.name not in result.skipped:
+        elif consumer.name not in result.skipped:
             wide = f"it has more than {LARGEST_GRAM} input channels"
             wide += " (kept ones behind a layer normalisation that is cut count twice)" * consumer.renormed
             result.skipped[consumer.name] = wide if seen.fitted is None else "no fit is better than none"
