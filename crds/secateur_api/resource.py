@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from secateur_api.base import API_VERSION, KIND, Contract
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import BUILT_IN_CRITERIA, PruningJobSpec
 from secateur_api.status import PruningJobStatus
 
 SPEC_LIMIT = 32 * 1024
@@ -134,8 +134,7 @@ def _problem(detail: dict[str, Any]) -> Problem:
 
 _EXAMPLES: dict[str, str] = {
     "factory": "module:callable, such as 'paddle.vision.models:mobilenet_v1'",
-    "criterion": "l1_norm, l2_norm, fpgm, bn_scale, activation, gradient, taylor, fisher, random, or "
-    "module:callable",
+    "criterion": f"{', '.join(BUILT_IN_CRITERIA)}, or module:callable",
     "metric": "accuracy, top5_accuracy, or module:callable",
     "loss": "cross_entropy, mse, or module:callable",
     "macs": "a percentage such as '50%'",

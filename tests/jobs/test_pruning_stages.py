@@ -291,7 +291,7 @@ def test_finished_points_are_not_measured_again(home, preflight, sensitivity):
     ]
     assert sum(s.points for s in shards) == 14
     assert sum(s.measured for s in shards) == 2
-    other = {**more, "pruning": {**more["pruning"], "criterion": "l2_norm"}}
+    other = {**more, "pruning": {**more["pruning"], "criterion": "l1_norm"}}
     done = home.done(Stage.SENSITIVITY, other, upstream=upstream, shard=0, shards=7)
     assert done.outcome.sensitivity.measured == done.outcome.sensitivity.points >= 1
 

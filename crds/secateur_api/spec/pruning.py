@@ -85,7 +85,6 @@ class Allocation(str, Enum):
     MILP = "milp"
     GREEDY = "greedy"
     UNIFORM = "uniform"
-    THRESHOLD = "threshold"
 
 
 class Repair(Contract):
@@ -110,11 +109,10 @@ class Pruning(Contract):
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "fisher"
-    """Which channels stay: l1_norm, l2_norm, fpgm, bn_scale, activation, gradient, taylor, fisher, random, or
-    ``module:callable``."""
+    """Which channels stay: fisher, taylor, activation, bn_scale, l1_norm, random, or ``module:callable``."""
     allocation: Allocation = Allocation.GREEDY
     """``milp``: mixed-integer program over widths; ``greedy``: descent along the curves; ``uniform``: one
-    ratio for all groups; ``threshold``: PaddleSlim's, one loss for all groups."""
+    ratio for all groups."""
     candidates: Annotated[int, Field(ge=1, le=1024)] = 1
     """Plans that each round cuts, repairs and measures before any training; the best is taken."""
     layers: Annotated[list[LayerRule], Field(max_length=256)] = []

@@ -84,7 +84,7 @@ def test_out_of_reach_the_narrowest_widths_are_the_nearest(method):
 def test_where_curves_say_nothing_the_cut_is_even(method):
     choices = {name: choice(64, 64, 0.75, 8, Curve([(0.9, 0.0)])) for name in "abcd"}
     widths = plan(one_each(choices, 200), method)
-    assert set(widths.values()) == {32} or method is Allocation.THRESHOLD
+    assert set(widths.values()) == {32}
     assert sum(widths.values()) == 128
 
 
@@ -93,12 +93,6 @@ def test_insensitive_groups_are_cut_first(method):
     soft = choice(64, 64, 0.75, 8, Curve([(0.9, 0.01)]))
     hard = choice(64, 64, 0.75, 8, Curve([(0.1, 0.5), (0.9, 1.0)]))
     assert plan(one_each({"soft": soft, "hard": hard}, 150), method) == {"soft": 32, "hard": 64}
-
-
-def test_a_threshold_cuts_each_group_as_far_as_one_loss_allows():
-    soft = choice(64, 64, 0.75, 16, Curve([(0.25, 0.01), (0.5, 0.02), (0.75, 0.03)]))
-    hard = choice(64, 64, 0.75, 16, Curve([(0.25, 0.02), (0.5, 0.3), (0.75, 0.9)]))
-    assert plan(one_each({"soft": soft, "hard": hard}, 125), Allocation.THRESHOLD) == {"soft": 32, "hard": 48}
 
 
 def test_one_ratio_for_all_is_rounded_down_to_aligned_widths():

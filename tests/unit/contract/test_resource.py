@@ -66,7 +66,7 @@ def test_the_wire_form_reads_back_as_the_same_spec():
     [
         ("spec.prunning", {}, "spec.prunning: unknown field; did you mean 'pruning'?"),
         ("spec.pruning.align", 0, "spec.pruning.align: input should be greater than or equal to 1"),
-        ("spec.pruning.criterion", "l3", "spec.pruning.criterion: 'l3' is not valid here; expected l1_norm"),
+        ("spec.pruning.criterion", "l3", "spec.pruning.criterion: 'l3' is not valid here; expected fisher"),
         (
             "spec.pruning.layers",
             [{"match": "conv1", "ratio": -0.1}],

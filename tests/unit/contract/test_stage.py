@@ -21,7 +21,7 @@ def test_equal_work_of_another_job_in_another_store_has_the_same_name():
 @pytest.mark.parametrize(
     ("stage", "path", "value", "same"),
     [
-        (Stage.PRETRAIN, "spec.pruning.criterion", "fpgm", True),
+        (Stage.PRETRAIN, "spec.pruning.criterion", "l1_norm", True),
         (Stage.PRETRAIN, "spec.seed", 1, False),
         (Stage.PRETRAIN, "spec.constraints", [{"metric": "accuracyDrop", "max": "1%"}], True),
         (Stage.ROUND, "spec.pruning.schedule", {"rounds": 9}, True),

@@ -56,7 +56,7 @@ def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
         folder(sha256="1" * 64),
         folder(engine="paddleslim"),
         folder(job(seed=1)),
-        folder(job(pruning={"target": {"macs": "30%"}, "criterion": "fpgm"})),
+        folder(job(pruning={"target": {"macs": "30%"}, "criterion": "taylor"})),
         folder(job(sensitivity={"dataFraction": 0.5})),
         folder(job(evaluation={"metric": "top5_accuracy"})),
         folder(job(data={"factory": "a:d"})),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from secateur_api.spec import Allocation
-from secateur_jobs.pruning.allocation import greedy, milp, threshold, uniform
+from secateur_jobs.pruning.allocation import greedy, milp, uniform
 from secateur_jobs.pruning.allocation.problem import Positions, Problem
 
 Method = Callable[[Problem], Positions]
@@ -15,7 +15,6 @@ METHODS: dict[Allocation, Method] = {
     Allocation.MILP: milp.solve,
     Allocation.GREEDY: greedy.solve,
     Allocation.UNIFORM: uniform.solve,
-    Allocation.THRESHOLD: threshold.solve,
 }
 
 

@@ -4,9 +4,9 @@ A criterion takes the net, a group and calibration data, and returns one score p
 channel, a head, a hidden unit ...), float64 or float32, shape [units]; the lowest go first. All layers that a
 group couples have a say, and scores of different groups compare:
 
-* of weights and activations (l1_norm, l2_norm, fpgm, activation): each layer's scores are divided by their
+* of weights and activations (l1_norm, activation): each layer's scores are divided by their
   mean, and the layers' are averaged, so that every group has mean 1. A group of one layer is ordered as by
   the plain criterion.
 * of the batch normalisations' scale (bn_scale): the scale itself, averaged over the normalisations.
-* of the loss (gradient, taylor, fisher): estimates of one and the same loss, summed over the layers.
+* of the loss (taylor, fisher): estimates of one and the same loss, summed over the layers.
 """
