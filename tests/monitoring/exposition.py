@@ -12,7 +12,7 @@ from secateur_operator.cluster.metrics.operator import OperatorMetrics
 from secateur_operator.cluster.metrics.stages import StageMetrics
 from secateur_operator.engine.loop import Result, work_queue
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.fake import FakeCluster
+from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, document
 from tests.unit.control.scenarios import EVENTFUL
 

@@ -14,12 +14,12 @@ from secateur_api.spec import Store
 from secateur_operator.domain.naming import child_name
 from secateur_operator.domain.observed import Defaults
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
 from tests.bench.cluster.client import Client
 from tests.bench.cluster.creations import step_of
 from tests.bench.cluster.kwok import NODE
 from tests.bench.cluster.workload import STORE, document, messages
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, drive
 
 _ENDED = "2026-01-01T00:00:00Z"

@@ -18,8 +18,8 @@ from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.loop import Result
 from secateur_operator.engine.queue import Backlog
 from secateur_operator.engine.reconciler import Reconciler, Seen
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.gateway.protocol import Key
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, drive, failed
 
 NAMES = {

@@ -9,9 +9,9 @@ from typing import Any
 from secateur_api import Stage
 from secateur_api.crd import UNSEEN_STATUS
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.fake import FakeCluster, Script, ShardEnd
 from secateur_operator.gateway.protocol import Key
 from tests import outcomes
+from tests.control_plane.fake_cluster import FakeCluster, Script, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, done, drive, failed
 from tests.unit.control.scenarios import EVENTFUL, TROUBLED
 

@@ -11,9 +11,9 @@ from typing import Any
 from secateur_api import PruningJob, PruningJobStatus, Stage, StageSummary, parse_job
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.fake import Cut, FakeCluster, ShardEnd
 from secateur_operator.gateway.protocol import GatewayError, Key
 from tests import outcomes
+from tests.control_plane.fake_cluster import Cut, FakeCluster, ShardEnd
 
 _LOOP = asyncio.Runner()
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ from secateur_api import Stage
 from secateur_api.conditions import Phase, Reason
 from secateur_operator.domain.observed import Trouble
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.fake import FakeCluster, Script, ShardEnd
 from secateur_operator.gateway.protocol import Key
 from tests import outcomes
+from tests.control_plane.fake_cluster import FakeCluster, Script, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, done, drive
 
 SHORT: dict[str, Any] = {

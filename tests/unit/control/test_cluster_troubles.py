@@ -25,7 +25,7 @@ from secateur_operator.domain.observed import (
 from secateur_operator.domain.plan import StageJob, stage_job
 from secateur_operator.domain.start import resolve
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, drive, job
 
 DEFAULTS = Defaults(Store(claim="artifacts"), image="stages:1")

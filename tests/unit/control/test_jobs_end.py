@@ -8,9 +8,9 @@ from secateur_api import Stage
 from secateur_api.base import RUN_ANNOTATION
 from secateur_api.conditions import ConditionType, Phase
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.gateway.protocol import Key
 from tests import outcomes
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, done, drive, failed
 
 STAGES = ["pretrain", "preflight", "sensitivity", "round", "round", "round", "convert", "benchmark", "report"]

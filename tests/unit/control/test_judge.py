@@ -9,8 +9,8 @@ import pytest
 from secateur_api import PruningJobStatus
 from secateur_api.status import Judged, Verdict
 from secateur_operator.domain import judge
-from secateur_operator.gateway.fake import FakeCluster
 from tests import outcomes
+from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, drive, job
 
 BOTH = {

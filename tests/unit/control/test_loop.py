@@ -11,8 +11,8 @@ import pytest
 from secateur_operator.domain.observed import ObservedJob
 from secateur_operator.engine.loop import Result, run_forever, spread_over, work_queue
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.fake import FakeCluster
 from secateur_operator.gateway.protocol import Conflict, Key, NotFound, NotLeader, Resource, Transient
+from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document
 
 

@@ -14,7 +14,7 @@ from secateur_api.status import CurrentStage
 from secateur_operator.domain import progress, retries, start
 from secateur_operator.domain.naming import LIMIT, child_name
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
-from secateur_operator.gateway.fake import FakeCluster
+from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, drive
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from secateur_api import PruningJobStatus
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.fake import FakeCluster
 from secateur_operator.gateway.protocol import GatewayError, Key
+from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, drive
 from tests.unit.control.scenarios import EVENTFUL, TROUBLED, Scenario
 

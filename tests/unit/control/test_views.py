@@ -12,12 +12,12 @@ from secateur_api.status import JobProgress, PruningJobStatus
 from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Seen
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.view import words
 from secateur_operator.view.live import LiveView
 from secateur_operator.view.plain import PlainView
 from secateur_operator.view.summary import print_summary
 from tests import outcomes
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, done, drive, failed
 
 

@@ -15,8 +15,8 @@ from secateur_operator.document import read_job
 from secateur_operator.domain import retries
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
 from secateur_operator.domain.plan import StageJob
-from secateur_operator.gateway.fake import FakeCluster, ShardEnd
 from secateur_operator.local_files import pinned
+from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
 from tests.unit.control.jobs import START, all_well, document, drive, failed, job
 
 
