@@ -216,6 +216,7 @@ class SampleJob:
         outcome = StageOutcome(convert=ConvertOutcome(artifacts=self._artifacts("pruned")))
         manifest = Manifest(
             inputs=self.spec().model.inputs,
+            outputs="0",
             artifacts=[*self._artifacts("baseline"), *self._artifacts("pruned")],
             options={target: f"--valid_targets={target}" for target in self.targets},
             toolchain={"lite-paddlelite": "2.13rc0"},

@@ -64,6 +64,8 @@ def _path(path: str, name: str, field: Schema) -> str:
 
 def _type(path: str, name: str, field: Schema) -> str:
     inner = field.get("items", field)
+    if inner.get("x-kubernetes-int-or-string"):
+        return "string or integer"
     if "properties" in inner:
         where = _path(path, name, field)
         words = f"[{'list of objects' if 'items' in field else 'object'}](#{_anchor(where)})"

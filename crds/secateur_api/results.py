@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from secateur_api.base import Contract
 from secateur_api.spec import Backend, Format, InputSpec
@@ -125,6 +125,9 @@ class Manifest(Contract):
 
     inputs: list[InputSpec]
     """Inputs of every converted model, by name."""
+    outputs: Any
+    """What ``forward`` returns, with the outputs' names in place of the tensors (null for what is none); the
+    converted models have them in this order."""
     artifacts: list[Artifact]
     """Every converted model of the job: the baseline's and the pruned one's."""
     options: dict[str, str]

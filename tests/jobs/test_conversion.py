@@ -118,8 +118,8 @@ def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> 
 
 def test_the_manifest_names_files_tools_and_options(tmp_path: Path) -> None:
     artifacts, _, spec = convert(after_conv(nn.ReLU()), tmp_path, X86, ONNX)
-    found = manifest(spec, artifacts)
-    assert found.artifacts == artifacts
+    found = manifest(spec, artifacts, ["0", None])
+    assert (found.artifacts, found.outputs) == (artifacts, ["0", None])
     assert found.toolchain["lite-paddlelite"] == "2.13rc0"
     assert found.toolchain["paddle2onnx"]
     assert set(found.options) == {"paddle-lite/x86", "onnx"}

@@ -9,9 +9,10 @@ from secateur_api.spec import Distillation, Engine, Evaluation, InputSpec, Model
 from secateur_jobs.data.boxes import splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.training.evaluate import evaluate, forward
-from secateur_jobs.training.losses import distillation_loss
-from secateur_jobs.training.regions import hmean, regions
+from secateur_jobs.training.distillation import distillation_loss
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.forward import read
+from secateur_jobs.training.regions import regions
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import build_model
@@ -44,8 +45,7 @@ def test_a_detector_learns() -> None:
     seed_everything(0)
     net = build_model(_MODEL)
     learning, checked = splits(256, 32)
-    net.eval()
-    before = hmean(forward(net, [checked.arrays[0]]).numpy(), checked.arrays[1])
+    before = evaluate(net, checked, _EVALUATION)
     losses = train(net, learning, _EVALUATION, epochs=8, learning_rate=0.01, batch_size=16)
     assert losses[-1] < 0.7 * losses[0]
     assert evaluate(net, checked, _EVALUATION) > before + 0.2
@@ -61,5 +61,7 @@ def test_backbone_pyramid_and_head_can_be_cut() -> None:
 
 
 def test_a_map_is_taught_point_by_point() -> None:
-    student, teacher = paddle.to_tensor([[[[0.2, 0.4]]]]), paddle.to_tensor([[[[0.4, 0.4]]]])
-    assert float(distillation_loss(student, teacher, _EVALUATION, Distillation())) == pytest.approx(0.02)
+    student, teacher = read(paddle.to_tensor([[[[0.2, 0.4]]]])), read(paddle.to_tensor([[[[0.4, 0.4]]]]))
+    labels = np.zeros((1, 1, 1, 2), np.float32)
+    found = distillation_loss(student, teacher, labels, _EVALUATION, Distillation())
+    assert float(found) == pytest.approx(0.02)

@@ -12,10 +12,11 @@ from secateur_api.spec import Distillation, EarlyStop, Evaluation, PruningJobSpe
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.batching import ArrayDataset, batch_count, gather, shuffled
+from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.early_stop import Watch, held_items, upper_bound
-from secateur_jobs.training.evaluate import forward
 from secateur_jobs.training.features import Taps, comparable_layers, feature_distance
-from secateur_jobs.training.losses import distillation_loss, loss_function
+from secateur_jobs.training.forward import forward
+from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.metrics import sample_scores
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
@@ -102,10 +103,10 @@ def _plain_loop(data: ArrayDataset, teacher: nn.Layer) -> dict[str, np.ndarray]:
         for batch in shuffled(len(chosen), 16, draw):
             *inputs, labels = gather(data, chosen[batch])
             output = forward(net, inputs)
-            loss = loss_of(output, paddle.to_tensor(labels))
+            loss = loss_of(output, labels)
             with paddle.no_grad():
                 target = forward(teacher, inputs)
-            loss = 0.3 * loss + 0.7 * distillation_loss(output, target, _EVALUATION, settings)
+            loss = 0.3 * loss + 0.7 * distillation_loss(output, target, labels, _EVALUATION, settings)
             loss.backward()
             adam.step()
             adam.clear_grad()
@@ -290,6 +291,8 @@ def test_a_larger_teacher_is_loaded_and_checked(tmp_path) -> None:
     with pytest.raises(InvalidInput, match=where + r"\.weights\.uri: .* other shapes.*check spec\.fine"):
         load_teacher(_spec_with_teacher(str(file), classes=5), net)
     np.savez(file, **_weights(wrong))
-    with pytest.raises(InvalidInput, match=where + r": .* shape \[1, 5\], the model \[1, 3\]") as caught:
+    with pytest.raises(
+        InvalidInput, match=where + r": .* outputs 0 \[1, 5\], the model 0 \[1, 3\]"
+    ) as caught:
         load_teacher(_spec_with_teacher(str(file), classes=5), net)
     assert caught.value.reason is Reason.FACTORY_FAILED

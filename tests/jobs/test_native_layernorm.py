@@ -149,7 +149,7 @@ def test_points_of_the_stream_are_those_of_the_whole_masked_net(name: str) -> No
     ]
     before, sweep = bits(net), Sweep(net)
     with sweep.open():
-        results = [(r.cut, r.output) for r in sweep.run(samples, cuts)]
+        results = [(r.cut, r.outputs.given) for r in sweep.run(samples, cuts)]
     assert sweep.notes == []
     for cut, output in results:
         keep = {} if cut is None else {cut.group.name: cut.keep}

@@ -15,9 +15,12 @@ from secateur_api.spec import Data, Distillation, Evaluation, InputSpec, Model, 
 from secateur_jobs.data.text_lines import labelled, splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.evaluate import evaluate, evaluate_with, forward
+from secateur_jobs.training.distillation import distillation_loss
+from secateur_jobs.training.evaluate import evaluate, evaluate_with
+from secateur_jobs.training.forward import forward, read
 from secateur_jobs.training.labels import check_labels
-from secateur_jobs.training.losses import distillation_loss, loss_function
+from secateur_jobs.training.losses import loss_function
+from secateur_jobs.training.outputs import Outputs
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import build_model, load_data
@@ -43,7 +46,7 @@ def test_names_and_shapes_are_those_of_the_published_recogniser(dictionary: str)
     own = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
     assert own == json.loads(_PUBLISHED.read_text(encoding="utf-8"))["parameters"]
     net.eval()
-    assert forward(net, [np.zeros((1, 3, 32, 320), np.float32)]).shape == [1, 80, 6625]
+    assert forward(net, [np.zeros((1, 3, 32, 320), np.float32)]).given.shape == [1, 80, 6625]
 
 
 @pytest.mark.parametrize("names", ["both", "of the layer", "of the cells"])
@@ -127,7 +130,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_loss_is_that_of_all_paths() -> None:
     """Two steps, the line ``a``: the paths are aa, -a and a-."""
     scores = np.log(np.array([[[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]]], np.float32))
-    loss = loss_function(_CTC)(paddle.to_tensor(scores), paddle.to_tensor([[1, -1]]))
+    loss = loss_function(_CTC)(read(paddle.to_tensor(scores)), np.array([[1, -1]]))
     assert float(loss) == pytest.approx(-np.log(0.3 * 0.3 + 0.5 * 0.3 + 0.3 * 0.6), rel=1e-5)
 
 
@@ -168,9 +171,11 @@ def test_a_recogniser_learns_is_measured_and_is_taught() -> None:
     assert losses[-1] < 0.8 * losses[0]
     similarity = Evaluation(metric="edit_similarity", loss="ctc", batch_size=7)
 
-    def run(inputs: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(forward(net, inputs).numpy())
+    def run(inputs: list[np.ndarray]) -> Outputs:
+        return forward(net, inputs).arrays()
 
     assert evaluate_with(run, checked, similarity, 8) == pytest.approx(evaluate(net, checked, similarity))
-    output = forward(net, [checked.arrays[0]])
-    assert float(distillation_loss(output, output, _CTC, Distillation())) == pytest.approx(0, abs=1e-6)
+    images, labels = checked.arrays
+    outputs = forward(net, [images])
+    found = distillation_loss(outputs, outputs, labels, _CTC, Distillation())
+    assert float(found) == pytest.approx(0, abs=1e-6)

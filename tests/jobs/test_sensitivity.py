@@ -186,7 +186,7 @@ def test_the_uncut_net_is_run_only_as_far_as_the_cuts_need_it(monkeypatch):
 
         monkeypatch.setitem(vars(layer), "forward", count)
     with Sweep(net).open() as sweep:
-        found = {r.cut.ratio: r.output for r in sweep.run([images], cuts, uncut=False)}
+        found = {r.cut.ratio: r.outputs.given for r in sweep.run([images], cuts, uncut=False)}
         assert sweep.notes == []
     # the stem: recorded, the check of the replay, and two replays, since what was changed is not replayed
     assert calls == {"stem": 4, "head": 4}

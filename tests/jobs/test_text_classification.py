@@ -15,7 +15,8 @@ from secateur_jobs.data import sentences, text_tsv, vocabulary
 from secateur_jobs.data.tokens import SPECIALS, Tokenizer
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.evaluate import evaluate, forward
+from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import load_data
@@ -44,7 +45,9 @@ def test_padding_changes_nothing() -> None:
     net = _small(50)
     ids = np.array([[2, 7, 9, 3]])
     padded = np.concatenate([ids, np.zeros((1, 6), np.int64)], axis=1)
-    np.testing.assert_allclose(forward(net, [ids]).numpy(), forward(net, [padded]).numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        forward(net, [ids]).given.numpy(), forward(net, [padded]).given.numpy(), atol=1e-6
+    )
 
 
 def test_a_classifier_learns() -> None:
@@ -122,7 +125,7 @@ def test_without_unused_tokens_the_outputs_stay(
     load_weights(small, Weights(uri=str(tmp_path / "small" / "weights.safetensors")))
     for _, text in text_tsv.read_lines(tmp_path / "train.tsv")[:8]:
         outputs: list[Any] = [
-            forward(net, [np.array([Tokenizer(known).ids(text, 32)])]).numpy()
+            forward(net, [np.array([Tokenizer(known).ids(text, 32)])]).given.numpy()
             for net, known in ((whole, tokens), (small, kept))
         ]
         np.testing.assert_array_equal(*outputs)

@@ -13,10 +13,12 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, in_memory, shuffled, spread
 from secateur_jobs.training.batchnorm import recalibrate
-from secateur_jobs.training.evaluate import evaluate, evaluate_with, forward, relative_drop
-from secateur_jobs.training.losses import distillation_loss
-from secateur_jobs.training.metrics import metric_function
+from secateur_jobs.training.distillation import distillation_loss
+from secateur_jobs.training.evaluate import evaluate, evaluate_with, relative_drop
+from secateur_jobs.training.forward import forward, read
+from secateur_jobs.training.outputs import Outputs, rebuilt
 from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.tally import Tally
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits, build_model
 
@@ -68,11 +70,11 @@ def test_a_teacher_is_left_as_it_was_and_its_student_follows_it(digits: Splits) 
     student, _ = _trained(digits, seed=1, **follows)
     alone, _ = _trained(digits, seed=1, epochs=1)
     assert checkpoint.to_bytes(teacher, _MODEL) == before
-    inputs = [digits.eval.arrays[0][:200]]
+    inputs, labels = [digits.eval.arrays[0][:200]], digits.eval.arrays[1][:200]
     target = forward(teacher, inputs)
 
     def distance(net: paddle.nn.Layer) -> float:
-        return float(distillation_loss(forward(net, inputs), target, _EVALUATION, Distillation()))
+        return float(distillation_loss(forward(net, inputs), target, labels, _EVALUATION, Distillation()))
 
     assert distance(student) < distance(alone)
     assert distance(teacher) == pytest.approx(0, abs=1e-6)
@@ -166,9 +168,9 @@ def test_a_converted_model_is_measured_like_the_net(digits: Splits) -> None:
     net, _ = _trained(digits, epochs=1)
     sizes: set[int] = set()
 
-    def run(inputs: list[np.ndarray]) -> np.ndarray:
+    def run(inputs: list[np.ndarray]) -> Outputs:
         sizes.add(len(inputs[0]))
-        return forward(net, inputs).numpy()
+        return forward(net, inputs).arrays()
 
     assert len(digits.eval) % 64 != 0
     assert evaluate_with(run, digits.eval, _EVALUATION, 64) == evaluate(net, digits.eval, _EVALUATION)
@@ -213,10 +215,14 @@ def test_recalibration_mends_statistics_that_a_cut_made_wrong(digits: Splits) ->
 
 def test_metrics() -> None:
     outputs = np.array([[0.1, 0.9, 0, 0, 0, 0], [9, 8, 7, 6, 5, 0], [9, 8, 7, 6, 5, 0]])
-    accuracy, top5 = (metric_function(Evaluation(metric=m)) for m in ("accuracy", "top5_accuracy"))
-    assert accuracy(outputs, np.array([1, 0, 5])) == pytest.approx(2 / 3)
-    assert accuracy(outputs, np.array([[1], [0], [5]])) == pytest.approx(2 / 3)
-    assert top5(outputs, np.array([1, 4, 5])) == pytest.approx(2 / 3)
+    for metric, labels in (
+        ("accuracy", [1, 0, 5]),
+        ("accuracy", [[1], [0], [5]]),
+        ("top5_accuracy", [1, 4, 5]),
+    ):
+        tally = Tally(Evaluation(metric=metric))
+        tally.add(rebuilt("0", [outputs]), np.array(labels))
+        assert tally.value() == pytest.approx(2 / 3)
 
 
 def test_drops_are_relative_to_the_baseline() -> None:
@@ -232,7 +238,8 @@ def test_the_distillation_term_has_the_gradient_of_its_definition(loss: str) -> 
     evaluation = Evaluation(loss=loss)
     student = paddle.to_tensor([[0.5, -1.0, 2.0]], stop_gradient=False)
     teacher = paddle.to_tensor([[1.0, 0.0, -1.0]])
-    distillation_loss(student, teacher, evaluation, Distillation(temperature=2.0)).backward()
+    settings = Distillation(temperature=2.0)
+    distillation_loss(read(student), read(teacher), np.array([0]), evaluation, settings).backward()
     s, t = student.numpy()[0], teacher.numpy()[0]
     if loss == "mse":
         expected = 2 * (s - t) / 3

@@ -16,7 +16,7 @@ from secateur_jobs.data.digits import splits
 from secateur_jobs.data.images import Variation, prepare
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 from secateur_jobs.user_code import build_model, load_data
 from secateur_jobs.zoo.digits import residual_net
 
@@ -45,7 +45,7 @@ def _built(factory: str, shape: list[int], **args: Any) -> paddle.nn.Layer:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_vision_models_take_small_images(name: str, options: dict[str, Any], channels: int) -> None:
     net = _built(_VISION, [1, channels, 32, 32], name=name, channels=channels, num_classes=7, **options)
-    assert forward(net, [np.zeros((2, channels, 32, 32), np.float32)]).shape == [2, 7]
+    assert forward(net, [np.zeros((2, channels, 32, 32), np.float32)]).given.shape == [2, 7]
 
 
 def test_small_inputs_keep_the_side_in_the_first_convolution() -> None:
@@ -61,7 +61,7 @@ def test_small_inputs_keep_the_side_in_the_first_convolution() -> None:
 
 def test_paddle_s_own_functions_are_factories_as_well() -> None:
     net = _built("paddle.vision.models:mobilenet_v1", [1, 3, 64, 64], scale=0.25, num_classes=4)
-    assert forward(net, [np.zeros((2, 3, 64, 64), np.float32)]).shape == [2, 4]
+    assert forward(net, [np.zeros((2, 3, 64, 64), np.float32)]).given.shape == [2, 4]
 
 
 def test_a_misspelt_network_is_named_with_its_neighbours() -> None:

@@ -5,7 +5,18 @@ from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
-from secateur_api.spec.model import Data, DType, Evaluation, Goal, InputSpec, Model, Pretrain, Weights
+from secateur_api.spec.model import (
+    BUILT_IN_LOSSES,
+    BUILT_IN_METRICS,
+    Data,
+    DType,
+    Evaluation,
+    Goal,
+    InputSpec,
+    Model,
+    Pretrain,
+    Weights,
+)
 from secateur_api.spec.pruning import (
     Allocation,
     Engine,
@@ -21,6 +32,8 @@ from secateur_api.spec.types import BUILT_IN_CRITERIA
 
 __all__ = [
     "BUILT_IN_CRITERIA",
+    "BUILT_IN_LOSSES",
+    "BUILT_IN_METRICS",
     "MUTABLE",
     "STORE_MOUNT",
     "Allocation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from secateur_api.base import Contract, Rule
 from secateur_api.spec.types import CALLABLE, Args, Factory, Name, Patterns, Sha256
@@ -103,7 +103,21 @@ class Data(Contract):
     """Keyword arguments of the factory."""
 
 
-BUILT_IN_METRICS = ("accuracy", "top5_accuracy", "sequence_accuracy", "edit_similarity", "hmean")
+BUILT_IN_METRICS = ("accuracy", "top5_accuracy", "sequence_accuracy", "edit_similarity", "hmean", "miou")
+BUILT_IN_LOSSES = ("cross_entropy", "mse", "ctc")
+
+
+def _as_text(value: object) -> object:
+    """Take ``output: 1`` as the name that it is; a bool is no number here."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+OutputName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    BeforeValidator(_as_text),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "minLength": 1, "maxLength": 253}),
+]
 
 
 class Goal(str, Enum):
@@ -119,14 +133,21 @@ class Evaluation(Contract):
     metric: Annotated[
         str, StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_METRICS)}|{CALLABLE})$", max_length=253)
     ] = "accuracy"
-    """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, or
-    ``module:callable`` taking (outputs, labels) as arrays."""
+    """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, ``miou``, or
+    ``module:callable`` taking (outputs, labels) as arrays; of a model with several outputs it is given all,
+    arranged as its ``forward`` returns them."""
     goal: Goal = Goal.MAXIMIZE
     """Whether a larger or a smaller metric is better."""
     loss: Annotated[
-        str, StringConstraints(pattern=rf"^(cross_entropy|mse|ctc|{CALLABLE})$", max_length=253)
+        str, StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_LOSSES)}|{CALLABLE})$", max_length=253)
     ] = "cross_entropy"
     """Training loss: ``cross_entropy``, ``mse``, ``ctc``, or ``module:callable`` taking (output, label)
-    tensors."""
+    tensors; of a model with several outputs it is given all, arranged as its ``forward`` returns them."""
+    output: OutputName | None = None
+    """Which output the built-in metric and loss judge, where the model has several: its index in a tuple
+    (``1``), its key in a dict (``maps``), both with dots between inside each other (``1.boxes``)."""
+    class_axis: Annotated[int, Field(ge=-7, le=7)] | None = None
+    """The axis of that output that the classes are along; absent: the one that the labels do not have (1 for
+    outputs [N, C, H, W] and labels [N, H, W])."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 128
     """Samples per evaluation batch."""

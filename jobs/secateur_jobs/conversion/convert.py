@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from secateur_api.results import Artifact, Parity
 from secateur_api.spec import Backend, Convert, Format, InputSpec, PruningJobSpec
@@ -17,6 +16,8 @@ from secateur_jobs.conversion.unsupported import name_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.evaluate import eval_mode
+from secateur_jobs.training.forward import forward
+from secateur_jobs.training.outputs import Outputs
 
 Role = Literal["baseline", "pruned"]
 
@@ -42,7 +43,7 @@ def convert_model(
     folder.mkdir()
     context.progress(span[0], f"export the {role} model")
     exported = export(net, spec.model.inputs, folder)
-    reference = _reference(net, samples)
+    reference = reference_outputs(net, samples)
     artifacts = []
     for index, target in enumerate(spec.convert):
         begin = span[0] + (span[1] - span[0]) * (index + 0.5) / (len(spec.convert) + 0.5)
@@ -61,21 +62,17 @@ def _convert(exported: Exported, target: Convert, folder: Path) -> Path:
     return module.convert(exported, target, folder)
 
 
-def _reference(net: paddle.nn.Layer, samples: list[Batch]) -> list[list[np.ndarray]]:
-    """Return Paddle's outputs of each batch, flattened as the export flattens them."""
-    found = []
+def reference_outputs(net: paddle.nn.Layer, samples: Sequence[Batch]) -> list[Outputs]:
+    """Return Paddle's outputs of each batch, as arrays, in the order in which they are exported."""
     with eval_mode(net), paddle.no_grad():
-        for batch in samples:
-            outputs = paddle.utils.flatten(net(*(paddle.to_tensor(array) for array in batch)))
-            found.append([output.numpy() for output in outputs])
-    return found
+        return [forward(net, batch).arrays() for batch in samples]
 
 
 def _parity(
     path: Path,
     inputs: list[InputSpec],
     samples: list[Batch],
-    reference: list[list[np.ndarray]],
+    reference: list[Outputs],
     what: str,
     folder: Path,
 ) -> Parity:

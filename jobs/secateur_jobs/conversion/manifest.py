@@ -9,9 +9,10 @@ from secateur_api.spec import Convert, Format, PruningJobSpec
 from secateur_jobs.conversion import to_lite, to_onnx, toolchain
 from secateur_jobs.conversion.unsupported import name_of
 from secateur_jobs.runtime.toolchain import toolchain as packages
+from secateur_jobs.training.outputs import Structure
 
 
-def manifest(spec: PruningJobSpec, artifacts: Sequence[Artifact]) -> Manifest:
+def manifest(spec: PruningJobSpec, artifacts: Sequence[Artifact], outputs: Structure) -> Manifest:
     """Describe the converted models; versions are those of the tools that this process used."""
     versions = packages()
     if any(target.format is Format.PADDLE_LITE for target in spec.convert):
@@ -19,6 +20,7 @@ def manifest(spec: PruningJobSpec, artifacts: Sequence[Artifact]) -> Manifest:
         versions |= {f"lite-{name}": version for name, version in lite.items()}
     return Manifest(
         inputs=spec.model.inputs,
+        outputs=outputs,
         artifacts=list(artifacts),
         options={name_of(target): _options(target) for target in spec.convert},
         toolchain=versions,

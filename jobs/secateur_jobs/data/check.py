@@ -10,8 +10,10 @@ from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import read_item, spread
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.evaluate import eval_mode
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.outputs import Outputs, judged_if_any
 from secateur_jobs.user_code import Splits
 
 _LOOKED_AT = 200
@@ -21,36 +23,35 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
     """Read up to 200 items of each set, evenly spread, run one, and check inputs and labels.
 
     Every later batch is checked again for its labels, so what is not looked at here does not pass either.
-    Raises InvalidInput: DATASET_INVALID, or FACTORY_FAILED if the network cannot run on the declared inputs.
+    Raises InvalidInput: DATASET_INVALID, FACTORY_FAILED if the network cannot run on the declared inputs, or
+    INVALID_SPEC if ``evaluation.output`` leaves open which of its outputs is judged.
     """
-    classes = _try(net, splits, model)
+    outputs = _try(net, splits, model)
+    judged = judged_if_any(outputs, evaluation)
     for name, dataset in zip(("train", "eval"), splits, strict=True):
         for index in spread(len(dataset), min(1.0, _LOOKED_AT / len(dataset))):
             item = read_item(dataset, int(index))
             where = f"spec.data.factory: the {name} set, item {index}"
             _check_inputs(item[:-1], model, where)
-            check_labels((1, *classes), item[-1][None], evaluation, where)
+            if judged is not None:
+                check_labels(outputs.tensors[judged].shape, item[-1][None], evaluation, where)
 
 
-def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> tuple[int, ...]:
-    """Run the first evaluation item; return the shape of one output."""
+def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> Outputs:
+    """Run the first evaluation item; return its outputs."""
     item = read_item(splits.eval, 0)
     _check_inputs(item[:-1], model, "spec.data.factory: the eval set, item 0")
-    was_training = net.training
-    net.eval()
     try:
-        with paddle.no_grad():
-            output = forward(net, [value[None] for value in item[:-1]])
-        return tuple(output.shape[1:])
+        with eval_mode(net), paddle.no_grad():
+            return forward(net, [value[None] for value in item[:-1]])
+    except InvalidInput:
+        raise
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
             f"spec.model.inputs: {model.factory} cannot run on {[i.shape for i in model.inputs]}: "
             f"{raised(error)}",
         ) from error
-    finally:
-        if was_training:
-            net.train()
 
 
 def _check_inputs(inputs: tuple[np.ndarray, ...], model: Model, where: str) -> None:

@@ -12,26 +12,31 @@ from secateur_jobs.conversion.batches import fit
 from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.evaluate import evaluate_with
+from secateur_jobs.training.outputs import Outputs, Structure, rebuilt
 
 
 def converted_metric(
     model: Path,
+    outputs: Structure,
     spec: PruningJobSpec,
     dataset: paddle.io.Dataset,
     scratch: Path,
     report: Callable[[float], None],
 ) -> float:
-    """Return the metric on the whole data set; ``report`` is told the share that is done (0..1)."""
+    """Return the metric on the whole data set; ``report`` is told the share that is done (0..1).
+
+    ``outputs`` says which of the model's outputs is which.
+    """
     inputs = spec.model.inputs
     batch_size = inputs[0].shape[0]
     done = 0
     with ConvertedModel(model, inputs, scratch) as converted:
 
-        def run(arrays: list[np.ndarray]) -> np.ndarray:
+        def run(arrays: list[np.ndarray]) -> Outputs:
             nonlocal done
-            output = converted.run(fit(arrays, inputs))[0]
+            found = rebuilt(outputs, converted.run(fit(arrays, inputs)))
             done += batch_size
             report(min(done / len(dataset), 1.0))
-            return output
+            return found
 
         return evaluate_with(run, dataset, spec.evaluation, batch_size)

@@ -17,7 +17,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.gradients import Gradients, sweep
 from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.training.batching import gather, shuffled
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 
 SAMPLES = 256
 BATCH_SIZE = 64

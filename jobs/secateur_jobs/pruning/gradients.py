@@ -22,8 +22,7 @@ from secateur_jobs.pruning.layer_norms import layer_norms, weighted
 from secateur_jobs.pruning.layers import RECURRENT, named_layers
 from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.evaluate import forward
-from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.losses import loss_function
 
 
@@ -54,9 +53,7 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
         for batch in batches:
             size = len(batch[-1])
             gates.batch_size = size
-            output = forward(net, batch[:-1])
-            check_labels(tuple(output.shape), batch[-1], evaluation)
-            loss = loss_of(output, paddle.to_tensor(batch[-1]))
+            loss = loss_of(forward(net, batch[:-1]), batch[-1])
             if not np.isfinite(float(loss)):
                 raise _not_finite(evaluation, float(loss))
             loss.backward()

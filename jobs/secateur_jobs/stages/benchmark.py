@@ -64,6 +64,7 @@ class _Bench:
         self._benchmark = benchmark
         self._dataset = dataset
         self._start, self._width = start, width
+        self._outputs = made.outputs
         self._backend = Backend.X86 if benchmark.format is Format.PADDLE_LITE else None
         self._baseline = self._find(made, "baseline")
         self._pruned = self._find(made, "pruned")
@@ -125,6 +126,7 @@ class _Bench:
         step = f"evaluate the converted {role} model"
         return converted_metric(
             path,
+            self._outputs,
             self._spec,
             self._dataset,
             self._context.scratch,

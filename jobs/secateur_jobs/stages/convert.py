@@ -6,7 +6,7 @@ from secateur_api.results import ConvertOutcome, StageOutcome
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
-from secateur_jobs.conversion.convert import convert_model
+from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.manifest import manifest
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.user_code import load_data
@@ -24,5 +24,6 @@ def run(context: StageContext) -> StageOutcome:
     net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"))
     samples = first_batches(load_data(spec.data).eval, spec.model.inputs)
     pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
-    context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned]))
+    structure = reference_outputs(net, samples[:1])[0].structure
+    context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned], structure))
     return StageOutcome(convert=ConvertOutcome(artifacts=pruned))

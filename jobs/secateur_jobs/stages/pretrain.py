@@ -16,7 +16,7 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
-from secateur_jobs.training.metrics import metric_function
+from secateur_jobs.training.metrics import check_metric
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import build_model, load_data
@@ -75,5 +75,5 @@ def _check_early(spec: PruningJobSpec, net: paddle.nn.Layer) -> None:
     """Refuse before the training, as far as a second can tell, what preflight would refuse after it."""
     toolchain.require(spec.convert)
     criterion_function(spec.pruning.criterion)
-    metric_function(spec.evaluation)
+    check_metric(spec.evaluation)
     check_patterns(spec.pruning.layers, list(named_layers(net)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, shuffled
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 
 BATCH_NORM = (paddle.nn.BatchNorm, paddle.nn.BatchNorm1D, paddle.nn.BatchNorm2D, paddle.nn.BatchNorm3D)
 

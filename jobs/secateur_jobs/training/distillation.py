@@ -1,4 +1,4 @@
-"""The teacher's part of the loss: its outputs, and those of layers inside, if asked for."""
+"""The teacher's part of the loss: all its outputs, and those of layers inside, if asked for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.evaluate import forward
-from secateur_jobs.training.features import Taps, feature_distance
-from secateur_jobs.training.losses import distillation_loss
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.class_axis import candidates, class_axis
+from secateur_jobs.training.features import Taps, feature_distance, relative_error
+from secateur_jobs.training.forward import forward
+from secateur_jobs.training.labels import judges_classes, judges_lines
+from secateur_jobs.training.losses import F, classes_last
+from secateur_jobs.training.outputs import Outputs, judged_if_any
 
 
 class Distiller:
@@ -30,13 +35,15 @@ class Distiller:
         self._teacher, self._evaluation, self._settings = teacher, evaluation, settings
         self._taps = (Taps(student, layers), Taps(teacher, layers)) if layers else None
 
-    def __call__(self, loss: paddle.Tensor, output: paddle.Tensor, inputs: list[np.ndarray]) -> paddle.Tensor:
-        """Return the whole loss; ``output`` is the student's, just computed, of ``inputs``."""
+    def __call__(
+        self, loss: paddle.Tensor, outputs: Outputs, inputs: list[np.ndarray], labels: np.ndarray
+    ) -> paddle.Tensor:
+        """Return the whole loss; ``outputs`` are the student's, just computed, of ``inputs``."""
         with paddle.no_grad():
-            target = forward(self._teacher, inputs)
+            targets = forward(self._teacher, inputs)
         share = self._settings.weight
         if share > 0:
-            term = distillation_loss(output, target, self._evaluation, self._settings)
+            term = distillation_loss(outputs, targets, labels, self._evaluation, self._settings)
             loss = (1 - share) * loss + share * term
         if self._taps is not None:
             student, teacher = (taps.outputs for taps in self._taps)
@@ -66,3 +73,68 @@ def distiller_of(
         yield distiller
     finally:
         distiller.close()
+
+
+def distillation_loss(
+    student: Outputs,
+    teacher: Outputs,
+    labels: np.ndarray,
+    evaluation: Evaluation,
+    distillation: Distillation,
+) -> paddle.Tensor:
+    """Return how far the student's outputs are from the teacher's: the sum over all of floating point.
+
+    The one that is judged: scores of classes by ``T^2 * KL(teacher || student)``, softened by the temperature
+    T along the class axis and averaged over the rows (Hinton, Vinyals and Dean, "Distilling the Knowledge in
+    a Neural Network", 2015, section 2); for ``mse`` and ``hmean`` the mean squared difference. Of all others
+    Secateur cannot know what they are: the mean squared difference in units of the teacher's mean square.
+
+    Raises InvalidInput (FACTORY_FAILED) if the outputs do not have the same names and shapes.
+    """
+    check_same_outputs(student, teacher)
+    name = judged_if_any(student, evaluation)
+    terms = []
+    for other, target in teacher.floats.items():
+        mine = student.tensors[other]
+        if other != name:
+            terms.append(relative_error(mine, target))
+        elif (axis := _axis_of_classes(mine, labels, evaluation)) is not None:
+            terms.append(_divergence(mine, target, axis, distillation.temperature))
+        elif evaluation.loss == "mse" or evaluation.metric == "hmean":
+            terms.append(F.mse_loss(mine, target))
+        else:
+            terms.append(relative_error(mine, target))
+    return terms[0] if len(terms) == 1 else paddle.add_n(terms)
+
+
+def check_same_outputs(student: Outputs, teacher: Outputs) -> None:
+    """Raise InvalidInput (FACTORY_FAILED) unless all outputs have the same names and shapes."""
+    ours, theirs = ({n: list(t.shape) for n, t in one.floats.items()} for one in (student, teacher))
+    if ours != theirs:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"spec.fineTune.distillation: the model that is trained gives the outputs {student}, its teacher "
+            f"{teacher}; they are compared number by number, so names and shapes must be equal "
+            "(distillation.weight: 0 turns it off)",
+        )
+
+
+def _axis_of_classes(output: paddle.Tensor, labels: np.ndarray, evaluation: Evaluation) -> int | None:
+    """Return the class axis of the judged output; None where it holds no scores of classes."""
+    if evaluation.loss == "mse" or evaluation.metric == "hmean":
+        return None
+    if judges_lines(evaluation):
+        return int(output.ndim) - 1
+    if judges_classes(evaluation) or evaluation.class_axis is not None:
+        return class_axis(output.shape, labels.shape, evaluation)
+    if labels.dtype.kind not in "iu":
+        return None
+    axes = candidates(output.shape, labels.shape)  # metric and loss are the user's
+    return axes[0] if len(axes) == 1 and output.shape[axes[0]] > 1 else None
+
+
+def _divergence(student: paddle.Tensor, teacher: paddle.Tensor, axis: int, t: float) -> paddle.Tensor:
+    log_student = F.log_softmax(classes_last(student, axis) / t, axis=-1)
+    log_teacher = F.log_softmax(classes_last(teacher, axis) / t, axis=-1)
+    divergence = (log_teacher.exp() * (log_teacher - log_student)).sum(axis=-1)
+    return divergence.mean() * (t * t)

@@ -12,8 +12,9 @@ import numpy as np
 from secateur_api.spec import EarlyStop, Evaluation, Goal
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, split_items
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.metrics import SampleScores
+from secateur_jobs.training.outputs import judged
 
 _SHARE = 4
 """One item is held for so many that are trained on: a look costs less than a tenth of an epoch."""
@@ -67,7 +68,9 @@ class Watch:
         with paddle.no_grad():
             for start in range(0, len(self._columns[0]), size):
                 *inputs, labels = (column[start : start + size] for column in self._columns)
-                scores = self._scores(forward(net, inputs).numpy(), labels)
+                outputs = forward(net, inputs)
+                output = outputs.tensors[judged(outputs, self._evaluation)].numpy()
+                scores = self._scores(output, labels)
                 found.append(np.asarray(scores, np.float64).reshape(len(labels), -1).mean(axis=1))
         if was_training:
             net.train()

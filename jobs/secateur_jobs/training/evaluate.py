@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
 from secateur_api.spec import Evaluation, Goal
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, in_order
-from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.losses import loss_function
-from secateur_jobs.training.metrics import metric_function
+from secateur_jobs.training.outputs import Outputs
+from secateur_jobs.training.tally import Tally
 
 
 @contextmanager
@@ -35,20 +35,11 @@ def evaluate(
 
     Raises InvalidInput(DATASET_INVALID) for an item that raises or a label out of range.
     """
-    was_training = net.training
-    net.eval()
-    try:
-        with paddle.no_grad():
-            return _measure(
-                (
-                    (forward(net, batch[:-1]).numpy(), batch[-1])
-                    for batch in in_order(dataset, evaluation.batch_size, fraction)
-                ),
-                evaluation,
-            )
-    finally:
-        if was_training:
-            net.train()
+    tally = Tally(evaluation)
+    with eval_mode(net), paddle.no_grad():
+        for *inputs, labels in in_order(dataset, evaluation.batch_size, fraction):
+            tally.add(forward(net, inputs).arrays(), labels)
+    return tally.value()
 
 
 def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
@@ -56,54 +47,28 @@ def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Eval
     loss, total = loss_function(evaluation), 0.0
     with eval_mode(net), paddle.no_grad():
         for *inputs, labels in in_order(dataset, evaluation.batch_size):
-            output = forward(net, inputs)
-            check_labels(tuple(output.shape), labels, evaluation)
-            total += float(loss(output, paddle.to_tensor(labels))) * len(labels)
+            total += float(loss(forward(net, inputs), labels)) * len(labels)
     return total / len(dataset)
 
 
 def evaluate_with(
-    run: Callable[[list[np.ndarray]], np.ndarray],
+    run: Callable[[list[np.ndarray]], Outputs],
     dataset: paddle.io.Dataset,
     evaluation: Evaluation,
     batch_size: int,
 ) -> float:
     """Return the metric of a converted model on the whole of ``dataset``.
 
-    ``run`` takes the inputs of exactly ``batch_size`` samples and returns the first output, batch axis first.
-    The last batch is filled up by repeating its last sample; what was added does not count.
+    ``run`` takes the inputs of exactly ``batch_size`` samples and returns all outputs, batch axis first. The
+    last batch is filled up by repeating its last sample; what was added does not count.
     """
-
-    def batches() -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(dataset), batch_size):
-            count = min(batch_size, len(dataset) - start)
-            indices = np.minimum(np.arange(start, start + batch_size), start + count - 1)
-            *inputs, labels = gather(dataset, indices)
-            yield run(inputs)[:count], labels[:count]
-
-    return _measure(batches(), evaluation)
-
-
-def _measure(batches: Iterable[tuple[np.ndarray, np.ndarray]], evaluation: Evaluation) -> float:
-    metric = metric_function(evaluation)
-    outputs: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    for output, label in batches:
-        check_labels(output.shape, label, evaluation)
-        outputs.append(output)
-        labels.append(label)
-    return metric(np.concatenate(outputs), np.concatenate(labels))
-
-
-def forward(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> paddle.Tensor:
-    """Return the first output of ``net`` for a batch of input arrays, in the order of its ``forward``."""
-    return first_output(net(*(paddle.to_tensor(array) for array in inputs)))
-
-
-def first_output(output: Any) -> paddle.Tensor:
-    """Return the tensor that counts of what a net returned: the first, where there are several."""
-    first: paddle.Tensor = output[0] if isinstance(output, (tuple, list)) else output
-    return first
+    tally = Tally(evaluation)
+    for start in range(0, len(dataset), batch_size):
+        count = min(batch_size, len(dataset) - start)
+        indices = np.minimum(np.arange(start, start + batch_size), start + count - 1)
+        *inputs, labels = gather(dataset, indices)
+        tally.add(run(inputs).first(count), labels[:count])
+    return tally.value()
 
 
 def relative_drop(baseline: float, metric: float, goal: Goal) -> float:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 
 MOST_LAYERS = 4
 """Comparing more gains little, and holds more activations."""
@@ -45,13 +45,16 @@ class Taps:
 
 
 def feature_distance(student: dict[str, paddle.Tensor], teacher: dict[str, paddle.Tensor]) -> paddle.Tensor:
-    """Return the mean over layers of the mean squared difference, in units of the teacher's mean square."""
-    distances = []
-    for name, target in teacher.items():
-        wanted = target.detach().astype("float32")
-        difference = (student[name].astype("float32") - wanted).square().mean()
-        distances.append(difference / (wanted.square().mean() + _TINY))
+    """Return the mean over layers of their outputs' :func:`relative_error`."""
+    distances = [relative_error(student[name], target) for name, target in teacher.items()]
     return paddle.add_n(distances) / len(distances)
+
+
+def relative_error(student: paddle.Tensor, teacher: paddle.Tensor) -> paddle.Tensor:
+    """Return the mean squared difference of tensors of one shape, in units of the teacher's mean square."""
+    wanted = teacher.detach().astype("float32")
+    difference = (student.astype("float32") - wanted).square().mean()
+    return difference / (wanted.square().mean() + _TINY)
 
 
 def comparable_layers(
@@ -60,7 +63,7 @@ def comparable_layers(
     """Return the names of at most ``MOST_LAYERS`` layers to compare, in the order in which they ran.
 
     They bear one name in both nets, run once, and give one floating-point tensor of the same shape that is
-    not the net's own output (the logits have a term of their own). Ends of blocks (layers made of layers)
+    no output of the net itself (those have terms of their own). Ends of blocks (layers made of layers)
     come before single layers, late ones before early ones. ``inputs`` is a small batch.
     """
     ours, theirs = _observe(student, inputs), _observe(teacher, inputs)
@@ -96,7 +99,9 @@ def _observe(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> dict[str, _Seen]
             hook.remove()
         if was_training:
             net.train()
-    taken = {id(result)}  # an outer layer that returns its last one's output: the outer one's name is taken
+    taken = {
+        id(tensor) for tensor in result.tensors.values()
+    }  # an outer layer that returns its last one's output: the outer one's name is taken
     found: dict[str, _Seen] = {}
     for name, given in reversed(outputs.items()):
         tensor = given[0]

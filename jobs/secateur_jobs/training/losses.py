@@ -1,37 +1,51 @@
-"""Training losses, and the distillation term."""
+"""Training losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from secateur_api.conditions import Reason
-from secateur_api.spec import Distillation, Evaluation
+from secateur_api.spec import Evaluation
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.class_axis import UNLABELLED, class_axis
+from secateur_jobs.training.labels import check_labels, may_be_unlabelled
+from secateur_jobs.training.outputs import Outputs, judged
 from secateur_jobs.user_code import load_callable
 
-Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
+Loss = Callable[[Outputs, np.ndarray], paddle.Tensor]
 F = paddle.nn.functional
 
 
 def loss_function(evaluation: Evaluation) -> Loss:
-    """Return the loss that the spec names; it takes (output, label) tensors and returns a scalar tensor.
+    """Return the loss that the spec names; it takes outputs and labels and returns a scalar tensor.
 
+    A built-in one takes the output that is judged, and checks the labels against it; the user's is given all.
     Raises InvalidInput if the user's loss is not found, raises, or returns no tensor.
     """
-    if evaluation.loss == "cross_entropy":
-        return lambda output, label: F.cross_entropy(output, label.reshape(output.shape[:-1]).astype("int64"))
-    if evaluation.loss == "mse":
-        return lambda output, label: F.mse_loss(output, label.reshape(output.shape).astype(output.dtype))
-    if evaluation.loss == "ctc":
-        return ctc_loss
+    built_in: dict[str, Callable[[paddle.Tensor, paddle.Tensor, Evaluation], paddle.Tensor]] = {
+        "cross_entropy": cross_entropy,
+        "mse": lambda output, label, _: F.mse_loss(output, label.reshape(output.shape).astype(output.dtype)),
+        "ctc": lambda output, label, _: ctc_loss(output, label),
+    }
+    if evaluation.loss in built_in:
+        of_one = built_in[evaluation.loss]
+
+        def of_judged(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
+            output = outputs.tensors[judged(outputs, evaluation)]
+            check_labels(output.shape, labels, evaluation)
+            return of_one(output, paddle.to_tensor(labels), evaluation)
+
+        return of_judged
     function = load_callable(evaluation.loss, "spec.evaluation.loss")
 
-    def checked(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
+    def checked(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
         where = f"spec.evaluation.loss: {evaluation.loss}"
         try:
-            value = function(output, label)
+            value = function(outputs.given, paddle.to_tensor(labels))
         except RAISED as error:
             raise InvalidInput(Reason.FACTORY_FAILED, f"{where} raised {raised(error)}") from error
         if not isinstance(value, paddle.Tensor) or value.size != 1:
@@ -39,6 +53,21 @@ def loss_function(evaluation: Evaluation) -> Loss:
         return value.reshape([])
 
     return checked
+
+
+def cross_entropy(output: paddle.Tensor, label: paddle.Tensor, evaluation: Evaluation) -> paddle.Tensor:
+    """Return the mean of -log p(label) over the labels, a scalar tensor; unlabelled pixels do not count.
+
+    The classes are along :func:`class_axis`.
+    """
+    rows = classes_last(output, class_axis(output.shape, label.shape, evaluation))
+    ignored = UNLABELLED if may_be_unlabelled(output.shape, rows.shape[-1]) else -100
+    return F.cross_entropy(rows, label.reshape(rows.shape[:-1]).astype("int64"), ignore_index=ignored)
+
+
+def classes_last(output: paddle.Tensor, axis: int) -> paddle.Tensor:
+    """Return ``output`` with its class axis last; itself where it is."""
+    return output if axis == output.ndim - 1 else paddle.moveaxis(output, axis, -1)
 
 
 def ctc_loss(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
@@ -56,21 +85,3 @@ def ctc_loss(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
         lengths,
         blank=0,
     )
-
-
-def distillation_loss(
-    student: paddle.Tensor, teacher: paddle.Tensor, evaluation: Evaluation, distillation: Distillation
-) -> paddle.Tensor:
-    """Return how far the student's output is from the teacher's, a scalar tensor.
-
-    For a regression (``mse``) or a map (``hmean``) the mean squared difference; otherwise ``T^2 * KL(teacher
-    || student)`` of the outputs softened by the temperature T along the last axis, averaged over the rows
-    (Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2).
-    """
-    if evaluation.loss == "mse" or evaluation.metric == "hmean":
-        return F.mse_loss(student, teacher)
-    t = distillation.temperature
-    log_student = F.log_softmax(student / t, axis=-1)
-    log_teacher = F.log_softmax(teacher / t, axis=-1)
-    divergence = (log_teacher.exp() * (log_teacher - log_student)).sum(axis=-1)
-    return divergence.mean() * (t * t)

@@ -10,19 +10,24 @@ MATCH = 0.5
 Box = tuple[int, int, int, int]
 
 
-def hmean(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the harmonic mean of precision and recall over the regions of all images, 0..1.
+def region_counts(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return for each image how many regions were found, were marked, and are true; int64 [N, 3].
 
     ``outputs`` [N, 1, H, W] are probabilities, ``labels`` [N, 1, H, W] (or [N, H, W]) 1 where a region is. A
     region is the upright box of pixels above 0.5 that touch; a true one is found if a marked one, used for
     no other, overlaps it by an intersection over union of at least 0.5 (ICDAR's protocol, upright boxes).
     """
-    found = marked = true = 0
-    for output, wanted in zip(outputs, labels, strict=True):
+    counts = np.zeros((len(outputs), 3), np.int64)
+    for row, output, wanted in zip(counts, outputs, labels.reshape(outputs.shape), strict=True):
         guesses, boxes = regions(output), regions(wanted)
-        marked, true = marked + len(guesses), true + len(boxes)
-        found += _matches(guesses, boxes)
-    return 2 * found / (marked + true) if marked + true else 1.0
+        row[:] = _matches(guesses, boxes), len(guesses), len(boxes)
+    return counts
+
+
+def region_hmean(counts: np.ndarray) -> float:
+    """Return the harmonic mean of precision and recall over the regions of all images, 0..1."""
+    found, marked, true = counts.sum(axis=0)
+    return float(2 * found / (marked + true)) if marked + true else 1.0
 
 
 def regions(mask: np.ndarray) -> list[Box]:

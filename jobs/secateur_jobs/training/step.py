@@ -7,8 +7,7 @@ import numpy as np
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.distillation import Distiller
-from secateur_jobs.training.evaluate import forward
-from secateur_jobs.training.labels import check_labels
+from secateur_jobs.training.forward import forward
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.optimizer import Optimizer
 from secateur_jobs.training.parallel.team import Team
@@ -27,7 +26,7 @@ class Step:
         precision: Precision,
         team: Team,
     ) -> None:
-        self._net, self._evaluation, self._optimizer = net, evaluation, optimizer
+        self._net, self._optimizer = net, optimizer
         self._loss = loss_function(evaluation)
         self._distiller, self._precision, self._team = distiller, precision, team
         self._parameters = [p for p in net.parameters() if not p.stop_gradient]
@@ -39,11 +38,10 @@ class Step:
         """
         *inputs, labels = part
         with self._precision.cast():
-            output = forward(self._net, inputs)
-            check_labels(tuple(output.shape), labels, self._evaluation)
-            loss = self._loss(output, paddle.to_tensor(labels))
+            outputs = forward(self._net, inputs)
+            loss = self._loss(outputs, labels)
             if self._distiller is not None:
-                loss = self._distiller(loss, output, inputs)
+                loss = self._distiller(loss, outputs, inputs, labels)
         self._precision.backward(loss if share == 1 else loss * share)
         value = self._team.sum_gradients(self._parameters, float(loss) * share)
         if np.isfinite(value):  # a diverged step must not reach the weights

@@ -7,7 +7,8 @@ from secateur_api.spec import InputSpec, Model, PruningJobSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.evaluate import first_output
+from secateur_jobs.training.evaluate import eval_mode
+from secateur_jobs.training.forward import read
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
 
@@ -19,7 +20,7 @@ def load_teacher(spec: PruningJobSpec, net: paddle.nn.Layer) -> paddle.nn.Layer 
 
     ``net`` is the model that it will teach. Raises InvalidInput (or MissingData, for weights that are not
     there) with the field below ``spec.fineTune.distillation.teacher`` if it cannot be built or loaded, does
-    not take the model's inputs, or gives another output shape.
+    not take the model's inputs, or gives other outputs.
     """
     settings = spec.fine_tune.distillation.teacher
     if settings is None:
@@ -30,29 +31,24 @@ def load_teacher(spec: PruningJobSpec, net: paddle.nn.Layer) -> paddle.nn.Layer 
     teacher = build_model(model, FIELD)
     load_weights(teacher, settings.weights, FIELD)
     teacher.eval()
-    given, wanted = _shape(teacher, model.inputs), _shape(net, model.inputs)
+    given, wanted = _outputs(teacher, model.inputs), _outputs(net, model.inputs)
     if given != wanted:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"{FIELD}: {settings.factory} gives outputs of shape {given}, the model {wanted}; they must be "
-            "equal, class by class",
+            f"{FIELD}: {settings.factory} gives the outputs {given}, the model {wanted}; names and shapes "
+            "must be equal, class by class",
         )
     return teacher
 
 
-def _shape(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[int] | str:
-    """Return the shape of a net's first output on zeros; the teacher's refusal is the user's to mend."""
-    was_training = net.training
-    net.eval()
+def _outputs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> str:
+    """Return a net's outputs on zeros, with their shapes; the teacher's refusal is the user's to mend."""
     try:
-        with paddle.no_grad():
-            output = first_output(net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs)))
+        with eval_mode(net), paddle.no_grad():
+            returned = net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs))
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
             f"{FIELD}: it cannot be run on the inputs of spec.model.inputs: {raised(error)}",
         ) from error
-    finally:
-        if was_training:
-            net.train()
-    return list(output.shape) if isinstance(output, paddle.Tensor) else type(output).__name__
+    return str(read(returned))

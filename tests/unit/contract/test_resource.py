@@ -175,3 +175,17 @@ def test_the_longest_spec_that_is_allowed():
     room = SPEC_LIMIT - len(parse_job(sized(0)).spec.model_dump_json(by_alias=True, exclude_none=True))
     assert problems(sized(room + 1))
     parse_job(sized(room))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"), [(1, "1"), ("1", "1"), ("maps", "maps"), ("0.boxes", "0.boxes")]
+)
+def test_an_output_is_named_by_number_or_key(written: object, name: str) -> None:
+    assert parse_job(changed("spec.evaluation.output", written)).spec.evaluation.output == name
+
+
+@pytest.mark.parametrize("written", [True, 1.5, "", [0]])
+def test_what_names_no_output_is_refused_with_its_path(written: object) -> None:
+    with pytest.raises(InvalidResource) as caught:
+        parse_job(changed("spec.evaluation.output", written))
+    assert "spec.evaluation.output" in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secateur_jobs.training.regions import hmean, regions
+from secateur_jobs.training.regions import region_counts, region_hmean, regions
 
 
 def _map(*boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -33,8 +33,8 @@ def test_regions_are_what_touches() -> None:
 )
 def test_hmean_counts_what_is_found(marked: list[tuple[int, int, int, int]], expected: float) -> None:
     true = _map((1, 1, 5, 9), (8, 2, 12, 9))
-    assert hmean(_map(*marked)[None], true[None]) == pytest.approx(expected)
+    assert region_hmean(region_counts(_map(*marked)[None], true[None])) == pytest.approx(expected)
 
 
 def test_nothing_to_find_and_nothing_found_is_right() -> None:
-    assert hmean(_map()[None], _map()[None]) == 1.0
+    assert region_hmean(region_counts(_map()[None], _map()[None])) == 1.0

@@ -21,7 +21,7 @@ from secateur_jobs.pruning.layer_norms import over_kept
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.readers import channel_axis
 from secateur_jobs.pruning.repair.consumers import Consumer
-from secateur_jobs.training.evaluate import forward
+from secateur_jobs.training.forward import forward
 
 LARGEST_GRAM = 4096
 """Channels beyond which no second moments are taken: their matrix would be more than 128 MiB."""

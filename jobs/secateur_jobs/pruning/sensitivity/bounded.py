@@ -22,6 +22,7 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import gather, spread
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.metrics import SampleScores, sample_scores
+from secateur_jobs.training.outputs import judged
 
 _LOOKS = 64  # more looks than this at the whole set save few samples
 _LEAST_BATCH = 16
@@ -117,11 +118,12 @@ def race(
         *inputs, labels = gather(dataset, order[start : start + size])
         uncut = np.zeros(0)
         for result in sweep.run(inputs, [runner.cut for runner in open_.values()]):
+            output = result.outputs.tensors[judged(result.outputs, evaluation)]
             if result.cut is None:
-                check_labels(result.output.shape, labels, evaluation)
-                uncut = _means(scores, result.output, labels)
+                check_labels(output.shape, labels, evaluation)
+                uncut = _means(scores, output, labels)
             else:
-                cut = _means(scores, result.output, labels)
+                cut = _means(scores, output, labels)
                 open_[id(result.cut)].see(sign * (uncut - cut), result.seconds)
         at_end = start + size >= len(order)
         yield from _leave(open_, settings, at_end)

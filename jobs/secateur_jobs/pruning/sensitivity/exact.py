@@ -15,8 +15,7 @@ from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.training.batching import in_order, spread
-from secateur_jobs.training.labels import check_labels
-from secateur_jobs.training.metrics import metric_function, sample_scores
+from secateur_jobs.training.tally import Tally
 
 HELD_BYTES = 2**30
 """Most that the outputs of the cuts of one pass may take."""
@@ -32,30 +31,6 @@ class Metric:
     cut: Cut
     value: float
     seconds: float
-
-
-class _Tally:
-    """Outputs of one net for batch after batch; only what the metric needs of them is kept."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._scores, self._metric = sample_scores(evaluation), metric_function(evaluation)
-        self._kept: list[np.ndarray] = []
-        self._labels: list[np.ndarray] = []
-        self.seconds = 0.0
-
-    def add(self, output: np.ndarray, labels: np.ndarray, seconds: float) -> None:
-        self._kept.append(output if self._scores is None else self._scores(output, labels))
-        self._labels.append(labels)
-        self.seconds += seconds
-
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for array in self._kept)
-
-    def value(self) -> float:
-        if self._scores is not None:
-            return float(np.mean(np.concatenate(self._kept)))
-        return self._metric(np.concatenate(self._kept), np.concatenate(self._labels))
 
 
 def measure(
@@ -78,24 +53,23 @@ def measure(
     )
     for done in range(0, len(cuts), per_pass):
         together = cuts[done : done + per_pass]
-        tallies = {id(cut): _Tally(evaluation) for cut in together}
+        tallies = {id(cut): Tally(evaluation) for cut in together}
+        seconds = {id(cut): 0.0 for cut in together}
         for index, (*inputs, labels) in enumerate(in_order(dataset, evaluation.batch_size, fraction)):
-            for number, result in enumerate(sweep.run(inputs, together, uncut=False)):
-                if number == 0:
-                    check_labels(result.output.shape, labels, evaluation)
-                tallies[id(result.cut)].add(result.output, labels, result.seconds)
+            for result in sweep.run(inputs, together, uncut=False):
+                tallies[id(result.cut)].add(result.outputs, labels)
+                seconds[id(result.cut)] += result.seconds
             on_batch((done + len(together) * (index + 1) / batches) / len(cuts))
         for cut in together:
-            yield Metric(cut, tallies[id(cut)].value(), tallies[id(cut)].seconds)
+            yield Metric(cut, tallies[id(cut)].value(), seconds[id(cut)])
 
 
 def _cuts_per_pass(sweep: Sweep, batch: list[np.ndarray], evaluation: Evaluation, batches: int) -> int:
     """Return how many cuts one pass may have, by what the uncut net needs for one batch."""
     *inputs, labels = batch
     (result,) = sweep.run(inputs, [])
-    check_labels(result.output.shape, labels, evaluation)
-    tally = _Tally(evaluation)
-    tally.add(result.output, labels, result.seconds)
+    tally = Tally(evaluation)
+    tally.add(result.outputs, labels)
     by_time = PASS_SECONDS / (result.seconds * batches)
     by_memory = HELD_BYTES / (tally.nbytes * batches)
     return max(1, int(min(by_memory, max(by_time, _LEAST_TOGETHER))))

@@ -16,7 +16,8 @@ from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.masking import Mask
 from secateur_jobs.pruning.sensitivity.replay import Diverged, Recorder
-from secateur_jobs.training.evaluate import first_output
+from secateur_jobs.training.forward import forward, read
+from secateur_jobs.training.outputs import Outputs
 
 MEMORY_BYTES = 2 * 2**30
 """Most that one batch's activations may take."""
@@ -38,7 +39,8 @@ class Result:
     """What the net gives for one batch. ``cut`` is None for the uncut net."""
 
     cut: Cut | None
-    output: np.ndarray
+    outputs: Outputs
+    """As arrays."""
     seconds: float
 
 
@@ -74,14 +76,14 @@ class Sweep:
                 self.net.train()
 
     def run(self, inputs: Sequence[np.ndarray], cuts: Sequence[Cut], uncut: bool = True) -> Iterator[Result]:
-        """Yield the output of the uncut net and of each of ``cuts`` (those of one group side by side).
+        """Yield the outputs of the uncut net and of each of ``cuts`` (those of one group side by side).
 
-        Without ``uncut`` that net is run only as far as the cuts need it, and its output is not yielded.
+        Without ``uncut`` that net is run only as far as the cuts need it, and its outputs are not yielded.
         """
         if uncut:
             begin = time.perf_counter()
-            output = first_output(self._recorder.record(_tensors(inputs))).numpy()
-            yield Result(None, output, time.perf_counter() - begin)
+            outputs = read(self._recorder.record(_tensors(inputs))).arrays()
+            yield Result(None, outputs, time.perf_counter() - begin)
         else:
             self._recorder.record(_tensors(inputs), until=self._changed_by(cuts))
         self.peak_bytes = max(self.peak_bytes, self._recorder.held_bytes)
@@ -103,36 +105,43 @@ class Sweep:
             for cut in reversed(cuts):  # the largest cut first: it is the one to check on
                 begin = time.perf_counter()
                 mask.apply({cut.group.name: cut.keep})
-                output = self._output(inputs, cut.group.name, start)
-                yield Result(cut, output, time.perf_counter() - begin)
+                outputs = self._outputs(inputs, cut.group.name, start)
+                yield Result(cut, outputs, time.perf_counter() - begin)
         finally:
             mask.remove()
 
-    def _output(self, inputs: Sequence[np.ndarray], group: str, start: int | None) -> np.ndarray:
+    def _outputs(self, inputs: Sequence[np.ndarray], group: str, start: int | None) -> Outputs:
         if not self._checked.get(group, True):
             return self._whole(inputs)
         if start is None:
             return self._give_up(group, "no layer that consumes it is called", self._whole(inputs))
         try:
-            output = first_output(self._recorder.replay(_tensors(inputs), start)).numpy()
+            outputs = read(self._recorder.replay(_tensors(inputs), start)).arrays()
         except Diverged as error:
             return self._give_up(group, str(error), self._whole(inputs))
         if group not in self._checked:
             whole = self._whole(inputs)
-            if not np.array_equal(whole, output, equal_nan=whole.dtype.kind == "f"):
+            if not _equal(whole, outputs):
                 return self._give_up(group, "two runs of the net differ", whole)
             self._checked[group] = True
-        return output
+        return outputs
 
-    def _whole(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(first_output(self.net(*_tensors(inputs))).numpy())
+    def _whole(self, inputs: Sequence[np.ndarray]) -> Outputs:
+        return forward(self.net, inputs).arrays()
 
-    def _give_up(self, group: str, why: str, output: np.ndarray) -> np.ndarray:
+    def _give_up(self, group: str, why: str, outputs: Outputs) -> Outputs:
         self._checked[group] = False
         note = f"{group}: each cut runs the whole net, since {why}"
         _log.warning(note)
         self.notes.append(note)
-        return output
+        return outputs
+
+
+def _equal(one: Outputs, other: Outputs) -> bool:
+    return one.structure == other.structure and all(
+        np.array_equal(array, other.tensors[name], equal_nan=array.dtype.kind == "f")
+        for name, array in one.tensors.items()
+    )
 
 
 def _tensors(inputs: Sequence[np.ndarray]) -> list[paddle.Tensor]:

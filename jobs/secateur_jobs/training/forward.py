@@ -1,0 +1,52 @@
+"""Run a network on a batch, and name what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from secateur_api.conditions import Reason
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.outputs import Outputs, Structure
+
+
+def forward(net: paddle.nn.Layer, inputs: Sequence[np.ndarray]) -> Outputs:
+    """Run ``net`` on a batch of input arrays, in the order of its ``forward``."""
+    return read(net(*(paddle.to_tensor(array) for array in inputs)))
+
+
+def read(returned: Any) -> Outputs:
+    """Return the outputs in what ``forward`` returned.
+
+    Raises InvalidInput(FACTORY_FAILED) if there is no tensor in it, or two of one name.
+    """
+    found: dict[str, Any] = {}
+    structure = _named(returned, "", found)
+    if not found:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"spec.model.factory: the model's forward returned a {type(returned).__name__} without a tensor; "
+            "it must return a tensor, or a tuple, list or dict of tensors",
+        )
+    return Outputs(found, structure)
+
+
+def _named(value: Any, name: str, found: dict[str, Any]) -> Structure:
+    if isinstance(value, paddle.Tensor):
+        name = name or "0"
+        if name in found:
+            raise InvalidInput(
+                Reason.FACTORY_FAILED, f"spec.model.factory: two outputs of the model are called {name!r}"
+            )
+        found[name] = value
+        return name
+    inside = f"{name}." if name else ""
+    if isinstance(value, Mapping):
+        keys = sorted(value)
+        return {str(key): _named(value[key], f"{inside}{key}", found) for key in keys}
+    if isinstance(value, (list, tuple)):
+        return [_named(one, f"{inside}{index}", found) for index, one in enumerate(value)]
+    return None
