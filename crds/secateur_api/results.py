@@ -86,6 +86,9 @@ class RoundOutcome(Contract):
     """The metric after repair (see ``pruning.repair``), before fine-tuning."""
     drop: float
     """Relative drop of the metric from the baseline's, after recovery; negative is better."""
+    drift: dict[str, float] = {}
+    """Each output that the metric does not judge: its mean squared difference from the unpruned model's on
+    the evaluation set, in units of the unpruned one's mean square."""
     checkpoint_bytes: int
 
 
@@ -265,7 +268,10 @@ class Point(Contract):
     ratio: float
     metric: float
     loss: float
-    """Relative drop of the metric from the baseline's (negative is better)."""
+    """Relative drop of the metric from the baseline's (negative is better), and ``drift``."""
+    drift: float = 0.0
+    """How far the outputs that the metric does not judge moved: mean squared difference from the uncut net's,
+    in units of their mean square, summed over them (``exact``; part of the loss in every mode)."""
     seconds: float
     low: float | None = None
     """Lower bound of the loss; None where the loss is that of all samples, or has no bounds."""

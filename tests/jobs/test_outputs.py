@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Distillation, Evaluation, InputSpec, Model, Pretrain
+from secateur_api.spec import Distillation, Engine, Evaluation, InputSpec, Model, Pretrain, Sensitivity
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engines import make_engine
+from secateur_jobs.pruning.gradients import sweep
+from secateur_jobs.pruning.sensitivity import bounded, exact
+from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.distillation import distillation_loss
+from secateur_jobs.training.drift import drift, note_of
 from secateur_jobs.training.evaluate import evaluate, evaluate_with, mean_loss
 from secateur_jobs.training.forward import forward, read
 from secateur_jobs.training.outputs import Outputs, judged, rebuilt
@@ -224,3 +229,84 @@ def test_a_segmenter_is_trained_and_judged_by_pixel() -> None:
     rows = F.log_softmax(paddle.to_tensor(scores), axis=1).numpy()
     picked = np.take_along_axis(rows, np.where(inside, labels, 0)[:, None], 1)[:, 0]
     assert mean_loss(net, data, evaluation) == pytest.approx(-picked[inside].mean(), rel=1e-4)
+
+
+class Branches(nn.Layer):
+    """A second head with a branch of its own, which the first head's loss and metric know nothing of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.first = nn.Conv2D(1, 8, 3, padding=1), nn.Linear(8, 3)
+        self.two, self.second = nn.Conv2D(1, 8, 3, padding=1), nn.Linear(8, 4)
+
+    def forward(self, x: Any) -> Any:
+        one, two = (F.relu(conv(x)).mean([2, 3]) for conv in (self.one, self.two))
+        return self.first(one), self.second(two)
+
+
+def _branches() -> tuple[Branches, ArrayDataset]:
+    seed_everything(3)
+    net = Branches()
+    x = np.random.default_rng(0).normal(size=(64, 1, 6, 6)).astype(np.float32)
+    net.eval()
+    return net, ArrayDataset([x, forward(net, [x]).tensors["0"].numpy().argmax(-1)])
+
+
+def test_channels_of_an_output_that_the_loss_does_not_read_have_scores() -> None:
+    """Half the mean square of a channel's gradient is what removing it does to the output."""
+    net, data = _branches()
+    batches = [list(data.arrays)] * 24  # many draws of the probe
+    found = sweep(net, batches, Evaluation(output=0)).masks["second"]
+    estimated = 0.5 * np.square(found).mean(axis=0)
+    before = forward(net, data.arrays[:1]).tensors["1"].numpy()
+    for channel in range(8):
+        kept = net.second.weight.numpy()
+        cut = kept.copy()
+        cut[channel] = 0
+        net.second.weight.set_value(cut)
+        after = forward(net, data.arrays[:1]).tensors["1"].numpy()
+        net.second.weight.set_value(kept)
+        moved = np.square(after - before).mean() / np.square(before).mean()
+        assert estimated[channel] == pytest.approx(moved, rel=0.25)
+
+
+@pytest.mark.parametrize("mode", ["exact", "bounded"])
+def test_a_cut_that_only_another_output_feels_has_its_loss(mode: str) -> None:
+    net, data = _branches()
+    evaluation, inputs = Evaluation(output=0, batch_size=16), [InputSpec(name="x", shape=[1, 1, 6, 6])]
+    engine = make_engine(Engine.AUTO, net, inputs)
+    group = next(group for group in engine.groups if group.name == "two")
+    keep = group.choose(np.arange(8), 2)
+    moved = Sweep(net)
+    with moved.open():
+        cut = Cut(group, 0.75, keep)
+        if mode == "exact":
+            (found,) = exact.measure(moved, data, evaluation, 1.0, [cut])
+            assert found.value == 1.0
+            loss = found.drift
+        else:
+            settings = Sensitivity(mode="bounded", tolerance=0.001, cap=0.9)
+            scores = bounded.scores_of(evaluation)
+            race = bounded.race(
+                moved, data, evaluation, scores, settings, [cut], baseline=1.0, comparisons=1, seed=0
+            )
+            loss = next(iter(race)).loss
+    before = forward(net, data.arrays[:1]).tensors["1"].numpy()
+    engine.cut({"two": keep})
+    after = forward(net, data.arrays[:1]).tensors["1"].numpy()
+    expected = np.square(after - before).mean() / np.square(before).mean()
+    assert expected > 0.01
+    assert loss == pytest.approx(expected, rel=0.05)
+    teacher, _ = _branches()
+    assert drift(net, teacher, data, evaluation).errors == {"1": pytest.approx(expected, rel=1e-4)}
+
+
+def test_a_users_metric_has_no_outputs_that_nobody_judges(users: ModuleType) -> None:
+    users.f = lambda outputs, labels: 1.0
+    net, data = _branches()
+    outputs = forward(net, data.arrays[:1])
+    evaluation = Evaluation(metric="users_outputs:f", loss="users_outputs:f")
+    assert note_of(outputs, evaluation) == []
+    assert drift(net, net, data, evaluation).errors == {}
+    (note,) = note_of(outputs, Evaluation(output=1))
+    assert note.startswith("accuracy judges output 1; the others (0 [64, 3]) are distilled")

@@ -19,10 +19,11 @@ from secateur_jobs.user_code import Splits
 _LOOKED_AT = 200
 
 
-def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: Evaluation) -> None:
+def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: Evaluation) -> Outputs:
     """Read up to 200 items of each set, evenly spread, run one, and check inputs and labels.
 
     Every later batch is checked again for its labels, so what is not looked at here does not pass either.
+    Returns the network's outputs for one item.
     Raises InvalidInput: DATASET_INVALID, FACTORY_FAILED if the network cannot run on the declared inputs, or
     INVALID_SPEC if ``evaluation.output`` leaves open which of its outputs is judged.
     """
@@ -35,6 +36,7 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
             _check_inputs(item[:-1], model, where)
             if judged is not None:
                 check_labels(outputs.tensors[judged].shape, item[-1][None], evaluation, where)
+    return outputs
 
 
 def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> Outputs:

@@ -1,5 +1,7 @@
 """Gradients of the training loss with respect to channels, of one backward sweep for all groups.
 
+Outputs that the loss does not read take part as distillation will count them.
+
 Each watched layer's input is multiplied by a mask of ones, one per sample and channel, and each layer
 normalisation counts its channels by such a mask. The gradient of the loss with respect to it is what removing
 the channel *for this layer* would cost that sample, to first order.
@@ -7,6 +9,7 @@ the channel *for this layer* would cost that sample, to first order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +27,9 @@ from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.forward import forward
 from secateur_jobs.training.losses import loss_function
+from secateur_jobs.training.outputs import Outputs
+
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,16 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
     layers, norms = watched_layers(net), layer_norms(net)
     found: dict[str, list[np.ndarray]] = {name: [] for name in (*layers, *norms)}
     weights, sizes = [], []
+    random = np.random.default_rng(0)
     with _differentiable(net), _gates(layers, norms) as gates:
         for batch in batches:
             size = len(batch[-1])
             gates.batch_size = size
-            loss = loss_of(forward(net, batch[:-1]), batch[-1])
+            outputs = forward(net, batch[:-1])
+            loss = loss_of(outputs, batch[-1])
             if not np.isfinite(float(loss)):
                 raise _not_finite(evaluation, float(loss))
-            loss.backward()
+            (loss + probe(outputs, loss, random)).backward()
             for name, gradient in gates.take().items():
                 found[name].append(gradient * size)
             weights.append(_products(net))
@@ -64,6 +72,28 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
             net.clear_gradients()
     masks = {name: np.concatenate(parts) for name, parts in found.items() if parts}
     return Gradients(masks, weights, sizes)
+
+
+def probe(outputs: Outputs, loss: paddle.Tensor, random: np.random.Generator) -> paddle.Tensor | float:
+    """Return what gives the outputs that ``loss`` does not read a say; 0 where it reads all.
+
+    There are no labels for them. Removing a channel moves such an output by d; to be scored is the mean of
+    d^2 in units of the output's mean square, as distillation will count it. To first order <output, e>, with
+    e normal at random, changes by <d, e>, whose square is d^2 in the mean (Hutchinson 1990).
+    """
+    floats = {name: t for name, t in outputs.floats.items() if not t.stop_gradient}
+    if len(floats) < 2:
+        return 0.0
+    read = paddle.grad(loss, list(floats.values()), retain_graph=True, allow_unused=True)
+    unread = [output for output, gradient in zip(floats.values(), read, strict=True) if gradient is None]
+    total: paddle.Tensor | float = 0.0
+    for output in (one.astype("float32") for one in unread):
+        direction = paddle.to_tensor(random.standard_normal(output.shape).astype("float32"))
+        scale = float(output.square().mean()) ** 0.5 + _TINY
+        samples = output.shape[0] if output.ndim else 1
+        share = math.sqrt(2 / (output.size * samples))  # its gradient's square, halved, is then the mean
+        total = total + (output * direction).sum() * (share / scale)
+    return total
 
 
 def _not_finite(evaluation: Evaluation, loss: float) -> InvalidInput:

@@ -66,6 +66,16 @@ def _network(evidence: Evidence) -> list[Row]:
         ),
         _row("MACs", base.macs, chosen.macs if chosen else None, show_count),
         _row("parameters", base.params, chosen.params if chosen else None, show_count),
+        *_drifts(evidence),
+    ]
+
+
+def _drifts(evidence: Evidence) -> list[Row]:
+    """Return how far each output moved that the metric does not judge, in shares of its mean square."""
+    moved = evidence.model.outcome.drift if evidence.model else {}
+    return [
+        Row(f"output {name}, which no metric judges", "", f"moved by {numerals.share(error, 2)}", "", "")
+        for name, error in moved.items()
     ]
 
 

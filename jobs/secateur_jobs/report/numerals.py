@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur_api.spec import Evaluation
+from secateur_api.spec import BUILT_IN_METRICS, Evaluation
 
 MINUS = "\N{MINUS SIGN}"
 _SHARES = ("accuracy", "top5_accuracy")
@@ -35,10 +35,10 @@ def metric_value(value: float, evaluation: Evaluation) -> str:
 
 
 def metric_name(evaluation: Evaluation) -> str:
-    """Name the metric: ``top-5 accuracy``, ``accuracy``, or the callable's own name."""
-    if evaluation.metric == "top5_accuracy":
-        return "top-5 accuracy"
-    return evaluation.metric.rsplit(":", 1)[-1]
+    """Name the metric: ``top-5 accuracy``, ``accuracy of output 1``, or the callable's own name."""
+    name = "top-5 accuracy" if evaluation.metric == "top5_accuracy" else evaluation.metric.rsplit(":", 1)[-1]
+    judges_one = evaluation.metric in BUILT_IN_METRICS and evaluation.output is not None
+    return f"{name} of output {evaluation.output}" if judges_one else name
 
 
 def factor(value: float) -> str:

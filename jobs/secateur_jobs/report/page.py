@@ -82,8 +82,7 @@ def _figures(evidence: Evidence) -> list[KeyFigure]:
     """Pick the numbers to show large; the metric is the converted models' where that was measured."""
     if evidence.model is None:
         return []
-    metric, macs, params = compare(evidence)[0].rows
-    rows = [metric, macs, params]
+    rows = compare(evidence)[0].rows[:3]  # metric, MACs, parameters
     if evidence.measured:
         rows[0] = benchmark_rows(evidence.measured[0], evidence)[0]
     figures = [KeyFigure(r.label, r.before, r.after, r.change) for r in rows]

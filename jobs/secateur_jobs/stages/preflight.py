@@ -34,6 +34,7 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.batching import in_order
+from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
@@ -60,7 +61,7 @@ def run(context: StageContext) -> StageOutcome:
     load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
     splits = load_data(spec.data)
-    check_data(net, splits, spec.model, spec.evaluation)
+    outputs = check_data(net, splits, spec.model, spec.evaluation)
     context.progress(10, "evaluate the unpruned model")
     metric = evaluate(net, splits.eval, spec.evaluation)
     if metric == 0:
@@ -99,7 +100,7 @@ def run(context: StageContext) -> StageOutcome:
             checkpoint_bytes=len(content),
             needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
-            notes=found.notes,
+            notes=[*note_of(outputs, spec.evaluation), *found.notes],
         )
     )
 

@@ -28,6 +28,7 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batchnorm import recalibrate
+from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate, relative_drop
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
 from secateur_jobs.training.parallel.follower import follow_round
@@ -94,6 +95,7 @@ def run(context: StageContext) -> StageOutcome:
             metric_cut=metric_cut,
             metric_repaired=metric_repaired,
             drop=relative_drop(before.metric, metric, spec.evaluation.goal),
+            drift=drift(state.net, state.teacher, splits.eval, spec.evaluation).errors,
             checkpoint_bytes=len(content),
         )
     )
@@ -147,7 +149,7 @@ def _cut(
     origin = Origin(state.table, state.preflight, state.teacher)
     search = search_for(context, origin, request, now)
     calibration = Calibration(state.net, splits.train, spec.evaluation, seed)
-    widths = best_of(context, search, engine, calibration)
+    widths = best_of(context, search, engine, calibration, state.teacher)
     criterion = criterion_function(spec.pruning.criterion)
     keep = choose_channels(engine.groups, widths, criterion, calibration)
     fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))

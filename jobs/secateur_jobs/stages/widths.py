@@ -24,6 +24,7 @@ from secateur_jobs.pruning.plan import search_of
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.batchnorm import recalibrate
+from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import mean_loss
 
 _BATCHES = 8
@@ -65,12 +66,17 @@ def search_for(
 
 
 def best_of(
-    context: StageContext, search: Search, engine: PruningEngine, calibration: Calibration
+    context: StageContext,
+    search: Search,
+    engine: PruningEngine,
+    calibration: Calibration,
+    unpruned: paddle.nn.Layer,
 ) -> dict[str, int]:
     """Return the plan whose cut and repaired net has the least training loss; the net stays as it is.
 
     EagleEye (Li et al. 2020): what a cut net is worth after training shows once its running statistics are
     recomputed, and hardly before. Measured on training samples, since the evaluation set is for the verdict.
+    Outputs that the metric does not judge count by how far they are from the ``unpruned`` net's.
     """
     if search.count == 1:
         return search.first
@@ -89,7 +95,8 @@ def best_of(
                 repair_weights(engine.net, engine.groups, keep, samples)
             engine.cut(keep)
             recalibrate(engine.net, train, _BATCHES, _BATCH_SIZE, seed)
-            search.tell(mean_loss(engine.net, subset, spec.evaluation))
+            moved = drift(engine.net, unpruned, subset, spec.evaluation).error
+            search.tell(mean_loss(engine.net, subset, spec.evaluation) + moved)
     return search.best
 
 

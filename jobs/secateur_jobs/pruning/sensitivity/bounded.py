@@ -1,7 +1,8 @@
 """Races: each cut is measured on as few samples as its interval needs.
 
 Each sample is seen by the uncut net and by the cut one, and what counts is the difference of the two
-scores: it varies far less than the score itself. Intervals are those of
+scores, and how far the outputs moved that the metric does not judge: it varies far less than the score
+itself. Intervals are those of
 :class:`~secateur_jobs.pruning.sensitivity.confidence.MeanInterval`, so they hold however often one looks;
 the confidence is shared evenly among all cuts of the job (Bonferroni), so that all of them hold at once.
 """
@@ -20,6 +21,7 @@ from secateur_jobs.pruning.sensitivity.confidence import MeanInterval
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import gather, spread
+from secateur_jobs.training.drift import sample_errors, unjudged
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.metrics import SampleScores, sample_scores
 from secateur_jobs.training.outputs import judged
@@ -116,15 +118,19 @@ def race(
     open_ = {id(cut): _Runner(cut, MeanInterval(len(order), alpha, resolution), baseline) for cut in cuts}
     for start in range(0, len(order), size):
         *inputs, labels = gather(dataset, order[start : start + size])
-        uncut = np.zeros(0)
+        before, uncut, others = None, np.zeros(0), []
         for result in sweep.run(inputs, [runner.cut for runner in open_.values()]):
             output = result.outputs.tensors[judged(result.outputs, evaluation)]
             if result.cut is None:
                 check_labels(output.shape, labels, evaluation)
                 uncut = _means(scores, output, labels)
+                before, others = result.outputs, unjudged(result.outputs, evaluation)
             else:
-                cut = _means(scores, output, labels)
-                open_[id(result.cut)].see(sign * (uncut - cut), result.seconds)
+                worse = sign * (uncut - _means(scores, output, labels))
+                if before is not None and others:
+                    moved = sample_errors(result.outputs, before, others)
+                    worse = np.minimum(worse + moved * abs(baseline), 1.0)
+                open_[id(result.cut)].see(worse, result.seconds)
         at_end = start + size >= len(order)
         yield from _leave(open_, settings, at_end)
         on_batch(1 - len(open_) / len(cuts) * (1 - min(start + size, len(order)) / len(order)))

@@ -13,8 +13,9 @@ import numpy as np
 
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
+from secateur_jobs.pruning.sensitivity.sweep import Cut, Result, Sweep
 from secateur_jobs.training.batching import in_order, spread
+from secateur_jobs.training.drift import Drift, unjudged
 from secateur_jobs.training.tally import Tally
 
 HELD_BYTES = 2**30
@@ -30,6 +31,8 @@ class Metric:
 
     cut: Cut
     value: float
+    drift: float
+    """How far the outputs that the metric does not judge moved, see ``Drift.error``."""
     seconds: float
 
 
@@ -48,28 +51,32 @@ def measure(
     :func:`secateur_jobs.training.evaluate.evaluate`.
     """
     batches = -(-len(spread(len(dataset), fraction)) // evaluation.batch_size)
-    per_pass = _cuts_per_pass(
-        sweep, next(in_order(dataset, evaluation.batch_size, fraction)), evaluation, batches
-    )
+    *inputs, labels = next(in_order(dataset, evaluation.batch_size, fraction))
+    (uncut,) = sweep.run(inputs, [])
+    others = unjudged(uncut.outputs, evaluation)
+    per_pass = _cuts_per_pass(uncut, labels, evaluation, batches)
     for done in range(0, len(cuts), per_pass):
         together = cuts[done : done + per_pass]
         tallies = {id(cut): Tally(evaluation) for cut in together}
+        drifts = {id(cut): Drift() for cut in together}
         seconds = {id(cut): 0.0 for cut in together}
         for index, (*inputs, labels) in enumerate(in_order(dataset, evaluation.batch_size, fraction)):
-            for result in sweep.run(inputs, together, uncut=False):
+            for result in sweep.run(inputs, together, uncut=bool(others)):
+                if result.cut is None:
+                    uncut = result
+                    continue
                 tallies[id(result.cut)].add(result.outputs, labels)
+                drifts[id(result.cut)].add(result.outputs, uncut.outputs, others)
                 seconds[id(result.cut)] += result.seconds
             on_batch((done + len(together) * (index + 1) / batches) / len(cuts))
         for cut in together:
-            yield Metric(cut, tallies[id(cut)].value(), seconds[id(cut)])
+            yield Metric(cut, tallies[id(cut)].value(), drifts[id(cut)].error, seconds[id(cut)])
 
 
-def _cuts_per_pass(sweep: Sweep, batch: list[np.ndarray], evaluation: Evaluation, batches: int) -> int:
+def _cuts_per_pass(uncut: Result, labels: np.ndarray, evaluation: Evaluation, batches: int) -> int:
     """Return how many cuts one pass may have, by what the uncut net needs for one batch."""
-    *inputs, labels = batch
-    (result,) = sweep.run(inputs, [])
     tally = Tally(evaluation)
-    tally.add(result.outputs, labels)
-    by_time = PASS_SECONDS / (result.seconds * batches)
+    tally.add(uncut.outputs, labels)
+    by_time = PASS_SECONDS / (uncut.seconds * batches)
     by_memory = HELD_BYTES / (tally.nbytes * batches)
     return max(1, int(min(by_memory, max(by_time, _LEAST_TOGETHER))))

@@ -49,7 +49,8 @@ class Modes:
                 group=found.cut.group.name,
                 ratio=found.cut.ratio,
                 metric=found.value,
-                loss=relative_drop(self.baseline, found.value, spec.evaluation.goal),
+                loss=relative_drop(self.baseline, found.value, spec.evaluation.goal) + found.drift,
+                drift=found.drift,
                 seconds=found.seconds,
             )
 
