@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from secateur_api import Stage, StageInput, StageSummary, unit_name
 from secateur_api.results import (
     Artifact,
     BenchmarkOutcome,
     BenchmarksOutcome,
     ConvertOutcome,
+    FileRef,
     ModelNumbers,
     PreflightOutcome,
     PretrainOutcome,
@@ -49,13 +52,36 @@ def _outcome(request: StageInput, unit: str, drop: float, needs_sensitivity: boo
         case Stage.ROUND:
             return StageOutcome(round=round_outcome(request, drop))
         case Stage.CONVERT:
-            return StageOutcome(convert=ConvertOutcome(artifacts=_artifacts(request, unit)))
+            return StageOutcome(
+                convert=ConvertOutcome(
+                    artifacts=_artifacts(request, unit), manifest=file(unit, "manifest.json")
+                )
+            )
         case Stage.BENCHMARK:
             found_runs = [_benchmark(one.format, drop) for one in request.spec.benchmark]
             return StageOutcome(benchmark=BenchmarksOutcome(benchmarks=found_runs))
         case Stage.REPORT:
-            html, card = unit_path(unit, "report.html"), unit_path(unit, "card.md")
+            html, card = file(unit, "report.html"), file(unit, "card.md")
             return StageOutcome(report=ReportOutcome(html=html, card=card))
+
+
+def file(unit: str, name: str, content: bytes = b"content") -> FileRef:
+    """Return the reference of a unit's file."""
+    digest = hashlib.sha256(content).hexdigest()
+    return FileRef(path=unit_path(unit, f"{digest[:12]}/{name}"), sha256=digest, bytes=len(content))
+
+
+def filenames(summary: StageSummary) -> list[str]:
+    """Return the names of the files that the outcome speaks of; each one's content is ``content``."""
+    match summary.stage:
+        case Stage.CONVERT:
+            assert summary.outcome.convert is not None
+            return ["manifest.json", *(one.path.split("/")[-1] for one in summary.outcome.convert.artifacts)]
+        case Stage.REPORT:
+            return ["report.html", "card.md"]
+        case Stage.PRETRAIN | Stage.PREFLIGHT | Stage.ROUND:
+            return ["checkpoint.safetensors"]
+    return []
 
 
 def round_outcome(request: StageInput, drop: float) -> RoundOutcome:
@@ -74,6 +100,7 @@ def round_outcome(request: StageInput, drop: float) -> RoundOutcome:
         metric_repaired=0.7,
         drop=drop,
         checkpoint_bytes=200_000,
+        checkpoint=file(unit_name(request), "checkpoint.safetensors"),
     )
 
 
@@ -83,8 +110,8 @@ def _artifacts(request: StageInput, unit: str) -> list[Artifact]:
             role=role,
             format=one.format,
             backend=one.backend,
-            path=unit_path(unit, f"{role}-{one.format.value}-{one.backend.value if one.backend else 'any'}"),
-            sha256="ab" * 32,
+            path=file(unit, f"{role}-{one.format.value}-{one.backend.value if one.backend else 'any'}").path,
+            sha256=file(unit, "").sha256,
             bytes=150_000 if role == "pruned" else 300_000,
         )
         for one in request.spec.convert

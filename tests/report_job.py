@@ -305,8 +305,8 @@ def _commit(
     for name, content in files.items():
         is_json = isinstance(content, Contract)
         body = content.model_dump_json(by_alias=True).encode() if is_json else content
-        refs[name] = store.put(f"units/{unit}/{name}{'.json' if is_json else '.bin'}", body)
+        refs[name] = store.put(unit, f"{name}{'.json' if is_json else '.bin'}", body)
     summary = StageSummary(stage=stage, unit=unit, ok=True, seconds=seconds, outcome=outcome)
     result = StageResult(summary=summary, files=refs, toolchain=_TOOLCHAIN)
-    store.write(f"units/{unit}/result.json", result.model_dump_json(by_alias=True).encode())
+    store.commit(unit, result)
     return unit

@@ -78,6 +78,7 @@ class Reason(str, Enum):
     TOOLCHAIN_MISSING = "ToolchainMissing"
     PARITY_MISSED = "ParityMissed"
     ARTIFACT_CORRUPT = "ArtifactCorrupt"
+    STORE_REFUSED = "StoreRefused"
     # faults
     STORE_FULL = "StoreFull"
     STORE_UNAVAILABLE = "StoreUnavailable"

@@ -9,6 +9,15 @@ from secateur_api.base import Contract
 from secateur_api.spec import Backend, Format, InputSpec
 
 
+class FileRef(Contract):
+    """A file in the store."""
+
+    path: str
+    """Relative to the store."""
+    sha256: str
+    bytes: int
+
+
 class ModelNumbers(Contract):
     """What was measured on one Paddle model."""
 
@@ -90,6 +99,8 @@ class RoundOutcome(Contract):
     """Each output that the metric does not judge: its mean squared difference from the unpruned model's on
     the evaluation set, in units of the unpruned one's mean square."""
     checkpoint_bytes: int
+    checkpoint: FileRef | None = None
+    """The pruned model; None in a status that an earlier version wrote."""
 
 
 class Parity(Contract):
@@ -118,9 +129,11 @@ class Artifact(Contract):
 
 
 class ConvertOutcome(Contract):
-    """Stage convert; the manifest is the file ``manifest``."""
+    """Stage convert."""
 
     artifacts: list[Artifact]
+    manifest: FileRef | None = None
+    """:class:`Manifest`; None for the baseline, which preflight converts."""
 
 
 class Manifest(Contract):
@@ -175,12 +188,12 @@ class BenchmarksOutcome(Contract):
 
 
 class ReportOutcome(Contract):
-    """Stage report; files ``html`` and ``card``."""
+    """Stage report."""
 
-    html: str
-    """Path of the HTML page, relative to the store."""
-    card: str
-    """Path of the Markdown model card, relative to the store."""
+    html: FileRef
+    """The HTML page."""
+    card: FileRef
+    """The Markdown model card."""
 
 
 class StageOutcome(Contract):
@@ -217,8 +230,14 @@ class Group(Contract):
     """Ratio that a rule in ``layers`` fixes."""
     step: int = 1
     """Kept widths are multiples of this; several output channels may be one of ``channels``."""
-    behind: float = 1.0
-    """Share of a forward pass's time from the first consumer on: what a sensitivity point has to compute."""
+
+
+class Depths(Contract):
+    """File ``depths`` of preflight, by which sensitivity's points are shared out: measured times, other ones
+    in each run."""
+
+    behind: dict[str, float]
+    """Group to the share of a forward pass's time from its first consumer on: what a point has to compute."""
 
 
 class LatencyTable(Contract):

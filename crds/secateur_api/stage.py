@@ -4,7 +4,7 @@ A stage is one process, ``python -m secateur_jobs STAGE``.
 
 * Input: one JSON document, :class:`StageInput`, in the environment variable ``SECATEUR_INPUT``.
 * Progress: lines on stdout that start with ``secateur-progress: `` followed by :class:`Progress` as JSON.
-* Output: :class:`StageResult`, written last and atomically to ``units/<unit>/result.json`` in the store.
+* Output: :class:`StageResult`, committed last and in one step as ``units/<unit>/result.json`` in the store.
 * Termination message: :class:`StageSummary`, at most 2 KiB, in the file that
   ``SECATEUR_TERMINATION_LOG`` names.
 * Exit code: :class:`ExitCode`.
@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from secateur_api.base import Contract
+from secateur_api.results import FileRef as FileRef
 from secateur_api.results import StageOutcome
 from secateur_api.spec import PruningJobSpec
 from secateur_api.stage_names import Stage as Stage
@@ -38,8 +39,6 @@ RECALL_VARIABLE = "SECATEUR_RECALL"
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1
-CHECKPOINT_FILE = "checkpoint.safetensors"
-"""File name of a unit's ``checkpoint``."""
 
 
 class ExitCode(IntEnum):
@@ -125,15 +124,6 @@ class Progress(Contract):
     """Seconds since the epoch."""
 
 
-class FileRef(Contract):
-    """A file in the store."""
-
-    path: str
-    """Relative to the store."""
-    sha256: str
-    bytes: int
-
-
 class StageSummary(Contract):
     """The termination message: enough for the status, at most 2 KiB."""
 
@@ -145,7 +135,9 @@ class StageSummary(Contract):
     reason: str = "Done"
     """CamelCase, one of :class:`secateur_api.conditions.Reason`."""
     message: str = ""
-    """For a failure: what, where, and what would be right."""
+    """For a failure: what, where, and what would be right. Else a note: why finished work was done again."""
+    damaged: str | None = None
+    """For a failure: the unit of an earlier stage that is not whole in the store any more."""
     reused: bool = False
     """The result was already in the store; nothing was done again."""
     seconds: float = 0.0
@@ -160,12 +152,14 @@ class StageResult(Contract):
     summary: StageSummary
     files: dict[str, FileRef] = {}
     """Name (such as ``checkpoint``) to file."""
+    read: list[str] = []
+    """Paths of other units' files that it was made from; files are named by their content."""
     toolchain: dict[str, str] = {}
     """Package to version."""
 
 
 def unit_path(unit: str, filename: str) -> str:
-    """Return the path of a unit's file, relative to the store."""
+    """Return the path of something of a unit, relative to the store."""
     return f"units/{unit}/{filename}"
 
 

@@ -66,6 +66,8 @@ class FinishedStage(Contract):
     """Wall time of the work (of the longest shard)."""
     reused: bool = False
     """All of it was already in the store."""
+    note: str = ""
+    """Why finished work was done again: what of it was damaged in the store."""
     started_at: str
     finished_at: str
 
@@ -117,12 +119,16 @@ class Verdict(Contract):
     rounds: list[RoundStatus] = []
 
 
+FileKind = Literal["model", "checkpoint", "report", "card", "manifest"]
+
+
 class ArtifactStatus(Contract):
     """One file that the user can take away."""
 
-    kind: Literal["model", "checkpoint", "report", "card", "manifest"]
+    kind: FileKind
     uri: str
     sha256: str | None = None
+    """Of its content; checked whenever Secateur reads it."""
     bytes: int | None = None
     format: Format | None = None
     backend: Backend | None = None
@@ -172,6 +178,9 @@ class PruningJobStatus(Contract):
     benchmarks: list[BenchmarkOutcome] = []
     constraints: list[Judged] = []
     artifacts: list[ArtifactStatus] = []
+    mended: int = 0
+    """How often this job went back because a unit of a finished stage was damaged in the store; at most
+    ``budget.retries`` times."""
     run: int = 1
     """Counts starts: 1, and one more for each changed spec and each time its user started it again."""
     paused_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""``python -m secateur_jobs STAGE``: run one stage."""
+"""``python -m secateur_jobs STAGE``: run one stage; ``store`` instead keeps a store."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ def main() -> int:
     from secateur_api.stage import Stage
     from secateur_jobs.runtime.process import run_stage
 
+    if sys.argv[1:] == ["store"]:
+        from secateur_jobs.runtime.storekeeping import keep_store
+
+        return int(keep_store())
     names = [stage.value for stage in Stage]
     if len(sys.argv) != 2 or sys.argv[1] not in names:
         print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201

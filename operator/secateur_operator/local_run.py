@@ -7,19 +7,20 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.conditions import Phase
-from secateur_operator.domain import deadline, start
-from secateur_operator.domain.plan import resolved_spec
+from secateur_api.storekeeping import StoreRequest
+from secateur_operator.domain import deadline, named, start
+from secateur_operator.domain.plan import resolved_spec, store_of
 from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.gateway.local.resources import Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
+from secateur_operator.gateway.local.storekeeping import StoreError, ask
 from secateur_operator.gateway.protocol import Key
 
 _LONGEST_DELAY_SECONDS = 10.0
@@ -44,7 +45,7 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     try:
         resources.apply(job)
         current = _read(home, name)
-        if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
+        if start.next_run(current, home.defaults) is None and _is_worth_another_run(home, current):
             resources.ask_for_run(name, current.status.run + 1)
             current = _read(home, name)
         eager = start.without_wait(current.status)
@@ -106,18 +107,27 @@ async def _first_of(*work: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _is_worth_another_run(job: PruningJob) -> bool:
+def _is_worth_another_run(home: Home, job: PruningJob) -> bool:
     status = job.status
     if status.phase is Phase.SUCCEEDED:
-        return not all(_is_there(artifact.uri) for artifact in status.artifacts)
+        return _is_damaged(home, job)
     if status.phase is Phase.FAILED:
         return True
     # interrupted for so long that the budget is spent: its user wants it to go on
     return deadline.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0
 
 
-def _is_there(uri: str) -> bool:
-    return not uri.startswith("file://") or Path(uri.removeprefix("file://")).exists()
+def _is_damaged(home: Home, job: PruningJob) -> bool:
+    """Whether anything that the job's stages left is not what they left: all of it is read."""
+    store = store_of(resolved_spec(job.status))
+    if store != home.defaults.store:  # the home was moved: the status names files where it was
+        return True
+    units = sorted(named.units_of(job.status))
+    request = StoreRequest(action="verify", store=store.stage_uri, units=units)
+    try:
+        return any(one.kept is not None and one.kept.damage for one in ask(request))
+    except StoreError as error:
+        raise HomeError(f"cannot read the store of {home.path}: {error}") from None
 
 
 def _read(home: Home, name: str) -> PruningJob:

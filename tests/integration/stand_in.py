@@ -1,7 +1,8 @@
 """A small real program that keeps the stage contract, for tests of processes: quick, and without Paddle.
 
 It writes one line per piece of work done to ``worked`` beside the store. ``STAND_IN`` (JSON) steers it:
-``seconds`` of work per stage; ``fail``: stage to [exit code, reason, message]; ``child``: stages that start a
+``seconds`` of work per stage; ``fail``: stage to [exit code, reason, message, maybe a damaged
+unit]; ``fail_once``: the first time only; ``child``: stages that start a
 process of their own, which would run for an hour; ``deaf``: stages that ignore SIGTERM.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from secateur_api import StageInput, StageResult, StageSummary, unit_name
 from secateur_api.stage import INPUT_VARIABLE, PROGRESS_PREFIX, SHARD_VARIABLE, TERMINATION_VARIABLE, Progress
+from secateur_jobs.runtime.store import Store
 from tests import outcomes
 
 
@@ -39,32 +41,30 @@ def main() -> int:
 
 
 def _work(request: StageInput, steer: dict) -> tuple[int, StageSummary]:
-    store = Path(request.store.removeprefix("file://"))
-    unit = unit_name(request)
-    result = store / "units" / unit / "result.json"
-    if result.exists():
-        found = StageResult.model_validate_json(result.read_text()).summary
-        return 0, found.model_copy(update={"reused": True})
+    store, unit = Store(request.store), unit_name(request)
+    found = store.look(unit)
+    if found.result is not None:
+        return 0, found.result.summary.model_copy(update={"reused": True})
     for done in range(4):
         line = Progress(percent=25 * done, step=f"part {done}/4", metric=0.9, at=time.time())
         print(PROGRESS_PREFIX + line.model_dump_json(by_alias=True), flush=True)
         time.sleep(float(steer.get("seconds", 0)) / 4)
-    if request.stage.value in steer.get("fail", {}):
-        code, reason, message = steer["fail"][request.stage.value]
+    once = Path(request.store.removeprefix("file://")).parent / f"failed-{request.stage.value}"
+    fail = steer.get("fail", {}) if once.exists() else {**steer.get("fail", {}), **steer.get("fail_once", {})}
+    if request.stage.value in fail:
+        code, reason, message, *damaged = fail[request.stage.value]
         print("the last useful line", flush=True)
-        return code, StageSummary(stage=request.stage, ok=False, reason=reason, message=message)
+        if request.stage.value in steer.get("fail_once", {}):
+            once.touch()
+        return code, StageSummary(
+            stage=request.stage, ok=False, reason=reason, message=message, damaged=next(iter(damaged), None)
+        )
     summary = outcomes.summary(request)
-    result.parent.mkdir(parents=True, exist_ok=True)
-    for one in summary.outcome.convert.artifacts if summary.outcome.convert else []:
-        (store / one.path).write_text("a model")
-    for name in ("checkpoint.safetensors", "manifest.json", "report.html", "card.md"):
-        (result.parent / name).write_text("content")
-    partial = result.with_suffix(".partial")
-    partial.write_text(StageResult(summary=summary).model_dump_json(by_alias=True))
-    partial.replace(result)
-    with (store.parent / "worked").open("a") as file:
+    files = {name: store.put(unit, name, b"content") for name in outcomes.filenames(summary)}
+    summary = store.commit(unit, StageResult(summary=summary, files=files)).summary
+    with (Path(request.store.removeprefix("file://")).parent / "worked").open("a") as file:
         file.write(f"{unit}\n")
-    return 0, summary
+    return 0, summary.model_copy(update={"message": found.damage})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.integration import damage
 from tests.integration.runs import Secateur
 
 STAGES = ["pretrain", "preflight", "sensitivity", "round", "round", "round", "convert", "benchmark", "report"]
@@ -51,15 +52,44 @@ def test_outputs_are_the_resource(secateur: Secateur) -> None:
     assert [one["name"] for one in as_json["status"]["stages"]] == STAGES
 
 
-def test_a_result_whose_files_are_gone_is_made_again(secateur: Secateur) -> None:
-    status = secateur.result()["status"]
-    model = next(one["uri"] for one in status["artifacts"] if one["kind"] == "model")
-    folder = Path(model.removeprefix("file://")).parent
-    for file in folder.iterdir():
-        file.unlink()
-    again = secateur.result()["status"]
-    assert (again["phase"], again["run"]) == ("Succeeded", 2)
-    assert Path(model.removeprefix("file://")).exists()
+@pytest.mark.parametrize("how", list(damage.KINDS))
+def test_what_is_damaged_is_made_again_and_nothing_else(secateur: Secateur, how: str) -> None:
+    first = secateur.result()["status"]
+    assert all(one["sha256"] and one["bytes"] for one in first["artifacts"])
+    before = secateur.worked()
+    hit = [before[0], next(unit for unit in before if unit.startswith("convert-"))]
+    for unit in hit:
+        damage.KINDS[how](next(secateur.home.glob(f"store/units/{unit}/*/*")))
+    again = secateur.run()
+    assert "digits: Succeeded" in again.stdout
+    made = [unit for unit in secateur.worked()[len(before) :] if not unit.startswith("report-")]
+    assert made == hit
+    assert again.stderr.count("store/units/") == 2  # a note for each, which names the file
+    assert secateur.run().stderr == ""
+
+
+@pytest.mark.parametrize("how", list(damage.KINDS))
+def test_a_result_that_is_not_believed_is_made_again(secateur: Secateur, how: str) -> None:
+    secateur.result()
+    before = secateur.worked()
+    (result,) = secateur.home.glob("store/units/preflight-*/result.json")
+    damage.KINDS[how](result)
+    assert secateur.result()["status"]["phase"] == "Succeeded"
+    made = [unit for unit in secateur.worked()[len(before) :] if not unit.startswith("report-")]
+    assert made == [result.parent.name]
+
+
+def test_a_unit_that_is_damaged_while_the_job_runs_is_made_again(secateur: Secateur) -> None:
+    secateur.run(fail={"convert": [64, "ToolchainMissing", "no Paddle Lite here"]})
+    before = secateur.worked()
+    fail = {"convert": [66, "ArtifactCorrupt", "the checkpoint has 3 bytes", before[0]]}
+    for file in secateur.home.glob(f"store/units/{before[0]}/*/*"):
+        damage.cut_short(file)
+    ended = secateur.run("-o", "json", fail_once=fail)
+    status = json.loads(ended.stdout)["status"]
+    assert (status["phase"], status["mended"]) == ("Succeeded", 1)
+    assert secateur.worked()[len(before)] == before[0]
+    assert f"to make {before[0]} again" in ended.stderr
 
 
 def test_a_failed_job_runs_again_and_finds_what_was_done(secateur: Secateur) -> None:

@@ -38,7 +38,7 @@ def committed(user: User) -> dict[str, File]:
 def models(user: User) -> dict[str, bytes]:
     """Return every checkpoint and converted model in the store, by path."""
     store = user.home / "store"
-    files = [path for kind in ("safetensors", "onnx") for path in store.glob(f"units/*/*.{kind}")]
+    files = [path for kind in ("safetensors", "onnx") for path in store.glob(f"units/*/*/*.{kind}")]
     return {str(path.relative_to(store)): path.read_bytes() for path in files}
 
 

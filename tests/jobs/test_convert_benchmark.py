@@ -41,7 +41,7 @@ def commit(context: StageContext, stage: Stage) -> None:
     """Commit what a context holds, as a finished stage does."""
     summary = StageSummary(stage=stage, unit=context.unit, ok=True, outcome=StageOutcome())
     result = StageResult(summary=summary, files=context.files)
-    context.store.write(f"units/{context.unit}/result.json", result.model_dump_json(by_alias=True).encode())
+    context.store.commit(context.unit, result)
 
 
 def context_of(stage: Stage, unit: str, store: Path, scratch: Path) -> StageContext:

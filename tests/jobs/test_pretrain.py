@@ -70,21 +70,23 @@ def test_a_truncated_checkpoint_in_the_store_is_found_out(tmp_path: Path) -> Non
     store = Store(str(tmp_path / "store"))
     path = tmp_path / "store" / store.unit_ref(unit, "checkpoint").path
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(MissingData, match=r"sha256 .* expected .*run again") as caught:
+    with pytest.raises(MissingData, match=r"sha256 .* expected") as caught:
         store.unit_file(unit, "checkpoint")
     assert caught.value.reason is Reason.ARTIFACT_CORRUPT
     assert caught.value.exit_code == ExitCode.MISSING_DATA
 
 
-def test_a_truncated_result_is_said_and_not_taken_for_done(tmp_path: Path) -> None:
-    unit = _pretrain(tmp_path).said.unit
-    assert unit is not None
-    result = tmp_path / "store" / "units" / unit / "result.json"
+def test_a_truncated_result_is_not_taken_for_done(tmp_path: Path) -> None:
+    first = _pretrain(tmp_path).said
+    assert first.unit is not None
+    result = tmp_path / "store" / "units" / first.unit / "result.json"
     result.write_text(result.read_text()[:100])
-    ended = _pretrain(tmp_path)
-    assert ended.code == ExitCode.MISSING_DATA
-    assert ended.said.reason == Reason.ARTIFACT_CORRUPT.value
-    assert str(result) in ended.said.message
+    again = _pretrain(tmp_path).said
+    assert not again.reused
+    assert again.outcome == first.outcome
+    assert again.message.startswith("done again: ")
+    assert str(result) in again.message
+    assert _pretrain(tmp_path).said.reused
 
 
 def test_a_store_that_refuses_a_large_file_commits_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from secateur_api.conditions import Reason
 from secateur_api.results import (
     ConvertOutcome,
     CurveTable,
+    Depths,
     GroupTable,
     LatencyTable,
     PointSource,
@@ -140,11 +141,12 @@ def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretra
     assert by_name["conv1"].cap == 0.25
     assert by_name["layer3.conv2"].cap == 0.25
     assert by_name["layer2.conv1"].cap == 0.75
-    assert 1 > by_name["conv1"].behind > by_name["layer3.conv2"].behind > 0
+    behind = home.store.unit_json(preflight, "depths", Depths).behind
+    assert 1 > behind["conv1"] > behind["layer3.conv2"] > 0
     assert [r.layer for r in table.refused] == ["fc"]
     artifacts = home.store.unit_json(preflight, "artifacts", ConvertOutcome).artifacts
     assert [(a.role, a.format.value) for a in artifacts] == [("baseline", "onnx")]
-    assert home.store.exists(artifacts[0].path)
+    assert home.store.find(artifacts[0].path)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation, Goal, InputSpec, Model, Pretrain
 from secateur_jobs import checkpoint
 from secateur_jobs.data.digits import splits
+from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, in_memory, shuffled, spread
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.distillation import distillation_loss
-from secateur_jobs.training.evaluate import evaluate, evaluate_with, relative_drop
+from secateur_jobs.training.evaluate import evaluate, evaluate_with
 from secateur_jobs.training.forward import forward, read
 from secateur_jobs.training.outputs import Outputs, rebuilt
 from secateur_jobs.training.seeding import seed_everything

@@ -28,7 +28,7 @@ from secateur_api.results import (
 from secateur_api.spec import PruningJobSpec
 from secateur_api.stage import FileRef, StageInput, StageResult
 from secateur_api.status import RoundStatus, Verdict
-from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
 
 _C = TypeVar("_C", bound=Contract)
@@ -178,9 +178,7 @@ class _Reader:
         if unit not in self._results:
             result = self.store.result(unit)
             if result is None:
-                raise MissingData(
-                    Reason.ARTIFACT_CORRUPT, f"unit {unit} is not committed in {self.store.uri}"
-                )
+                raise Damaged(unit, f"unit {unit} is not committed in {self.store.url_of()}")
             self._results[unit] = result
             summary = result.summary
             self.runs.append(StageRun(unit, summary.stage.value, summary.seconds, result.toolchain))
@@ -189,7 +187,7 @@ class _Reader:
     def outcome(self, unit: str, name: str, kind: type[_C]) -> _C:
         found = getattr(self.result(unit).summary.outcome, name)
         if not isinstance(found, kind):
-            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} has no {name} outcome")
+            raise Damaged(unit, f"unit {unit} has no {name} outcome")
         return found
 
     def json(self, unit: str, name: str, kind: type[_C]) -> _C:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import zipfile
 from pathlib import Path
 
-import fsspec
-
 from secateur_api.code_digest import code_sha256
 from secateur_api.conditions import Reason
 from secateur_api.spec import Code
+from secateur_api.uri import redacted
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.files import Files
 
 
 def make_importable(code: Code, scratch: Path) -> Path:
@@ -28,8 +29,8 @@ def make_importable(code: Code, scratch: Path) -> Path:
     if digest != code.sha256:
         raise InvalidInput(
             Reason.CODE_NOT_FOUND,
-            f"spec.code.sha256: {code.uri} has {digest}, expected {code.sha256}; it is another one, or has "
-            "changed since the job began",
+            f"spec.code.sha256: {redacted(code.uri)} has {digest}, expected {code.sha256}; it is another "
+            "one, or has changed since the job began",
         )
     folder = source if source.is_dir() else _unpacked(source, scratch / "code", code.uri)
     sys.path.insert(0, str(folder))
@@ -39,16 +40,14 @@ def make_importable(code: Code, scratch: Path) -> Path:
 
 def _local(uri: str, scratch: Path) -> Path:
     """Return a local path of what the URI names; a remote file is copied."""
-    try:
-        fs, path = fsspec.core.url_to_fs(uri)
-    except (ValueError, ImportError) as error:
-        raise InvalidInput(Reason.CODE_NOT_FOUND, f"spec.code.uri: {uri}: {error}") from None
-    if not fs.exists(path):
-        raise MissingData(Reason.CODE_NOT_FOUND, f"spec.code.uri: there is nothing at {uri}")
-    if "file" in fs.protocol:
-        return Path(path)
+    files = Files(uri, Reason.CODE_NOT_FOUND, "spec.code.uri: ")
+    if files.is_local:
+        path = Path(files.local_path())
+        if not os.path.exists(path):  # pathlib raises for a name that is too long
+            raise MissingData(Reason.CODE_NOT_FOUND, f"spec.code.uri: there is nothing at {uri}")
+        return path
     target = scratch / "code-archive"
-    target.write_bytes(fs.cat_file(path))
+    target.write_bytes(files.read())
     return target
 
 
@@ -57,5 +56,7 @@ def _unpacked(archive: Path, folder: Path, uri: str) -> Path:
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
     except zipfile.BadZipFile:
-        raise InvalidInput(Reason.CODE_NOT_FOUND, f"spec.code.uri: {uri} is no wheel or zip") from None
+        raise InvalidInput(
+            Reason.CODE_NOT_FOUND, f"spec.code.uri: {redacted(uri)} is no wheel or zip"
+        ) from None
     return folder

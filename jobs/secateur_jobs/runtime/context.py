@@ -11,7 +11,7 @@ from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.results import PreflightOutcome
 from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
-from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
 
 C = TypeVar("C", bound=Contract)
@@ -46,7 +46,7 @@ class StageContext:
 
     def put(self, name: str, filename: str, content: bytes) -> FileRef:
         """Store a file of this unit under a name; it counts once the result is committed."""
-        ref = self.store.put(f"units/{self.unit}/{filename}", content)
+        ref = self.store.put(self.unit, filename, content)
         self.files[name] = ref
         return ref
 
@@ -62,9 +62,9 @@ class StageContext:
         return unit
 
     def preflight(self) -> PreflightOutcome:
-        """Return what preflight found; raises MissingData if its unit has no result."""
+        """Return what preflight found; raises Damaged if its unit has no result."""
         unit = self.upstream("preflight")
         result = self.store.result(unit)
         if result is None or result.summary.outcome.preflight is None:
-            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} is no finished preflight")
+            raise Damaged(unit, f"unit {unit} is no finished preflight")
         return result.summary.outcome.preflight

@@ -31,6 +31,18 @@ class MissingData(StageError):
     exit_code = ExitCode.MISSING_DATA
 
 
+class Absent(MissingData):
+    """There is no file at an address."""
+
+
+class Damaged(MissingData):
+    """A file of a finished unit is not what its stage left, so that the unit is to be made again."""
+
+    def __init__(self, unit: str, message: str) -> None:
+        self.unit = unit
+        super().__init__(Reason.ARTIFACT_CORRUPT, message)
+
+
 class Unreachable(StageError):
     """The target or a constraint cannot be reached with this model."""
 

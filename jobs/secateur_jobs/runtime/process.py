@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import shutil
@@ -29,9 +30,11 @@ from secateur_api.stage import (
     StageSummary,
     unit_name,
 )
+from secateur_api.uri import redacted
 from secateur_jobs.runtime.code_path import make_importable
+from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.runtime.errors import InvalidInput, Retryable, StageError, from_os_error
+from secateur_jobs.runtime.errors import Damaged, InvalidInput, Retryable, StageError, from_os_error
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.runtime.toolchain import toolchain
 
@@ -47,18 +50,23 @@ def run_stage(stage: Stage) -> ExitCode:
     except StageError as error:
         if error.__cause__ is not None:  # what the user's code raised: its traceback is for the log
             traceback.print_exception(error.__cause__)
-        code, summary = error.exit_code, _failure(stage, unit, error.reason, error.message)
+        damaged = error.unit if isinstance(error, Damaged) and error.unit else None
+        code, summary = error.exit_code, _failure(stage, unit, error.reason, error.message, damaged)
     except OSError as error:
-        traceback.print_exc()
+        _log_traceback()
         known = from_os_error(error)
         code, summary = known.exit_code, _failure(stage, unit, known.reason, known.message)
     except Exception as error:  # noqa: BLE001  (the process border: nothing may leave without a message)
-        traceback.print_exc()
+        _log_traceback()
         first = next(iter(str(error).splitlines()), "")
         text = f"{type(error).__name__}: {first}; this is a defect in Secateur, the log has the traceback"
         code, summary = ExitCode.INTERNAL, _failure(stage, unit, Reason.INTERNAL_ERROR, text)
     _terminate(summary)
     return code
+
+
+def _log_traceback() -> None:
+    print(redacted(traceback.format_exc()), file=sys.stderr)  # noqa: T201
 
 
 def _read_request(stage: Stage) -> StageInput:
@@ -87,11 +95,13 @@ def _read_request(stage: Stage) -> StageInput:
 
 def _do(request: StageInput, unit: str) -> StageSummary:
     store = Store(request.store)
-    done = store.result(unit)
-    if done is not None:
-        return done.summary.model_copy(update={"reused": True})
+    check = functools.partial(contradiction, store, request)
+    found = store.look(unit, check)
+    if found.result is not None:
+        return found.result.summary.model_copy(update={"reused": True})
     if os.environ.get(RECALL_VARIABLE):
-        raise Retryable(Reason.KILLED, f"{store.uri} holds no result of {unit}; the work is to be done again")
+        why = found.damage or f"{store.url_of()} holds no result of {unit}"
+        raise Retryable(Reason.KILLED, f"{why}; the work is to be done again")
     scratch = Path(tempfile.mkdtemp(prefix=f"secateur-{request.stage.value}-"))
     try:
         context = StageContext(request=request, store=store, unit=unit, scratch=scratch)
@@ -101,25 +111,39 @@ def _do(request: StageInput, unit: str) -> StageSummary:
             make_importable(request.spec.code, scratch)
         module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
         outcome: StageOutcome = module.run(context)
-        done = store.result(unit)
-        if done is not None:  # by another process of a stage whose processes work together
-            return done.summary
+        note = redacted(f"done again: {found.damage}") if found.damage else ""
         summary = StageSummary(
-            stage=request.stage, unit=unit, ok=True, seconds=time.monotonic() - begin, outcome=outcome
+            stage=request.stage,
+            unit=unit,
+            ok=True,
+            seconds=time.monotonic() - begin,
+            outcome=outcome,
         )
         _message(summary)  # a result that could not be reported is not committed
-        result = StageResult(summary=summary, files=context.files, toolchain=toolchain())
-        store.write(f"units/{unit}/result.json", result.model_dump_json(by_alias=True, indent=1).encode())
+        result = StageResult(
+            summary=summary, files=context.files, read=store.read_by(unit), toolchain=toolchain()
+        )
+        committed = store.commit(unit, result, check)  # another process may have been first
         context.progress(100, "done")
-        return summary
+        return _fitting(committed.summary.model_copy(update={"message": note}))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _failure(stage: Stage, unit: str | None, reason: Reason, message: str) -> StageSummary:
-    readable = message.encode(errors="replace").decode()  # file names may hold half a surrogate pair
-    summary = StageSummary(stage=stage, unit=unit, ok=False, reason=reason.value, message=readable)
-    while len(_dump(summary).encode()) > TERMINATION_LIMIT:
+def _failure(
+    stage: Stage, unit: str | None, reason: Reason, message: str, damaged: str | None = None
+) -> StageSummary:
+    # file names may hold half a surrogate pair
+    readable = redacted(message).encode(errors="replace").decode()
+    summary = StageSummary(
+        stage=stage, unit=unit, ok=False, reason=reason.value, message=readable, damaged=damaged
+    )
+    return _fitting(summary)
+
+
+def _fitting(summary: StageSummary) -> StageSummary:
+    """Shorten the message until the whole fits into a termination message."""
+    while summary.message and len(_dump(summary).encode()) > TERMINATION_LIMIT:
         summary = summary.model_copy(update={"message": summary.message[: len(summary.message) * 9 // 10]})
     return summary
 

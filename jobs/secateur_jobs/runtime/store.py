@@ -1,135 +1,198 @@
-"""The artifact store: any fsspec URI, laid out by unit of work, every write atomic.
+"""The artifact store: units of work at any fsspec URI, each committed in one step and never changed after.
 
-Layout: ``units/<unit>/<file>``, committed by ``units/<unit>/result.json`` which is written last;
-``points/<key>/<name>.json`` for sensitivity points.
+Layout: ``units/<unit>/<first 12 of the sha256>/<file>``, so that another content is another file;
+``units/<unit>/result.json`` names them, and is made in one step that fails where there is one: whoever comes
+second takes what is there. Where a committed unit is found damaged, it is made again and committed as
+``result-2.json``, and so on: the last one counts, and nothing is ever replaced.
+``points/<key>/<name>.json`` are sensitivity points, ``latency/<key>.json`` latency tables.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import fsspec
 from pydantic import ValidationError
 
 from secateur_api.base import Contract
-from secateur_api.conditions import Reason
-from secateur_api.stage import FileRef, StageResult
-from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_api.stage import FileRef, StageResult, unit_path
+from secateur_jobs.runtime.errors import Absent, Damaged
+from secateur_jobs.runtime.files import Files
+from secateur_jobs.runtime.sealed import Broken, sealed, unsealed
 
 C = TypeVar("C", bound=Contract)
+Check = Callable[[StageResult], str]
+"""Says what in a result does not follow from its own numbers; nothing where all does."""
+_SETTLE_SECONDS = 1.0
+"""Some S3 servers look and write in two steps, so that of two who come at once the last one stays. After so
+long nobody who looked before is still writing, and what is there is the unit's result."""
+_RECORD = re.compile(r"result(?:-(\d+))?\.json")
 
 
-class Store:
-    """Files by path relative to a root URI (``file:///home/me/.secateur/store``, ``s3://bucket/prefix``)."""
+@dataclass(frozen=True)
+class Found:
+    """What the store holds of a unit."""
+
+    result: StageResult | None
+    """Of a unit that is whole."""
+    damage: str = ""
+    """What is wrong with one that was committed and is not whole."""
+
+
+def _believed(_result: StageResult) -> str:
+    return ""
+
+
+class Store(Files):
+    """Units by name below a root URI."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri
-        try:
-            self._fs, root = fsspec.core.url_to_fs(uri)
-        except (ValueError, ImportError) as error:  # an unknown protocol, or its package is not installed
-            raise InvalidInput(Reason.INVALID_SPEC, f"the store {uri!r} cannot be used: {error}") from None
-        self._root = root.rstrip("/")
-        self._is_local = self._fs.protocol == "file" or "file" in self._fs.protocol
+        super().__init__(uri)
+        self._read: set[str] = set()
 
-    def _at(self, path: str) -> str:
-        return f"{self._root}/{path}"
+    # ---- files ----
 
-    def url_of(self, path: str) -> str:
-        """Return the full URI of a file, for a person or another program."""
-        return self._fs.unstrip_protocol(self._at(path))
-
-    def exists(self, path: str) -> bool:
-        """Whether the file is there."""
-        return bool(self._fs.exists(self._at(path)))
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; raises MissingData if it is not there."""
-        try:
-            return bytes(self._fs.cat_file(self._at(path)))
-        except FileNotFoundError:
-            raise MissingData(
-                Reason.ARTIFACT_CORRUPT, f"{self.url_of(path)} is missing from the store"
-            ) from None
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file so that a reader sees all of it or nothing, also after a crash."""
-        target = self._at(path)
-        if not self._is_local:
-            self._fs.pipe_file(target, content)
-            return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        partial = f"{target}.{uuid.uuid4().hex[:8]}.partial"
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            if os.path.exists(partial):
-                os.unlink(partial)
-
-    def list(self, folder: str) -> list[str]:
-        """Return the sorted paths (relative to the store) of the committed files in a folder."""
-        if not self._fs.exists(self._at(folder)):
-            return []
-        names = [str(name).rsplit("/", 1)[-1] for name in self._fs.ls(self._at(folder), detail=False)]
-        return sorted(f"{folder}/{name}" for name in names if not name.endswith(".partial"))
-
-    def put(self, path: str, content: bytes) -> FileRef:
-        """Write a file and return its reference."""
+    def put(self, unit: str, filename: str, content: bytes) -> FileRef:
+        """Write a file of a unit, named by its content; it counts once a result names it."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = unit_path(unit, f"{digest[:12]}/{filename}")
         self.write(path, content)
-        return FileRef(path=path, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+        return FileRef(path=path, sha256=digest, bytes=len(content))
 
     def get(self, ref: FileRef) -> bytes:
-        """Return a referenced file's bytes; raises MissingData if it is missing, truncated or altered."""
-        content = self.read(ref.path)
+        """Return a referenced file's bytes; raises Damaged if it is missing, truncated or altered."""
+        try:
+            content = self.read(ref.path)
+        except Absent:
+            raise self._damaged(ref.path, "is missing") from None
         digest = hashlib.sha256(content).hexdigest()
         if digest != ref.sha256:
-            raise MissingData(
-                Reason.ARTIFACT_CORRUPT,
-                f"{self.url_of(ref.path)} has {len(content)} bytes with sha256 {digest[:12]}..., expected "
-                f"{ref.bytes} bytes with {ref.sha256[:12]}...; delete its folder and run again",
+            raise self._damaged(
+                ref.path,
+                f"has {len(content)} bytes with sha256 {digest[:12]}..., expected {ref.bytes} bytes with "
+                f"{ref.sha256[:12]}...",
             )
+        self._read.add(ref.path)
         return content
-
-    def result(self, unit: str) -> StageResult | None:
-        """Return the committed result of a unit, or None; raises MissingData if it is damaged."""
-        path = f"units/{unit}/result.json"
-        return self._parse(path, self.read(path), StageResult) if self.exists(path) else None
-
-    def unit_file(self, unit: str, name: str) -> bytes:
-        """Return a named file of a committed unit, verified; raises MissingData."""
-        return self.get(self.unit_ref(unit, name))
-
-    def unit_ref(self, unit: str, name: str) -> FileRef:
-        """Return the reference of a named file of a committed unit; raises MissingData."""
-        result = self.result(unit)
-        if result is None or name not in result.files:
-            raise MissingData(Reason.ARTIFACT_CORRUPT, f"unit {unit} has no file {name!r} in {self.uri}")
-        return result.files[name]
-
-    def unit_json(self, unit: str, name: str, model: type[C]) -> C:
-        """Return a committed unit's JSON file as its contract model; raises MissingData."""
-        ref = self.unit_ref(unit, name)
-        return self._parse(ref.path, self.get(ref), model)
-
-    def _parse(self, path: str, content: bytes, model: type[C]) -> C:
-        try:
-            return model.model_validate_json(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise MissingData(
-                Reason.ARTIFACT_CORRUPT,
-                f"{self.url_of(path)} is damaged ({first['msg']}); delete its folder and run again",
-            ) from None
 
     def fetch(self, ref: FileRef, folder: Path) -> Path:
         """Copy a referenced file, verified, into a local folder and return its path."""
         target = folder / ref.path.rsplit("/", 1)[-1]
         target.write_bytes(self.get(ref))
         return target
+
+    # ---- small files that tell whether they are whole ----
+
+    def keep(self, path: str, value: Contract) -> None:
+        """Write a model as sealed JSON."""
+        self.write(path, sealed(path, value))
+
+    def kept(self, path: str, model: type[C]) -> C | None:
+        """Read what :meth:`keep` wrote; None if it is not there, or not whole: it is to be made again."""
+        content = self.find(path)
+        try:
+            return None if content is None else unsealed(path, content, model)
+        except Broken:
+            return None
+
+    # ---- units ----
+
+    def look(self, unit: str, check: Check = _believed) -> Found:
+        """Read a unit with all of its files."""
+        try:
+            result = self._record(unit)
+            if result is None:
+                return Found(None)
+            for ref in result.files.values():
+                self.get(ref)
+            wrong = self._stale(result) or check(result)
+        except Damaged as error:
+            return Found(None, error.message)
+        return (
+            Found(None, f"{self.url_of(unit_path(unit, 'result.json'))}: {wrong}") if wrong else Found(result)
+        )
+
+    def _stale(self, result: StageResult) -> str:
+        """Say which file the result was made from that its unit has no more, or with another content."""
+        for path in result.read:
+            upstream = self._record(_unit_of(path))
+            if upstream is None or path not in {ref.path for ref in upstream.files.values()}:
+                return f"it was made from {path}, which is another one now"
+        return ""
+
+    def read_by(self, unit: str) -> list[str]:
+        """Return the files of other units that were read so far."""
+        return sorted(path for path in self._read if _unit_of(path) != unit)
+
+    def commit(self, unit: str, result: StageResult, check: Check = _believed) -> StageResult:
+        """Make ``result`` the unit's, or return the one that another process committed first."""
+        content, settled = sealed(unit, result), self.is_local
+        while True:
+            found = self.look(unit, check)
+            if found.result is not None and settled:
+                return found.result
+            if found.result is not None:
+                time.sleep(_SETTLE_SECONDS)
+                settled = True
+                continue
+            numbers = self._numbers(unit)
+            self.create(_record_path(unit, numbers[-1] + 1 if numbers else 1), content)
+
+    def result(self, unit: str) -> StageResult | None:
+        """Return the committed result of a unit, or None; raises Damaged. Files are verified when read."""
+        return self._record(unit)
+
+    def unit_file(self, unit: str, name: str) -> bytes:
+        """Return a named file of a committed unit, verified; raises Damaged."""
+        return self.get(self.unit_ref(unit, name))
+
+    def unit_ref(self, unit: str, name: str) -> FileRef:
+        """Return the reference of a named file of a committed unit; raises Damaged."""
+        result = self._record(unit)
+        if result is None or name not in result.files:
+            raise Damaged(unit, f"unit {unit} has no file {name!r} in {self.url_of()}")
+        return result.files[name]
+
+    def unit_json(self, unit: str, name: str, model: type[C]) -> C:
+        """Return a committed unit's JSON file as its contract model; raises Damaged."""
+        ref = self.unit_ref(unit, name)
+        try:
+            return model.model_validate_json(self.get(ref))
+        except ValidationError as error:
+            raise self._damaged(ref.path, f"is of another version ({error.errors()[0]['msg']})") from None
+
+    def _numbers(self, unit: str) -> list[int]:
+        """Return the numbers of a unit's results, in order."""
+        found = (_RECORD.fullmatch(name) for name in self.list(f"units/{unit}"))
+        return sorted(int(match[1] or 1) for match in found if match)
+
+    def _record(self, unit: str) -> StageResult | None:
+        numbers = self._numbers(unit)
+        if not numbers:
+            return None
+        path = _record_path(unit, numbers[-1])
+        try:
+            result = unsealed(unit, self.read(path), StageResult)
+        except Broken as broken:
+            raise self._damaged(path, f"is not believed: {broken}") from None
+        except Absent:
+            raise self._damaged(path, "is missing") from None
+        if result.summary.unit != unit or not result.summary.ok:
+            raise self._damaged(path, f"is the result of {result.summary.unit}")
+        return result
+
+    def _damaged(self, path: str, what: str) -> Damaged:
+        return Damaged(_unit_of(path), f"{self.url_of(path)} {what}")
+
+
+def _unit_of(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _record_path(unit: str, number: int) -> str:
+    return unit_path(unit, "result.json" if number == 1 else f"result-{number}.json")

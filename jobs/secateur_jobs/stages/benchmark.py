@@ -19,12 +19,12 @@ from secateur_api.stage import FileRef
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.measure.accuracy import converted_metric
+from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.measure.latency import compare, peak_memory
 from secateur_jobs.measure.statistics import percentile, speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import MissingData
-from secateur_jobs.training.evaluate import relative_drop
 from secateur_jobs.user_code import load_data
 
 _ACCURACY_SHARE = 0.3

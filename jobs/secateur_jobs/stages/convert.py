@@ -25,5 +25,5 @@ def run(context: StageContext) -> StageOutcome:
     samples = first_batches(load_data(spec.data).eval, spec.model.inputs)
     pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
     structure = reference_outputs(net, samples[:1])[0].structure
-    context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned], structure))
-    return StageOutcome(convert=ConvertOutcome(artifacts=pruned))
+    made = context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned], structure))
+    return StageOutcome(convert=ConvertOutcome(artifacts=pruned, manifest=made))

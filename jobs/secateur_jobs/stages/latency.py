@@ -47,9 +47,8 @@ def latency_table(
         "toolchain": toolchain(),
     }
     path = f"latency/{digest_of(decides)}.json"
-    if context.store.exists(path):
-        table = LatencyTable.model_validate_json(context.store.read(path))
-    else:
+    table = context.store.kept(path, LatencyTable)
+    if table is None:
         plans = sample_widths(groups, spec.pruning.align, _NETS, spec.seed)
         table = measure_plans(
             engine,
@@ -59,6 +58,6 @@ def latency_table(
             batch,
             lambda share: context.progress(span[0] + (span[1] - span[0]) * share, "measure narrowed nets"),
         )
-        context.store.write(path, table.model_dump_json(by_alias=True, indent=1).encode())
+        context.store.keep(path, table)
     context.put_json("latency", table)
     return table

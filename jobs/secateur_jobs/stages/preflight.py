@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from secateur_api.conditions import Reason
 from secateur_api.results import (
     ConvertOutcome,
-    Group,
+    Depths,
     LatencyTable,
     ModelNumbers,
     PreflightOutcome,
@@ -46,8 +44,8 @@ from secateur_jobs.weights import load_weights
 def run(context: StageContext) -> StageOutcome:
     """Measure the unpruned model, find what can be cut, and convert and run the unpruned model.
 
-    Commits ``checkpoint`` (the unpruned net), ``groups`` (GroupTable) and ``artifacts`` (ConvertOutcome, role
-    baseline, with the model files).
+    Commits ``checkpoint`` (the unpruned net), ``groups`` (GroupTable), where sensitivity follows ``depths``
+    (Depths), and ``artifacts`` (ConvertOutcome, role baseline, with the model files).
     """
     spec = context.request.spec
     context.progress(1, "load the model")
@@ -87,8 +85,10 @@ def run(context: StageContext) -> StageOutcome:
     groups = found.table.groups
     needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))
     if needs_sensitivity:
-        groups = _with_depths(net, groups, next(in_order(splits.eval, spec.evaluation.batch_size)))
-    context.put_json("groups", found.table.model_copy(update={"groups": groups}))
+        batch = next(in_order(splits.eval, spec.evaluation.batch_size))
+        depths = behind(net, {group.name: group.consumers for group in groups}, batch[:-1])
+        context.put_json("depths", Depths(behind=depths))
+    context.put_json("groups", found.table)
     context.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
     return StageOutcome(
         preflight=PreflightOutcome(
@@ -103,12 +103,6 @@ def run(context: StageContext) -> StageOutcome:
             notes=[*note_of(outputs, spec.evaluation), *found.notes],
         )
     )
-
-
-def _with_depths(net: paddle.nn.Layer, groups: Sequence[Group], batch: Sequence[np.ndarray]) -> list[Group]:
-    """Say of each group how much of the net lies behind it, by which the points are shared out."""
-    found = behind(net, {group.name: group.consumers for group in groups}, batch[:-1])
-    return [group.model_copy(update={"behind": found[group.name]}) for group in groups]
 
 
 def _unpruned(context: StageContext) -> paddle.nn.Layer:

@@ -18,4 +18,4 @@ def run(context: StageContext) -> StageOutcome:
     html = context.put("html", "report.html", page.render(evidence))
     context.progress(80, "writing the model card")
     text = context.put("card", "model-card.md", card.render(evidence))
-    return StageOutcome(report=ReportOutcome(html=html.path, card=text.path))
+    return StageOutcome(report=ReportOutcome(html=html, card=text))

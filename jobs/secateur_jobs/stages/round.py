@@ -14,8 +14,9 @@ from secateur_api.results import (
     StageOutcome,
     Width,
 )
-from secateur_api.stage import RoundRequest, unit_path
+from secateur_api.stage import RoundRequest
 from secateur_jobs import checkpoint
+from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
@@ -29,7 +30,7 @@ from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.drift import drift
-from secateur_jobs.training.evaluate import evaluate, relative_drop
+from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
 from secateur_jobs.training.parallel.follower import follow_round
 from secateur_jobs.training.parallel.group import Leader, meet
@@ -79,7 +80,7 @@ def run(context: StageContext) -> StageOutcome:
     ).run()
 
     content = checkpoint.to_bytes(state.net, spec.model)
-    context.put("checkpoint", "checkpoint.safetensors", content)
+    stored = context.put("checkpoint", "checkpoint.safetensors", content)
     context.put_json("plan", _plan(state, widths, tuned))
     counts = count(state.net, spec.model.inputs)
     metric = tuned.metrics[-1] if tuned.metrics else metric_repaired
@@ -97,6 +98,7 @@ def run(context: StageContext) -> StageOutcome:
             drop=relative_drop(before.metric, metric, spec.evaluation.goal),
             drift=drift(state.net, state.teacher, splits.eval, spec.evaluation).errors,
             checkpoint_bytes=len(content),
+            checkpoint=stored,
         )
     )
 
@@ -174,7 +176,7 @@ def _call_followers(context: StageContext, leader: Leader, state: _State, metric
     """Hand the net to the other processes: what they cut themselves could differ in the last bits."""
     spec = context.request.spec
     content = checkpoint.to_bytes(state.net, spec.model)
-    start = context.store.put(unit_path(context.unit, "start.safetensors"), content)
+    start = context.store.put(context.unit, "start.safetensors", content)
     leader.tell(start=start.to_wire(), metric=metric)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from secateur_api.results import (
     CurveTable,
+    Depths,
     GroupTable,
     Point,
     PointSource,
@@ -15,6 +16,7 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.spec import SensitivityMode
+from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity import sen_file
 from secateur_jobs.pruning.sensitivity.ledger import Ledger
@@ -24,7 +26,7 @@ from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.training.evaluate import evaluate, relative_drop
+from secateur_jobs.training.evaluate import evaluate
 
 _NOTES = 2
 
@@ -45,8 +47,8 @@ def run(context: StageContext) -> StageOutcome:
     imported = work.imported({group.name for group in groups})
     known_to = {point.group: point.ratio for point in imported}  # in ascending order: the largest
     wanted = [(group, ratio) for group, ratio in all_points if ratio > known_to.get(group, 0.0)]
-    behind = {group.name: group.behind for group in groups}
-    points = work.points(deal(wanted, behind, request.shards)[request.shard])
+    depths = context.store.unit_json(context.upstream("preflight"), "depths", Depths)
+    points = work.points(deal(wanted, depths.behind, request.shards)[request.shard])
     points += imported if request.shard == 0 else []
     context.put_json("curves", CurveTable(baseline=work.baseline, points=points))
     outcome = SensitivityOutcome(points=len(points), measured=work.measured, notes=_first(work.notes))

@@ -165,6 +165,8 @@ class _Pass:
     def _failed(
         self, spec: PruningJobSpec, current: CurrentStage, failure: Failure, tries: int = 1
     ) -> Decision:
+        if self._can_mend(spec, failure):
+            return self._mend(failure, current)
         if not failure.retryable:
             return self._fail(failure, current)
         tried_times = current.attempt - 1 + tries
@@ -182,6 +184,17 @@ class _Pass:
         self._running(spec, Reason.RETRYING, message)
         self._say(Reason.RETRYING, message, warning=True)
         return self._decision(requeue_after=wait)
+
+    def _can_mend(self, spec: PruningJobSpec, failure: Failure) -> bool:
+        known = {unit for done in self.status.stages for unit in done.units}
+        return failure.damaged in known and self.status.mended < spec.budget.retries
+
+    def _mend(self, failure: Failure, current: CurrentStage) -> Decision:
+        """Go through the stages again: each looks at its unit, and only what is damaged is done again."""
+        self._say(Reason.RETRYING, f"{_title(current)}: {failure.message}", True)
+        self.status = start.mending(self.job, self.status, self.now, self.observed.defaults)
+        self._say(Reason.QUEUED, f"run {self.status.run} starts, to make {failure.damaged} again")
+        return self._next(resolved_spec(self.status))
 
     def _again(self, current: CurrentStage, attempt: int, **changes: object) -> CurrentStage:
         """Return the current stage's next try: another Job of another name."""
@@ -293,6 +306,8 @@ class _Pass:
         done = self.status.stages[-1]
         found = ", found in the store" if done.reused else ""
         self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}")
+        if done.note:
+            self._say(Reason.DONE, f"{_title(current)}: {done.note}", warning=True)
         if current.name is not Stage.ROUND:
             return
         last = self.status.rounds[-1]

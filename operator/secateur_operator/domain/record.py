@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from secateur_api import PruningJobSpec, PruningJobStatus, Stage, StageSummary
+from secateur_api import PruningJobSpec, PruningJobStatus, StageSummary
 from secateur_api.conditions import Reason
-from secateur_api.results import RoundOutcome
-from secateur_api.stage import CHECKPOINT_FILE, unit_path
-from secateur_api.status import ArtifactStatus, CurrentStage, FinishedStage, RoundStatus
+from secateur_api.results import RoundOutcome, StageOutcome
+from secateur_api.stage import FileRef
+from secateur_api.status import ArtifactStatus, CurrentStage, FileKind, FinishedStage, RoundStatus
 from secateur_operator.domain import rounds
 from secateur_operator.domain.observed import ObservedJob
 from secateur_operator.domain.plan import store_of
@@ -54,6 +54,7 @@ def finished(
         units=list(dict.fromkeys(summary.unit for summary in summaries if summary.unit is not None)),
         seconds=max(summary.seconds for summary in summaries),
         reused=all(summary.reused for summary in summaries),
+        note="; ".join(dict.fromkeys(s.message for s in summaries if s.message and not s.reused)),
         started_at=job.started_at or current.started_at,
         finished_at=job.finished_at or stamp(now),
     )
@@ -69,7 +70,7 @@ def finished(
     if outcome.benchmark is not None:
         update["benchmarks"] = outcome.benchmark.benchmarks
     recorded = status.model_copy(update=update)
-    artifacts = _artifacts(recorded, summaries[0], store_of(spec).public_uri)
+    artifacts = _artifacts(recorded, outcome, store_of(spec).public_uri)
     return recorded.model_copy(update={"artifacts": artifacts})
 
 
@@ -97,17 +98,19 @@ def _round(
     }
 
 
-def _artifacts(status: PruningJobStatus, summary: StageSummary, store: str) -> list[ArtifactStatus]:
+def _artifacts(status: PruningJobStatus, outcome: StageOutcome, store: str) -> list[ArtifactStatus]:
     """List what the user can take away so far; a job that fails later keeps it."""
 
     def uri(path: str) -> str:
         return f"{store.rstrip('/')}/{path}"
 
+    def file(kind: FileKind, ref: FileRef) -> ArtifactStatus:
+        return ArtifactStatus(kind=kind, uri=uri(ref.path), sha256=ref.sha256, bytes=ref.bytes)
+
     found: list[ArtifactStatus] = []
     chosen = rounds.candidate(status.rounds)
-    if chosen is not None:
-        path = unit_path(chosen.unit, CHECKPOINT_FILE)
-        found.append(ArtifactStatus(kind="checkpoint", uri=uri(path), bytes=chosen.outcome.checkpoint_bytes))
+    if chosen is not None and chosen.outcome.checkpoint is not None:
+        found.append(file("checkpoint", chosen.outcome.checkpoint))
     found += [
         ArtifactStatus(
             kind="model",
@@ -120,10 +123,9 @@ def _artifacts(status: PruningJobStatus, summary: StageSummary, store: str) -> l
         for one in status.converted
         if one.role == "pruned"
     ]
-    convert = next((done for done in status.stages if done.name is Stage.CONVERT), None)
-    if convert is not None:
-        found.append(ArtifactStatus(kind="manifest", uri=uri(unit_path(convert.units[0], "manifest.json"))))
-    if summary.outcome.report is not None:
-        found.append(ArtifactStatus(kind="report", uri=uri(summary.outcome.report.html)))
-        found.append(ArtifactStatus(kind="card", uri=uri(summary.outcome.report.card)))
+    found += [one for one in status.artifacts if one.kind == "manifest"]
+    if outcome.convert is not None and outcome.convert.manifest is not None:
+        found.append(file("manifest", outcome.convert.manifest))
+    if outcome.report is not None:
+        found += [file("report", outcome.report.html), file("card", outcome.report.card)]
     return found

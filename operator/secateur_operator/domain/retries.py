@@ -26,6 +26,8 @@ class Failure:
     message: str
     retryable: bool
     log: str | None = None
+    damaged: str | None = None
+    """The unit of a finished stage that is not whole any more."""
 
 
 def delay(identity: str, attempt: int) -> float:
@@ -68,7 +70,7 @@ def _explain(shard: ObservedShard) -> Failure:
     known = code in set(ExitCode) and code != ExitCode.DONE
     if known and summary is not None and not summary.ok:
         retryable = code == ExitCode.RETRYABLE
-        return Failure(summary.reason, summary.message, retryable, shard.log)
+        return Failure(summary.reason, summary.message, retryable, shard.log, summary.damaged)
     said = f"; its last line: {shard.last_line}" if shard.last_line else ""
     message = f"the process {_ended(code)} and left no message{said}"
     if code == ExitCode.INTERNAL:

@@ -61,6 +61,14 @@ def begun(job: PruningJob, run: int, now: datetime, defaults: Defaults) -> Pruni
     )
 
 
+def mending(job: PruningJob, status: PruningJobStatus, now: datetime, defaults: Defaults) -> PruningJobStatus:
+    """Return the status of a run that makes a damaged unit again; the budget goes on."""
+    kept = {"started_at": status.started_at, "paused_seconds": status.paused_seconds}
+    fresh = begun(job, status.run + 1, now, defaults)
+    resolved = {"resolved_spec": status.resolved_spec, "observed_generation": status.observed_generation}
+    return fresh.model_copy(update={**kept, **resolved, "mended": status.mended + 1})
+
+
 def moved(status: PruningJobStatus, defaults: Defaults) -> PruningJobStatus:
     """Return the status with the store where it is now: a run on one machine follows its home."""
     if not defaults.forced or defaults.store is None or status.resolved_spec is None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from secateur_api.spec import Data, PruningJobSpec
-from secateur_api.stage import CHECKPOINT_FILE, Stage, Upstream, unit_path
+from secateur_api.stage import Stage, Upstream
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import count
+from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import Splits
 from tests.bench.engine.cases import Case
@@ -39,7 +40,7 @@ class Baseline:
 
     @property
     def checkpoint(self) -> Path:
-        return self.store / unit_path(self.pretrain, CHECKPOINT_FILE)
+        return checkpoint_of(self.store, self.pretrain)
 
     @property
     def learning_rate(self) -> float:
@@ -69,6 +70,11 @@ class Baseline:
         return _spec(self.case, self.data, self.seed, **fields)
 
 
+def checkpoint_of(store: Path, unit: str) -> Path:
+    """Return the file that holds a unit's checkpoint."""
+    return store / Store(store.absolute().as_uri()).unit_ref(unit, "checkpoint").path
+
+
 def prepare(name: str, case: Case, seed: int, mnist: str | None, home: Path) -> Baseline:
     """Make the data and train the baseline, unless ``home`` has them."""
     source = "mnist" if mnist else "sklearn"
@@ -77,7 +83,7 @@ def prepare(name: str, case: Case, seed: int, mnist: str | None, home: Path) -> 
         write(case.data, mnist, seed, data)
     spec = _spec(case, data, seed, pruning={"target": {"macs": "50%"}})
     unit = unit_of(run_stage(Stage.PRETRAIN, spec, home / "store", Upstream()))
-    trained = checkpoint.load(home / "store" / unit_path(unit, CHECKPOINT_FILE))
+    trained = checkpoint.load(checkpoint_of(home / "store", unit))
     metric = evaluate(trained, splits(str(data))[1], case.evaluation)
     macs = count(trained, case.model.inputs).macs
     return Baseline(f"{name}-{source}-{seed}", case, seed, home, data, unit, metric, macs)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateur_api.stage import CHECKPOINT_FILE, RoundRequest, Stage, Upstream, unit_path
+from secateur_api.stage import RoundRequest, Stage, Upstream
 from secateur_jobs import checkpoint
 from secateur_jobs.pruning.layers import cuttable_layers, width
-from tests.bench.engine.baseline import Baseline
+from tests.bench.engine.baseline import Baseline, checkpoint_of
 from tests.bench.engine.paddleslim import BATCH_SIZE, DATA_FRACTION, EPOCHS, TARGET
 from tests.bench.engine.result import Result
 from tests.bench.engine.stages import run_stage, unit_of
@@ -66,7 +66,7 @@ def run(fields: Fields, base: Baseline) -> Result:
     points, outcome = measured.outcome.sensitivity, ended.outcome.round
     if points is None or outcome is None:
         raise SystemExit("a stage left no outcome")
-    net = checkpoint.load(base.store / unit_path(unit_of(ended), CHECKPOINT_FILE))
+    net = checkpoint.load(checkpoint_of(base.store, unit_of(ended)))
     is_fresh = points.measured == points.points
     return Result(
         baseline=base.metric,

@@ -39,11 +39,12 @@ def test_report_commits_page_and_card_once(
 
 def test_an_altered_file_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = SampleJob().write(store)
-    store.write("units/round-3/plan.json", b"{}")
+    store.write(store.unit_ref("round-3", "plan").path, b"{}")
     code, summary = _run(request, monkeypatch, tmp_path)
     assert code is ExitCode.MISSING_DATA
     assert "plan.json has 2 bytes" in summary.message
-    assert not store.exists(f"units/{unit_name(request)}/result.json")
+    assert summary.damaged == "round-3"
+    assert store.look(unit_name(request)).result is None
 
 
 def test_a_missing_unit_is_named(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from secateur_api.results import Point
 from secateur_jobs.runtime.store import Store
 
@@ -20,18 +18,14 @@ class Ledger:
     def find(self, group: str, ratio: float) -> Point | None:
         """Return a committed point; a damaged one counts as none and is written anew."""
         for folder in self.folders:
-            path = _path(folder, group, ratio)
-            if self.store.exists(path):
-                try:
-                    return Point.model_validate_json(self.store.read(path))
-                except ValidationError:
-                    continue
+            point = self.store.kept(_path(folder, group, ratio), Point)
+            if point is not None:
+                return point
         return None
 
     def commit(self, point: Point) -> None:
         """Keep a point."""
-        path = _path(self.folders[0], point.group, point.ratio)
-        self.store.write(path, point.model_dump_json(by_alias=True).encode())
+        self.store.keep(_path(self.folders[0], point.group, point.ratio), point)
 
 
 def _path(folder: str, group: str, ratio: float) -> str:

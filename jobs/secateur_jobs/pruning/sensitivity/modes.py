@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from secateur_api.results import Point, PointSource
 from secateur_api.spec import SensitivityMode
+from secateur_jobs.measure.drop import relative_drop, worsened
 from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.training.evaluate import relative_drop, worsened
 
 
 @dataclass(frozen=True)

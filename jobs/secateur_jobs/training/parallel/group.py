@@ -87,7 +87,7 @@ def meet(context: StageContext) -> Leader | Follower | None:
 def wait_for_commit(context: StageContext, group: Follower) -> None:
     """Wait until the leader has committed; raises Retryable(WORKER_LOST) if it ends without."""
     ended_at: float | None = None
-    while context.store.result(context.unit) is None:
+    while context.store.look(context.unit).result is None:
         if ended_at is None:
             try:
                 group.line.hear(_LOOK_SECONDS)

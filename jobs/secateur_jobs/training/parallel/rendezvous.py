@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import unit_path
-from secateur_jobs.runtime.errors import Retryable, StageError
+from secateur_jobs.runtime.errors import Retryable
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.parallel.lines import Line, greeting
 
@@ -79,7 +79,7 @@ def follow(store: Store, unit: str, rank: int, seconds: float = JOIN_SECONDS) ->
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if store.result(unit) is not None:
+        if store.look(unit).result is not None:
             return None
         call = _call(store, unit)
         line = _connected(call, rank) if call is not None else None
@@ -108,12 +108,10 @@ def _connected(call: _Call, rank: int) -> Line | None:
 
 
 def _call(store: Store, unit: str) -> _Call | None:
-    path = unit_path(unit, _FILE)
-    if not store.exists(path):
-        return None
+    said = store.find(unit_path(unit, _FILE))
     try:
-        return _Call.model_validate_json(store.read(path))
-    except (ValidationError, StageError):  # being replaced by another attempt just now
+        return None if said is None else _Call.model_validate_json(said)
+    except ValidationError:  # being replaced by another attempt just now
         return None
 
 
