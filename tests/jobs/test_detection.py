@@ -63,5 +63,5 @@ def test_backbone_pyramid_and_head_can_be_cut() -> None:
 def test_a_map_is_taught_point_by_point() -> None:
     student, teacher = read(paddle.to_tensor([[[[0.2, 0.4]]]])), read(paddle.to_tensor([[[[0.4, 0.4]]]]))
     labels = np.zeros((1, 1, 1, 2), np.float32)
-    found = distillation_loss(student, teacher, labels, _EVALUATION, Distillation())
+    found = distillation_loss(student, teacher, labels, "0", _EVALUATION, Distillation())
     assert float(found) == pytest.approx(0.02)

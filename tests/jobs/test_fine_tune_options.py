@@ -15,6 +15,7 @@ from secateur_jobs.training.batching import ArrayDataset, batch_count, gather, s
 from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.early_stop import Watch, held_items, upper_bound
 from secateur_jobs.training.features import Taps, comparable_layers, feature_distance
+from secateur_jobs.training.form import Form
 from secateur_jobs.training.forward import forward
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.metrics import sample_scores
@@ -88,7 +89,7 @@ def _same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 def _plain_loop(data: ArrayDataset, teacher: nn.Layer) -> dict[str, np.ndarray]:
     """The training as it was before it had any of these options, written out."""
-    net, settings, loss_of = _net(), Distillation(), loss_function(_EVALUATION)
+    net, settings, loss_of = _net(), Distillation(), loss_function(_EVALUATION, Form(False, "0"))
     draw = np.random.default_rng(3)
     chosen = draw.permutation(len(data))[: round(len(data) * 0.5)]
     schedule = paddle.optimizer.lr.CosineAnnealingDecay(0.01, T_max=2 * batch_count(len(chosen), 16))
@@ -106,7 +107,7 @@ def _plain_loop(data: ArrayDataset, teacher: nn.Layer) -> dict[str, np.ndarray]:
             loss = loss_of(output, labels)
             with paddle.no_grad():
                 target = forward(teacher, inputs)
-            loss = 0.3 * loss + 0.7 * distillation_loss(output, target, labels, _EVALUATION, settings)
+            loss = 0.3 * loss + 0.7 * distillation_loss(output, target, labels, "0", _EVALUATION, settings)
             loss.backward()
             adam.step()
             adam.clear_grad()

@@ -17,6 +17,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.evaluate import evaluate, evaluate_with
+from secateur_jobs.training.form import Form
 from secateur_jobs.training.forward import forward, read
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.losses import loss_function
@@ -130,7 +131,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_loss_is_that_of_all_paths() -> None:
     """Two steps, the line ``a``: the paths are aa, -a and a-."""
     scores = np.log(np.array([[[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]]], np.float32))
-    loss = loss_function(_CTC)(read(paddle.to_tensor(scores)), np.array([[1, -1]]))
+    loss = loss_function(_CTC, Form(False, "0"))(read(paddle.to_tensor(scores)), np.array([[1, -1]]))
     assert float(loss) == pytest.approx(-np.log(0.3 * 0.3 + 0.5 * 0.3 + 0.3 * 0.6), rel=1e-5)
 
 
@@ -177,5 +178,5 @@ def test_a_recogniser_learns_is_measured_and_is_taught() -> None:
     assert evaluate_with(run, checked, similarity, 8) == pytest.approx(evaluate(net, checked, similarity))
     images, labels = checked.arrays
     outputs = forward(net, [images])
-    found = distillation_loss(outputs, outputs, labels, _CTC, Distillation())
+    found = distillation_loss(outputs, outputs, labels, "0", _CTC, Distillation())
     assert float(found) == pytest.approx(0, abs=1e-6)

@@ -166,10 +166,10 @@ def test_every_output_of_floating_point_is_distilled() -> None:
     x, labels = _data(student).arrays
     evaluation, settings = Evaluation(output=0), Distillation()
     targets = forward(teacher, [x])
-    distillation_loss(forward(student, [x]), targets, labels, evaluation, settings).backward()
+    distillation_loss(forward(student, [x]), targets, labels, "0", evaluation, settings).backward()
     for head in (student.first, student.second):
         assert float(head.weight.grad.abs().sum()) > 0
-    same = distillation_loss(targets, targets, labels, evaluation, settings)
+    same = distillation_loss(targets, targets, labels, "0", evaluation, settings)
     assert float(same) == pytest.approx(0, abs=1e-6)
 
 
@@ -179,7 +179,7 @@ def test_the_term_of_another_output_does_not_depend_on_its_scale() -> None:
 
     def term(scale: float) -> float:
         student, teacher = (read((first, paddle.to_tensor(one * scale))) for one in draw)
-        return float(distillation_loss(student, teacher, labels, Evaluation(output=0), Distillation()))
+        return float(distillation_loss(student, teacher, labels, "0", Evaluation(), Distillation()))
 
     assert term(1000.0) == pytest.approx(term(0.001), rel=1e-4)
 
@@ -189,9 +189,9 @@ def test_maps_are_distilled_along_their_classes() -> None:
     draw = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 5)).astype(np.float32)
     labels = np.zeros((2, 4, 5), np.int64)
     student, teacher = (read(paddle.to_tensor(one)) for one in draw)
-    found = distillation_loss(student, teacher, labels, Evaluation(metric="miou"), Distillation())
+    found = distillation_loss(student, teacher, labels, "0", Evaluation(metric="miou"), Distillation())
     rows = [read(paddle.to_tensor(np.moveaxis(one, 1, -1).reshape(-1, 3))) for one in draw]
-    expected = distillation_loss(*rows, labels.reshape(-1), Evaluation(), Distillation())
+    expected = distillation_loss(*rows, labels.reshape(-1), "0", Evaluation(), Distillation())
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -199,7 +199,7 @@ def test_maps_of_other_shapes_are_refused_with_both() -> None:
     student, teacher = read(paddle.zeros([2, 3, 8, 8])), read(paddle.zeros([2, 1, 8, 8]))
     evaluation = Evaluation(metric="hmean", loss="secateur_jobs.zoo.detection:db_loss")
     with pytest.raises(InvalidInput, match=r"outputs 0 \[2, 3, 8, 8\], its teacher 0 \[2, 1, 8, 8\]"):
-        distillation_loss(student, teacher, np.zeros((2, 1, 8, 8)), evaluation, Distillation())
+        distillation_loss(student, teacher, np.zeros((2, 1, 8, 8)), "0", evaluation, Distillation())
 
 
 def test_numbers_without_classes_are_not_taken_for_classes(users: ModuleType) -> None:
@@ -207,7 +207,7 @@ def test_numbers_without_classes_are_not_taken_for_classes(users: ModuleType) ->
     users.f = lambda outputs, labels: 1.0
     evaluation = Evaluation(metric="users_outputs:f", loss="users_outputs:f")
     student, teacher = read(paddle.full([4, 1], 2.0)), read(paddle.full([4, 1], 1.0))
-    found = distillation_loss(student, teacher, np.zeros(4, np.float32), evaluation, Distillation())
+    found = distillation_loss(student, teacher, np.zeros(4, np.float32), "0", evaluation, Distillation())
     assert float(found) == pytest.approx(1.0)
 
 

@@ -75,7 +75,9 @@ def test_a_teacher_is_left_as_it_was_and_its_student_follows_it(digits: Splits) 
     target = forward(teacher, inputs)
 
     def distance(net: paddle.nn.Layer) -> float:
-        return float(distillation_loss(forward(net, inputs), target, labels, _EVALUATION, Distillation()))
+        return float(
+            distillation_loss(forward(net, inputs), target, labels, "0", _EVALUATION, Distillation())
+        )
 
     assert distance(student) < distance(alone)
     assert distance(teacher) == pytest.approx(0, abs=1e-6)
@@ -240,7 +242,7 @@ def test_the_distillation_term_has_the_gradient_of_its_definition(loss: str) -> 
     student = paddle.to_tensor([[0.5, -1.0, 2.0]], stop_gradient=False)
     teacher = paddle.to_tensor([[1.0, 0.0, -1.0]])
     settings = Distillation(temperature=2.0)
-    distillation_loss(read(student), read(teacher), np.array([0]), evaluation, settings).backward()
+    distillation_loss(read(student), read(teacher), np.array([0]), "0", evaluation, settings).backward()
     s, t = student.numpy()[0], teacher.numpy()[0]
     if loss == "mse":
         expected = 2 * (s - t) / 3

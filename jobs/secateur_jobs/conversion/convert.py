@@ -15,8 +15,7 @@ from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.conversion.unsupported import name_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.training.evaluate import eval_mode
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs
 
 Role = Literal["baseline", "pruned"]

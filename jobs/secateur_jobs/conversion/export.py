@@ -15,7 +15,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.conversion import program
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.evaluate import eval_mode
+from secateur_jobs.training.forward import eval_mode
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from secateur_api.spec import Evaluation, Model
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import read_item, spread
-from secateur_jobs.training.evaluate import eval_mode
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.batching import gather, read_item, spread
+from secateur_jobs.training.form import form_of
+from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.outputs import Outputs, judged_if_any
 from secateur_jobs.user_code import Splits
@@ -36,6 +36,7 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
             _check_inputs(item[:-1], model, where)
             if judged is not None:
                 check_labels(outputs.tensors[judged].shape, item[-1][None], evaluation, where)
+    form_of(net, gather(splits.train, range(min(2, len(splits.train)))), evaluation)
     return outputs
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from secateur_api.spec import Engine, InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import PruningEngine
@@ -9,10 +11,15 @@ from secateur_jobs.pruning.native.engine import NativeEngine
 from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
 
 
-def make_engine(name: Engine, net: paddle.nn.Layer, inputs: list[InputSpec]) -> PruningEngine:
-    """Return the engine that the spec names, with the net's groups found but not yet proven."""
+def make_engine(
+    name: Engine, net: paddle.nn.Layer, inputs: list[InputSpec], labels: np.ndarray | None = None
+) -> PruningEngine:
+    """Return the engine that the spec names, with the net's groups found but not yet proven.
+
+    ``labels`` are those of a sample, for a ``forward`` that asks for them in training.
+    """
     if name in (Engine.AUTO, Engine.NATIVE):
-        return NativeEngine(net, inputs)
+        return NativeEngine(net, inputs, labels)
     if name is Engine.PADDLESLIM:
         return PaddleSlimEngine(net, inputs)
     raise ValueError(f"no engine is named {name!r}")

@@ -25,7 +25,7 @@ from secateur_jobs.pruning.layer_norms import layer_norms, weighted
 from secateur_jobs.pruning.layers import RECURRENT, named_layers
 from secateur_jobs.pruning.readers import channel_axis, watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.form import form_of, training_forward
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.outputs import Outputs
 
@@ -51,20 +51,22 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
 
     Raises InvalidInput for a label out of range, a loss that is not finite, and what the user's loss raises.
     """
-    loss_of = loss_function(evaluation)
+    form = form_of(net, batches[0], evaluation)
+    loss_of = loss_function(evaluation, form)
     layers, norms = watched_layers(net), layer_norms(net)
     found: dict[str, list[np.ndarray]] = {name: [] for name in (*layers, *norms)}
     weights, sizes = [], []
     random = np.random.default_rng(0)
-    with _differentiable(net), _gates(layers, norms) as gates:
+    with _differentiable(net), form.shown(net), _gates(layers, norms) as gates:
         for batch in batches:
             size = len(batch[-1])
             gates.batch_size = size
-            outputs = forward(net, batch[:-1])
+            outputs = training_forward(net, batch[:-1], batch[-1])
             loss = loss_of(outputs, batch[-1])
             if not np.isfinite(float(loss)):
                 raise _not_finite(evaluation, float(loss))
-            (loss + probe(outputs, loss, random)).backward()
+            unread = 0.0 if form.differs else probe(outputs, loss, random)
+            (loss + unread).backward()
             for name, gradient in gates.take().items():
                 found[name].append(gradient * size)
             weights.append(_products(net))

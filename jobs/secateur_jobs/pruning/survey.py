@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from secateur_api.conditions import Reason
 from secateur_api.results import Group, GroupTable, LatencyTable, Refused, Shares
 from secateur_api.spec import PruningJobSpec
@@ -38,16 +40,17 @@ def survey(
     spec: PruningJobSpec,
     counts: Counts,
     checkpoint_bytes: int,
+    labels: np.ndarray,
     on_group: Callable[[int, int], None] | None = None,
     measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
 ) -> Survey:
     """Find and prove the groups of the uncut net and apply rules, caps and target; the net stays as it is.
 
-    ``measure`` is asked for the groups' latency where that is a target.
+    ``labels`` are those of a sample; ``measure`` is asked for the groups' latency where that is a target.
 
     Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
     """
-    engine = make_engine(spec.pruning.engine, net, spec.model.inputs)
+    engine = make_engine(spec.pruning.engine, net, spec.model.inputs, labels)
     proven, unproven = prove_groups(engine, spec.model.inputs, on_group)
     refused = refused_layers(net, proven, engine.reasons | unproven)
     reasons = {r.layer: r.reason for r in refused}

@@ -31,10 +31,10 @@ from secateur_jobs.pruning.survey import survey
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.stages.latency import latency_table
-from secateur_jobs.training.batching import in_order
+from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
-from secateur_jobs.training.losses import loss_function
+from secateur_jobs.training.losses import check_loss_exists
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
 from secateur_jobs.user_code import build_model, load_data
@@ -51,7 +51,7 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(1, "load the model")
     toolchain.require(spec.convert)
     criterion_function(spec.pruning.criterion)
-    loss_function(spec.evaluation)
+    check_loss_exists(spec.evaluation)
     if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
         scores_of(spec.evaluation)
     seed_everything(spec.seed)
@@ -79,7 +79,7 @@ def run(context: StageContext) -> StageOutcome:
         return latency_table(context, engine, groups, samples[0], span=(50, 60))
 
     content = checkpoint.to_bytes(net, spec.model)
-    found = survey(net, spec, counts, len(content), on_group, measure)
+    found = survey(net, spec, counts, len(content), gather(splits.train, [0])[-1], on_group, measure)
     artifacts = convert_model(net, spec, "baseline", context, samples, span=(60, 99))
     context.put("checkpoint", "checkpoint.safetensors", content)
     groups = found.table.groups

@@ -28,6 +28,7 @@ from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.stages.widths import Origin, best_of, search_for
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
@@ -143,12 +144,13 @@ def _cut(
     Returns the width of every group, and the metric of the cut net before any repair.
     """
     spec = context.request.spec
-    engine = make_engine(spec.pruning.engine, state.net, spec.model.inputs)
+    labels = gather(splits.train, [0])[-1]
+    engine = make_engine(spec.pruning.engine, state.net, spec.model.inputs, labels)
     now = {group.name: group.channels for group in engine.groups}
     missing = [g.name for g in state.table.groups if g.name not in now]
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
-    origin = Origin(state.table, state.preflight, state.teacher)
+    origin = Origin(state.table, state.preflight, state.teacher, labels)
     search = search_for(context, origin, request, now)
     calibration = Calibration(state.net, splits.train, spec.evaluation, seed)
     widths = best_of(context, search, engine, calibration, state.teacher)

@@ -41,6 +41,8 @@ class Origin:
     preflight: PreflightOutcome
     net: paddle.nn.Layer
     """The unpruned net."""
+    labels: np.ndarray
+    """Those of a sample, see ``make_engine``."""
 
 
 def search_for(
@@ -48,7 +50,7 @@ def search_for(
 ) -> Search:
     """Return the plans of this round, the predicted one first; ``now`` is the width of each group."""
     spec = context.request.spec
-    engine = make_engine(spec.pruning.engine, origin.net, spec.model.inputs)
+    engine = make_engine(spec.pruning.engine, origin.net, spec.model.inputs, origin.labels)
     names = {group.name for group in origin.table.groups}
     groups = [group for group in engine.groups if group.name in names]
     counts = count(origin.net, spec.model.inputs)

@@ -13,10 +13,10 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.class_axis import candidates, class_axis
 from secateur_jobs.training.features import Taps, feature_distance, relative_error
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.form import Form, training_forward
 from secateur_jobs.training.labels import judges_classes, judges_lines
 from secateur_jobs.training.losses import F, classes_last
-from secateur_jobs.training.outputs import Outputs, judged_if_any
+from secateur_jobs.training.outputs import Outputs
 
 
 class Distiller:
@@ -36,14 +36,18 @@ class Distiller:
         self._taps = (Taps(student, layers), Taps(teacher, layers)) if layers else None
 
     def __call__(
-        self, loss: paddle.Tensor, outputs: Outputs, inputs: list[np.ndarray], labels: np.ndarray
+        self, loss: paddle.Tensor, outputs: Outputs, batch: list[np.ndarray], form: Form
     ) -> paddle.Tensor:
-        """Return the whole loss; ``outputs`` are the student's, just computed, of ``inputs``."""
-        with paddle.no_grad():
-            targets = forward(self._teacher, inputs)
+        """Return the whole loss; ``outputs`` are the student's, just computed, of ``batch``.
+
+        ``form`` is the student's: its teacher, in evaluation mode, is let return what training returns.
+        """
+        *inputs, labels = batch
+        with paddle.no_grad(), form.shown(self._teacher):
+            targets = training_forward(self._teacher, inputs, labels)
         share = self._settings.weight
         if share > 0:
-            term = distillation_loss(outputs, targets, labels, self._evaluation, self._settings)
+            term = distillation_loss(outputs, targets, labels, form.judged, self._evaluation, self._settings)
             loss = (1 - share) * loss + share * term
         if self._taps is not None:
             student, teacher = (taps.outputs for taps in self._taps)
@@ -79,12 +83,13 @@ def distillation_loss(
     student: Outputs,
     teacher: Outputs,
     labels: np.ndarray,
+    judged: str | None,
     evaluation: Evaluation,
     distillation: Distillation,
 ) -> paddle.Tensor:
     """Return how far the student's outputs are from the teacher's: the sum over all of floating point.
 
-    The one that is judged: scores of classes by ``T^2 * KL(teacher || student)``, softened by the temperature
+    The ``judged`` one: scores of classes by ``T^2 * KL(teacher || student)``, softened by the temperature
     T along the class axis and averaged over the rows (Hinton, Vinyals and Dean, "Distilling the Knowledge in
     a Neural Network", 2015, section 2); for ``mse`` and ``hmean`` the mean squared difference. Of all others
     Secateur cannot know what they are: the mean squared difference in units of the teacher's mean square.
@@ -92,11 +97,10 @@ def distillation_loss(
     Raises InvalidInput (FACTORY_FAILED) if the outputs do not have the same names and shapes.
     """
     check_same_outputs(student, teacher)
-    name = judged_if_any(student, evaluation)
     terms = []
     for other, target in teacher.floats.items():
         mine = student.tensors[other]
-        if other != name:
+        if other != judged:
             terms.append(relative_error(mine, target))
         elif (axis := _axis_of_classes(mine, labels, evaluation)) is not None:
             terms.append(_divergence(mine, target, axis, distillation.temperature))

@@ -10,8 +10,7 @@ import numpy as np
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import in_order
-from secateur_jobs.training.evaluate import eval_mode
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs, has_built_in_metric, judged
 
 _TINY = 1e-12

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, in_order
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.form import form_of, training_forward
+from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.outputs import Outputs
 from secateur_jobs.training.tally import Tally
-
-
-@contextmanager
-def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
-    """Put every layer in eval mode, and back as it was."""
-    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
-    net.eval()
-    try:
-        yield
-    finally:
-        for layer, training in before:
-            layer.training = training
 
 
 def evaluate(
@@ -43,11 +31,15 @@ def evaluate(
 
 
 def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
-    """Return the mean training loss of ``net`` on ``dataset``, in evaluation mode; the net's mode is kept."""
-    loss, total = loss_function(evaluation), 0.0
-    with eval_mode(net), paddle.no_grad():
+    """Return the mean training loss of ``net`` on ``dataset``, normalisations and dropout as in evaluation.
+
+    The net's mode is kept.
+    """
+    form, total = form_of(net, gather(dataset, range(min(2, len(dataset)))), evaluation), 0.0
+    loss = loss_function(evaluation, form)
+    with eval_mode(net), paddle.no_grad(), form.shown(net):
         for *inputs, labels in in_order(dataset, evaluation.batch_size):
-            total += float(loss(forward(net, inputs), labels)) * len(labels)
+            total += float(loss(training_forward(net, inputs, labels), labels)) * len(labels)
     return total / len(dataset)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,18 @@ from secateur_api.conditions import Reason
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.outputs import Outputs, Structure
+
+
+@contextmanager
+def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
+    """Put every layer in eval mode, and back as it was."""
+    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
+    net.eval()
+    try:
+        yield
+    finally:
+        for layer, training in before:
+            layer.training = training
 
 
 def forward(net: paddle.nn.Layer, inputs: Sequence[np.ndarray]) -> Outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +13,20 @@ from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.class_axis import UNLABELLED, class_axis
+from secateur_jobs.training.form import Form
 from secateur_jobs.training.labels import check_labels, may_be_unlabelled
-from secateur_jobs.training.outputs import Outputs, judged
+from secateur_jobs.training.outputs import Outputs, has_built_in_loss
 from secateur_jobs.user_code import load_callable
 
 Loss = Callable[[Outputs, np.ndarray], paddle.Tensor]
 F = paddle.nn.functional
 
 
-def loss_function(evaluation: Evaluation) -> Loss:
-    """Return the loss that the spec names; it takes outputs and labels and returns a scalar tensor.
+def loss_function(evaluation: Evaluation, form: Form) -> Loss:
+    """Return the loss that the spec names; it takes training outputs and labels, and returns a scalar.
 
-    A built-in one takes the output that is judged, and checks the labels against it; the user's is given all.
-    Raises InvalidInput if the user's loss is not found, raises, or returns no tensor.
+    A built-in one takes the output that is judged (``form`` says which), and checks the labels against it;
+    the user's is given all. Raises InvalidInput if the user's is not found, raises, or returns no tensor.
     """
     built_in: dict[str, Callable[[paddle.Tensor, paddle.Tensor, Evaluation], paddle.Tensor]] = {
         "cross_entropy": cross_entropy,
@@ -35,12 +37,14 @@ def loss_function(evaluation: Evaluation) -> Loss:
         of_one = built_in[evaluation.loss]
 
         def of_judged(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
-            output = outputs.tensors[judged(outputs, evaluation)]
+            if form.judged is None:
+                raise AssertionError("a built-in loss has an output to judge")
+            output = outputs.tensors[form.judged]
             check_labels(output.shape, labels, evaluation)
             return of_one(output, paddle.to_tensor(labels), evaluation)
 
         return of_judged
-    function = load_callable(evaluation.loss, "spec.evaluation.loss")
+    function = users_loss(evaluation)
 
     def checked(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
         where = f"spec.evaluation.loss: {evaluation.loss}"
@@ -53,6 +57,17 @@ def loss_function(evaluation: Evaluation) -> Loss:
         return value.reshape([])
 
     return checked
+
+
+def users_loss(evaluation: Evaluation) -> Callable[..., Any]:
+    """Return the user's loss; raises InvalidInput if it is not found."""
+    return load_callable(evaluation.loss, "spec.evaluation.loss")
+
+
+def check_loss_exists(evaluation: Evaluation) -> None:
+    """Raise InvalidInput if the loss that the spec names is not there."""
+    if not has_built_in_loss(evaluation):
+        users_loss(evaluation)
 
 
 def cross_entropy(output: paddle.Tensor, label: paddle.Tensor, evaluation: Evaluation) -> paddle.Tensor:

@@ -7,8 +7,7 @@ from secateur_api.spec import InputSpec, Model, PruningJobSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.evaluate import eval_mode
-from secateur_jobs.training.forward import read
+from secateur_jobs.training.forward import eval_mode, read
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
 

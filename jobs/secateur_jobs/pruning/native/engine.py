@@ -22,8 +22,9 @@ from secateur_jobs.pruning.native.loose import all_leaves, buffers_kept
 from secateur_jobs.pruning.native.narrow import Narrowing
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import cuts_whole_groups
-from secateur_jobs.pruning.native.probe import Probe, Unsteady
+from secateur_jobs.pruning.native.probe import Example, Probe, Unsteady
 from secateur_jobs.pruning.native.units import find_units
+from secateur_jobs.training.form import labels_asked
 
 
 class NativeEngine:
@@ -33,12 +34,15 @@ class NativeEngine:
     forwards: int
     """How many forward passes it took to find the groups."""
 
-    def __init__(self, net: paddle.nn.Layer, inputs: list[InputSpec]) -> None:
+    def __init__(
+        self, net: paddle.nn.Layer, inputs: list[InputSpec], labels: np.ndarray | None = None
+    ) -> None:
+        """``labels`` are those of one sample or more, for a ``forward`` that asks for them in training."""
         self.net = net
         self._leaves = all_leaves(net)
         self._backups: list[tuple[paddle.Tensor, np.ndarray]] = []
         self._attributes: Attributes | None = None
-        self._narrowing = Narrowing(net, self._leaves, [_example(spec) for spec in inputs])
+        self._narrowing = Narrowing(net, self._leaves, _example(net, inputs, labels))
         self.groups, self.reasons, self.forwards = _find(self._narrowing)
 
     def cut(self, keep: Keep) -> None:
@@ -101,11 +105,11 @@ def _bound(groups: list[ChannelGroup], keep: Keep) -> dict[BoundGroup, np.ndarra
 
 
 def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int]:
-    net, leaves, tensors = narrowing.net, narrowing.leaves, narrowing.inputs
+    net, leaves, example = narrowing.net, narrowing.leaves, narrowing.example
     nodes = Nodes.of(leaves)
     try:
         with buffers_kept(net):
-            findings, forwards = _explore(net, leaves, tensors, nodes)
+            findings, forwards = _explore(net, leaves, example, nodes)
     except Unsteady as error:
         return [], dict.fromkeys(cuttable_layers(net), str(error)), 0
     except RAISED as error:  # the user's forward
@@ -122,21 +126,24 @@ def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int
 
 
 def _explore(
-    net: paddle.nn.Layer, leaves: list[Leaf], inputs: list[paddle.Tensor], nodes: Nodes
+    net: paddle.nn.Layer, leaves: list[Leaf], example: Example, nodes: Nodes
 ) -> tuple[list[Findings], int]:
     """Probe evaluation, and training as well if what was found does not hold there."""
-    evaluation = Probe(net, leaves, inputs, training=False)
+    evaluation = Probe(net, leaves, example, training=False)
     findings = [explore(evaluation, nodes)]
-    training = Probe(net, leaves, inputs, training=True)
+    training = Probe(net, leaves, example, training=True)
     same = training.layout == evaluation.layout
     if not same or not holds(training, nodes, find_units(nodes, findings)):
         findings.append(explore(training, nodes))
     return findings, evaluation.forwards + training.forwards
 
 
-def _example(spec: InputSpec) -> paddle.Tensor:
-    """Return values of the declared shape and type: zeros for ids, else anything."""
-    return paddle.zeros(spec.shape, spec.dtype.value)
+def _example(net: paddle.nn.Layer, inputs: list[InputSpec], labels: np.ndarray | None) -> Example:
+    """Return zeros of the declared shapes and types, and as many of a sample's labels."""
+    zeros = [paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs]
+    if labels is None:
+        return Example(zeros, {})
+    return Example(zeros, labels_asked(net, len(inputs), labels[:1].repeat(inputs[0].shape[0], axis=0)))
 
 
 def _widths_of_whole_groups(leaves: list[Leaf]) -> list[tuple[paddle.nn.Layer, str, int]]:

@@ -19,7 +19,7 @@ from secateur_jobs.pruning.native.channels import find_links
 from secateur_jobs.pruning.native.leaves import Leaf
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import in_width
-from secateur_jobs.pruning.native.probe import Layout, Probe
+from secateur_jobs.pruning.native.probe import Example, Layout, Probe
 from secateur_jobs.pruning.native.reach import find_reach
 from secateur_jobs.pruning.native.units import tied_by
 
@@ -60,7 +60,7 @@ class Narrowing:
 
     net: paddle.nn.Layer
     leaves: list[Leaf]
-    inputs: list[paddle.Tensor]
+    example: Example
     modes: tuple[bool, ...] = (False, True)
     """Which modes to probe (training or not): those that told something about the wide net."""
     _recorded: dict[bool, _Recorded] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Narrowing:
     ) -> tuple[Layout, np.ndarray, np.ndarray, np.ndarray]:
         recorded = self._recordings(training)
         with _answering(self.leaves, recorded, widths):
-            probe = Probe(self.net, leaves, self.inputs, training)
+            probe = Probe(self.net, leaves, self.example, training)
             sources = sorted(widths)
             reach = find_reach(probe, sources)
             if reach[:, probe.layout.output].any():
@@ -102,7 +102,7 @@ class Narrowing:
         if training not in self._recorded:
             recorded: _Recorded = {}
             with _recording(self.leaves, recorded):
-                Probe(self.net, self.leaves, self.inputs, training)
+                Probe(self.net, self.leaves, self.example, training)
             self._recorded[training] = recorded
         return self._recorded[training]
 

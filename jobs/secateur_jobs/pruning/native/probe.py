@@ -30,6 +30,14 @@ class Port(NamedTuple):
     """0: the input; from 1 on: initial states of a recurrent layer."""
 
 
+class Example(NamedTuple):
+    """What the net is run on."""
+
+    inputs: list[paddle.Tensor]
+    labels: dict[str, Any]
+    """Keyword arguments of ``forward`` in training, for one that asks for labels."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which positions belong to which port."""
@@ -51,14 +59,12 @@ class Unsteady(Exception):
 class Probe:
     """Runs one net, in one mode (training or evaluation), with disturbances."""
 
-    def __init__(
-        self, net: paddle.nn.Layer, leaves: list[Leaf], inputs: list[paddle.Tensor], training: bool
-    ) -> None:
+    def __init__(self, net: paddle.nn.Layer, leaves: list[Leaf], example: Example, training: bool) -> None:
         """See which leaves are called. Raises what forward raises, or :class:`Unsteady`."""
         self.leaves = leaves
         self.forwards = 0
         self._net = net
-        self._inputs = inputs
+        self._example = example
         self._training = training
         self._samples: dict[Sample, tuple[StandIns, _Seen]] = {}
         first = self._base(Sample.POSITIVE)
@@ -96,9 +102,10 @@ class Probe:
                 seen[Port(index, call, part)] = _fingerprint(tensor, axis)
 
         with _mode(self._net, self._training, stand_ins.sample), paddle.no_grad():
-            values = stand_ins.inputs(self._inputs, disturbed=-1 in masks)
+            values = stand_ins.inputs(self._example.inputs, disturbed=-1 in masks)
+            labels = self._example.labels if self._training else {}
             with stand_ins.installed(self._net, masks, see):
-                outputs = paddle.utils.flatten(self._net(*values))
+                outputs = paddle.utils.flatten(self._net(*values, **labels))
         tensors = [o.numpy().reshape(-1) for o in outputs if isinstance(o, paddle.Tensor)]
         seen[_OUTPUT] = np.concatenate([_bits(t) for t in tensors]) if tensors else np.zeros(0, np.uint8)
         return seen

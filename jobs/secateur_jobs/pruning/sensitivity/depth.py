@@ -9,8 +9,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.training.evaluate import eval_mode
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 
 _PASSES, _SECONDS = 3, 0.3
 """How many passes are run at least, and for how long: those of small nets are short and easily disturbed."""

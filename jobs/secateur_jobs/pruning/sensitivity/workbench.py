@@ -15,6 +15,7 @@ from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import Splits, load_data
 
@@ -47,7 +48,8 @@ class Workbench:
     def engine(self) -> PruningEngine:
         """The job's engine on the unpruned net."""
         spec = self.context.request.spec
-        return make_engine(spec.pruning.engine, self.net, spec.model.inputs)
+        labels = gather(self.splits.train, [0])[-1]
+        return make_engine(spec.pruning.engine, self.net, spec.model.inputs, labels)
 
     @cached_property
     def _groups(self) -> dict[str, ChannelGroup]:

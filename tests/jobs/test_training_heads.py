@@ -1,0 +1,250 @@
+"""Networks that return other outputs in training than at inference, or need the labels for it."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import Distillation, Engine, Evaluation, InputSpec, Model, Pretrain
+from secateur_jobs.data.check import check_data
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engines import make_engine
+from secateur_jobs.pruning.gradients import sweep
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.batching import ArrayDataset
+from secateur_jobs.training.evaluate import evaluate, mean_loss
+from secateur_jobs.training.form import Form, form_of, labels_parameter
+from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.train import train
+from secateur_jobs.user_code import Splits
+
+pytestmark = pytest.mark.paddle
+nn = paddle.nn
+F = paddle.nn.functional
+_MODEL = Model(factory="a:b", inputs=[InputSpec(name="x", shape=[1, 6])], pretrain=Pretrain(epochs=1))
+
+
+class Trunk(nn.Layer):
+    """A classifier with a normalisation and dropout; subclasses say what training returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1D(16), nn.ReLU(), nn.Dropout(0.3))
+        self.main, self.guide = nn.Linear(16, 3), nn.Linear(16, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.main(self.body(x))
+
+
+class Guided(Trunk):
+    """PP-OCR's MultiHead: the list of labels in training, a dict out of it; a tensor at inference."""
+
+    def forward(self, x: Any, targets: Any = None) -> Any:
+        y = self.body(x)
+        if not self.training:
+            return self.main(y)
+        return {"guide": self.guide(y) + 0 * targets[0].mean(), "main": self.main(y)}
+
+
+class WithLoss(Trunk):
+    """PaddleNLP's classifiers: the tensor of labels, and the loss before the scores."""
+
+    def forward(self, x: Any, labels: Any = None) -> Any:
+        y = self.main(self.body(x))
+        return y if labels is None else (F.cross_entropy(y, labels), y)
+
+
+class Probabilities(Trunk):
+    """PaddleOCR's CTC head: scores in training, their softmax at inference."""
+
+    def forward(self, x: Any) -> Any:
+        y = self.main(self.body(x))
+        return y if self.training else F.softmax(y)
+
+
+class Random(Trunk):
+    """Dropout without a layer of its own."""
+
+    def forward(self, x: Any) -> Any:
+        return self.main(F.dropout(self.body(x), 0.5, training=self.training))
+
+
+class OwnNorm(Trunk):
+    """A normalisation without a layer of its own, and another branch in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", paddle.zeros([16]))
+        self.register_buffer("var", paddle.ones([16]))
+
+    def forward(self, x: Any) -> Any:
+        y = F.batch_norm(self.body(x), self.mean, self.var, training=self.training)
+        return (self.main(y), self.guide(y)) if self.training else self.main(y)
+
+
+class Demanding(Trunk):
+    def forward(self, x: Any, truth: Any = None) -> Any:
+        if self.training and truth is None:
+            raise ValueError("no truth")
+        return super().forward(x)
+
+
+class Elsewhere(Trunk):
+    """Training knows nothing of what inference returns."""
+
+    def forward(self, x: Any) -> Any:
+        y = self.body(x)
+        return (self.guide(y), self.guide(-y)) if self.training else self.main(y)
+
+
+@pytest.fixture
+def data() -> ArrayDataset:
+    x = np.random.default_rng(0).normal(size=(192, 6)).astype(np.float32)
+    return ArrayDataset([x, x[:, :3].argmax(1)])
+
+
+def _bits(net: nn.Layer) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        (Trunk, Form(False, "0")),
+        (Guided, Form(True, "main")),
+        (WithLoss, Form(True, "1")),
+        (Probabilities, Form(True, "0")),
+        (Random, Form(False, "0")),
+    ],
+)
+def test_the_judged_output_is_found_among_those_of_training(
+    kind: type[Trunk], form: Form, data: ArrayDataset
+) -> None:
+    seed_everything(0)
+    net = kind()
+    net.train()
+    before = _bits(net)
+    assert form_of(net, data.arrays, Evaluation()) == form
+    assert _bits(net) == before
+    assert all(layer.training for layer in net.sublayers(include_self=True))
+
+
+@pytest.mark.parametrize("kind", [Guided, WithLoss, Probabilities, Random])
+def test_a_net_with_another_training_form_is_trained_and_taught(
+    kind: type[Trunk], data: ArrayDataset
+) -> None:
+    seed_everything(0)
+    net, evaluation = kind(), Evaluation()
+    check_data(net, Splits(data, data), _MODEL, evaluation)
+    train(net, data, evaluation, epochs=12, learning_rate=0.02, batch_size=32)
+    assert evaluate(net, data, evaluation) > 0.8
+    student = kind()
+    settings = Distillation(weight=1.0, temperature=1.0)
+    before = _bits(net)
+    train(
+        student,
+        data,
+        evaluation,
+        epochs=12,
+        learning_rate=0.02,
+        batch_size=32,
+        teacher=net,
+        distillation=settings,
+    )
+    assert evaluate(student, data, evaluation) > 0.8
+    assert _bits(net) == before
+    assert not any(layer.training for layer in net.sublayers(include_self=True))
+
+
+def test_loss_and_gradients_are_those_of_the_scores_that_training_returns(data: ArrayDataset) -> None:
+    seed_everything(0)
+    net = Probabilities()
+    net.eval()
+    scores = net.main(net.body(paddle.to_tensor(data.arrays[0])))
+    expected = float(F.cross_entropy(scores, paddle.to_tensor(data.arrays[1])))
+    assert mean_loss(net, data, Evaluation()) == pytest.approx(expected, rel=1e-5)
+    (batch,) = sweep(net, [list(data.arrays)], Evaluation()).weights
+    F.cross_entropy(scores, paddle.to_tensor(data.arrays[1])).backward()
+    product = float((net.main.weight * net.main.weight.grad).sum())
+    assert batch[("main", "weight", 0)].sum() == pytest.approx(product, rel=1e-4)
+
+
+def test_a_users_loss_is_given_all_that_training_returns(
+    data: ArrayDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[str] = set()
+
+    def loss(outputs: Any, labels: Any) -> Any:
+        seen.update(outputs)
+        return F.cross_entropy(outputs["main"], labels) + F.cross_entropy(outputs["guide"], labels)
+
+    module = ModuleType("users_heads")
+    module.loss = loss
+    monkeypatch.setitem(sys.modules, "users_heads", module)
+    seed_everything(0)
+    net, evaluation = Guided(), Evaluation(loss="users_heads:loss")
+    start = net.guide.weight.numpy()
+    train(net, data, evaluation, epochs=1, learning_rate=0.02, batch_size=32)
+    assert seen == {"guide", "main"}
+    assert np.abs(net.guide.weight.numpy() - start).max() > 0.01
+    assert mean_loss(net, data, evaluation) > 0
+    assert sweep(net, [list(data.arrays)], evaluation).masks["guide"].any()
+
+
+def test_a_look_at_training_leaves_the_statistics(data: ArrayDataset) -> None:
+    seed_everything(0)
+    net = OwnNorm()
+    net.eval()
+    before = _bits(net)
+    evaluation = Evaluation()
+    with pytest.raises(InvalidInput, match=r"0 \[2, 3\], 1 \[2, 3\], at inference 0 \[2, 3\]"):
+        form_of(net, data.arrays, evaluation)
+    assert _bits(net) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Demanding, "cannot be run in training mode: ValueError: no truth (test_training_heads.py, line "),
+        (
+            Demanding,
+            "let forward take them by a parameter called labels (the tensor) or targets",
+        ),
+        (
+            Elsewhere,
+            "in training the model gives 0 [2, 3], 1 [2, 3], at inference 0 [2, 3]",
+        ),
+        (Elsewhere, "write a loss of your own, which is given all that training returns"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_the_data_check(
+    kind: type[Trunk], words: str, data: ArrayDataset
+) -> None:
+    seed_everything(0)
+    with pytest.raises(InvalidInput) as caught:
+        check_data(kind(), Splits(data, data), _MODEL, Evaluation())
+    assert words in str(caught.value)
+    assert caught.value.reason in (Reason.FACTORY_FAILED, Reason.INVALID_SPEC)
+
+
+def test_what_only_training_runs_is_cut_with_the_rest(data: ArrayDataset) -> None:
+    net, inputs = Guided(), [InputSpec(name="x", shape=[1, 6])]
+    assert not make_engine(Engine.AUTO, net, inputs).groups
+    engine = make_engine(Engine.AUTO, net, inputs, data.arrays[1])
+    (group,) = engine.groups
+    assert {"main", "guide"} <= set(group.consumers)
+    engine.cut({group.name: np.arange(16) < 5})
+    engine.freeze()
+    train(net, data, Evaluation(), epochs=1, learning_rate=0.01, batch_size=32)
+    assert net.guide.weight.shape == [5, 3]
+
+
+def test_labels_are_asked_for_behind_the_inputs_only() -> None:
+    assert labels_parameter(Guided(), 1) == "targets"
+    assert labels_parameter(Guided(), 2) is None
+    assert labels_parameter(Trunk(), 1) is None
