@@ -19,6 +19,7 @@ from secateur_api.spec import Data, Model
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.training.batching import with_one_label_column
 
 
 class Splits(NamedTuple):
@@ -73,8 +74,10 @@ def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
     return net
 
 
-def load_data(data: Data) -> Splits:
-    """Call the data factory and return its two data sets, both non-empty; items are not read yet.
+def load_data(data: Data, inputs: int) -> Splits:
+    """Call the data factory and return its two data sets, both non-empty; a first item is read of each.
+
+    Items have the model's ``inputs`` (so many), then the labels as one column (``training.several_labels``).
 
     Raises InvalidInput: CODE_NOT_FOUND, FACTORY_FAILED (it raises) or DATASET_INVALID (it returns something
     else than two non-empty map-style data sets); MissingData if it raises FileNotFoundError.
@@ -91,7 +94,7 @@ def load_data(data: Data) -> Splits:
     for name, dataset in zip(("train", "eval"), found, strict=True):
         if _length(dataset, f"{field}: the {name} set") == 0:
             raise InvalidInput(Reason.DATASET_INVALID, f"{field}: the {name} set is empty")
-    return Splits(*found)
+    return Splits(*(with_one_label_column(dataset, inputs) for dataset in found))
 
 
 def _import(name: str, field: str) -> ModuleType:

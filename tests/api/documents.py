@@ -34,6 +34,7 @@ FULL: dict[str, Any] = {
         "goal": "maximize",
         "loss": "cross_entropy",
         "output": "maps",
+        "label": 0,
         "classAxis": 1,
         "batchSize": 64,
     },

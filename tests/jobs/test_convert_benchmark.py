@@ -56,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("job")
     store, spec = folder / "store", PruningJobSpec.model_validate(SPEC)
     baseline = context_of(Stage.PREFLIGHT, "preflight-1", store, folder)
-    samples = first_batches(load_data(spec.data).eval, spec.model.inputs)
+    samples = first_batches(load_data(spec.data, 1).eval, spec.model.inputs)
     artifacts = convert_model(build_model(spec.model), spec, "baseline", baseline, samples)
     baseline.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
     commit(baseline, Stage.PREFLIGHT)
@@ -115,7 +115,7 @@ def test_benchmark_measures_both_models_of_every_format(
     assert outcome is not None
     assert [b.format for b in outcome.benchmarks] == [Format.PADDLE_LITE, Format.ONNX]
     spec = PruningJobSpec.model_validate(SPEC)
-    dataset = load_data(spec.data).eval
+    dataset = load_data(spec.data, 1).eval
     net = checkpoint.from_bytes(Store(str(store)).unit_file("round-1", "checkpoint"))
     expected = evaluate(net, dataset, spec.evaluation)
     for index, one in enumerate(outcome.benchmarks):

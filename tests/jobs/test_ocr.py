@@ -90,7 +90,7 @@ def _user_s(folder: Path, train: str, images: tuple[str, ...] = ("a.png", "b.png
 
 def test_a_user_s_lines_in_paddleocr_s_format(tmp_path: Path) -> None:
     args = _user_s(tmp_path, "a.png\t0199\r\nb.png\t7\n\n")
-    train, test = load_data(Data(factory="secateur_jobs.data.text_lines:labelled", args=args))
+    train, test = load_data(Data(factory="secateur_jobs.data.text_lines:labelled", args=args), 1)
     assert (len(train), len(test)) == (2, 1)
     image, label = train[0]
     assert image.shape == (3, 32, 100)
@@ -116,7 +116,7 @@ def test_a_user_s_lines_that_do_not_serve(
 ) -> None:
     args = _user_s(tmp_path, train)
     with pytest.raises(error) as caught:
-        load_data(Data(factory="secateur_jobs.data.text_lines:labelled", args=args))
+        load_data(Data(factory="secateur_jobs.data.text_lines:labelled", args=args), 1)
     assert words in str(caught.value)
 
 

@@ -62,7 +62,7 @@ def test_written_files_are_read_as_they_were_made(tmp_path: Path) -> None:
     sentences.write(tmp_path, train_texts=30, eval_texts=10, seed=3)
     args = {"train": "train.tsv", "eval": "eval.tsv", "vocabulary": "vocab.txt"}
     args = {name: str(tmp_path / file) for name, file in args.items()}
-    read = load_data(Data(factory="secateur_jobs.data.text_tsv:splits", args={**args, "length": 32}))
+    read = load_data(Data(factory="secateur_jobs.data.text_tsv:splits", args={**args, "length": 32}), 1)
     made = sentences.splits(30, 10, length=32, seed=3)
     for own, other in zip(read, made, strict=True):
         np.testing.assert_array_equal(own.arrays[0], other.arrays[0])
@@ -92,7 +92,7 @@ def test_files_that_do_not_serve(
     args = {"train": "train.tsv", "eval": "eval.tsv", "vocabulary": "vocab.txt"}
     args = {name: str(tmp_path / file) for name, file in args.items()}
     with pytest.raises(error) as caught:
-        load_data(Data(factory="secateur_jobs.data.text_tsv:splits", args=args))
+        load_data(Data(factory="secateur_jobs.data.text_tsv:splits", args=args), 1)
     assert words in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset
+from secateur_jobs.training.batching import ArrayDataset, gather, in_memory, with_one_label_column
 from secateur_jobs.training.evaluate import evaluate, mean_loss
 from secateur_jobs.training.form import Form, form_of, labels_parameter
 from secateur_jobs.training.seeding import seed_everything
@@ -248,3 +248,94 @@ def test_labels_are_asked_for_behind_the_inputs_only() -> None:
     assert labels_parameter(Guided(), 1) == "targets"
     assert labels_parameter(Guided(), 2) is None
     assert labels_parameter(Trunk(), 1) is None
+
+
+class TwoTruths(paddle.io.Dataset):
+    """Items of a picture and two labels: the class, and a number for each of four places."""
+
+    def __init__(self, data: ArrayDataset, **spoilt: Any) -> None:
+        super().__init__()
+        self._x, self._classes = data.arrays
+        self._spoilt = spoilt
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __getitem__(self, index: int) -> Any:
+        numbers = np.full(4, 0.5 * index)
+        if index == self._spoilt.get("nan"):
+            numbers[2] = np.nan
+        if index == self._spoilt.get("short"):
+            numbers = numbers[:3]
+        return self._x[index], self._classes[index], numbers
+
+
+@pytest.mark.parametrize("kind", [TwoTruths, lambda data: in_memory(TwoTruths(data))])
+def test_items_with_several_labels(kind: Any, data: ArrayDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def loss(output: Any, labels: Any) -> Any:
+        seen["loss"] = [list(one.shape[1:]) for one in labels]
+        return F.cross_entropy(output["main"], labels[0]) + 0 * labels[1].mean()
+
+    def metric(outputs: Any, labels: Any) -> float:
+        seen["metric"] = labels
+        return float((outputs.argmax(-1) == labels[0]).mean())
+
+    class Asks(Guided):
+        def forward(self, x: Any, targets: Any = None) -> Any:
+            if self.training:
+                seen["forward"] = [list(one.shape[1:]) for one in targets]
+            return super().forward(x, targets)
+
+    module = ModuleType("users_truths")
+    module.loss, module.metric = loss, metric
+    monkeypatch.setitem(sys.modules, "users_truths", module)
+    seed_everything(0)
+    net, several = Asks(), with_one_label_column(kind(data), 1)
+    users = Evaluation(loss="users_truths:loss", metric="users_truths:metric")
+    check_data(net, Splits(several, several), _MODEL, users)
+    train(net, several, users, epochs=12, learning_rate=0.02, batch_size=32)
+    assert seen["loss"] == seen["forward"] == [[], [4]]
+    found = evaluate(net, several, users)
+    assert found > 0.8
+    assert [one.shape for one in seen["metric"]] == [(192,), (192, 4)]
+    assert seen["metric"][1][10].tolist() == [5.0] * 4
+    named = Evaluation(label=0)
+    check_data(net, Splits(several, several), _MODEL, named)
+    assert evaluate(net, several, named) == pytest.approx(found)
+    assert mean_loss(net, several, named) == pytest.approx(mean_loss(net, data, Evaluation()), rel=1e-6)
+    train(
+        net,
+        several,
+        named,
+        epochs=1,
+        learning_rate=0.01,
+        batch_size=32,
+        teacher=Asks(),
+        distillation=Distillation(),
+    )
+    with pytest.raises(InvalidInput) as caught:
+        check_data(net, Splits(several, several), _MODEL, Evaluation())
+    assert str(caught.value) == (
+        "spec.evaluation.label: each item has 2 labels, 0 [] (int64), 1 [4] (float32); say which one the "
+        "built-in metric and loss compare with (label: 0), or write your own"
+    )
+    with pytest.raises(InvalidInput, match="there is no label 2"):
+        check_data(net, Splits(several, several), _MODEL, Evaluation(label=2))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({"nan": 3}, "TwoTruths: item 3 holds values that are not finite"),
+        ({"short": 3}, r"TwoTruths: item 3 has shapes \[\(6,\), \(\), \(3,\)\], item 0 has"),
+    ],
+)
+def test_each_of_several_labels_is_checked(spoilt: Any, words: str, data: ArrayDataset) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        gather(with_one_label_column(TwoTruths(data, **spoilt), 1), range(5))
+
+
+def test_one_label_is_left_as_it_is(data: ArrayDataset) -> None:
+    assert with_one_label_column(data, 1) is data

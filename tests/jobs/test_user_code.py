@@ -124,7 +124,7 @@ def test_arguments_that_a_factory_does_not_take() -> None:
     with pytest.raises(InvalidInput, match=unknown):
         build_model(_model("mine_code:net", klasses=3))
     with pytest.raises(InvalidInput, match=r"spec\.data\.args: mine_code:rows: .*'n'; it takes none"):
-        load_data(Data(factory="mine_code:rows", args={"n": 3}))
+        load_data(Data(factory="mine_code:rows", args={"n": 3}), 1)
 
 
 def test_parameter_names_do_not_depend_on_what_was_built_before() -> None:
@@ -154,7 +154,7 @@ def test_parameter_names_do_not_depend_on_what_was_built_before() -> None:
 def test_data_that_does_not_fit(name: str, error: type[StageError], words: list[str]) -> None:
     model = _model("mine_code:net")
     with pytest.raises(error) as caught:
-        check_data(build_model(model), load_data(Data(factory=f"mine_code:{name}")), model, Evaluation())
+        check_data(build_model(model), load_data(Data(factory=f"mine_code:{name}"), 1), model, Evaluation())
     assert caught.value.reason is Reason.DATASET_INVALID
     for word in ["spec.data.factory", *words]:
         assert word in caught.value.message
@@ -163,12 +163,12 @@ def test_data_that_does_not_fit(name: str, error: type[StageError], words: list[
 def test_good_data_passes_and_a_bad_item_is_found_later_as_well() -> None:
     model = _model("mine_code:net")
     net = build_model(model)
-    check_data(net, load_data(Data(factory="mine_code:rows")), model, Evaluation())
+    check_data(net, load_data(Data(factory="mine_code:rows"), 1), model, Evaluation())
     with pytest.raises(InvalidInput, match="item 4 raised ValueError: unreadable image"):
-        evaluate(net, load_data(Data(factory="mine_code:raises")).eval, Evaluation())
+        evaluate(net, load_data(Data(factory="mine_code:raises"), 1).eval, Evaluation())
 
 
 def test_a_network_that_cannot_run_on_its_declared_input() -> None:
     model = _model("mine_code:net").model_copy(update={"inputs": [InputSpec(name="x", shape=[1, 5])]})
     with pytest.raises(InvalidInput, match=r"spec\.model\.inputs: mine_code:net cannot run on \[\[1, 5\]\]"):
-        check_data(build_model(model), load_data(Data(factory="mine_code:wide")), model, Evaluation())
+        check_data(build_model(model), load_data(Data(factory="mine_code:wide"), 1), model, Evaluation())

@@ -146,6 +146,9 @@ class Evaluation(Contract):
     output: OutputName | None = None
     """Which output the built-in metric and loss judge, where the model has several: its index in a tuple
     (``1``), its key in a dict (``maps``), both with dots between inside each other (``1.boxes``)."""
+    label: Annotated[int, Field(ge=0, le=63)] | None = None
+    """Which label the built-in metric and loss compare with, where each item has several: 0 is the first
+    behind the inputs."""
     class_axis: Annotated[int, Field(ge=-7, le=7)] | None = None
     """The axis of that output that the classes are along; absent: the one that the labels do not have (1 for
     outputs [N, C, H, W] and labels [N, H, W])."""

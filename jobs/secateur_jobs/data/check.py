@@ -13,7 +13,8 @@ from secateur_jobs.training.batching import gather, read_item, spread
 from secateur_jobs.training.form import form_of
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.labels import check_labels
-from secateur_jobs.training.outputs import Outputs, judged_if_any
+from secateur_jobs.training.outputs import Outputs, has_built_in, judged_if_any
+from secateur_jobs.training.several_labels import judged_labels
 from secateur_jobs.user_code import Splits
 
 _LOOKED_AT = 200
@@ -34,8 +35,9 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
             item = read_item(dataset, int(index))
             where = f"spec.data.factory: the {name} set, item {index}"
             _check_inputs(item[:-1], model, where)
-            if judged is not None:
-                check_labels(outputs.tensors[judged].shape, item[-1][None], evaluation, where)
+            if judged is not None and has_built_in(evaluation):
+                labels = judged_labels(item[-1][None], evaluation)
+                check_labels(outputs.tensors[judged].shape, labels, evaluation, where)
     form_of(net, gather(splits.train, range(min(2, len(splits.train)))), evaluation)
     return outputs
 

@@ -37,7 +37,7 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(0, "load the data")
     made = context.store.unit_json(context.upstream("convert"), "manifest", Manifest)
     toolchain.require([t for t in spec.convert if any(t.format is b.format for b in spec.benchmark)])
-    dataset = load_data(spec.data).eval
+    dataset = load_data(spec.data, len(spec.model.inputs)).eval
     outcomes = []
     for index, benchmark in enumerate(spec.benchmark):
         part = 99.0 / len(spec.benchmark)

@@ -22,7 +22,7 @@ def run(context: StageContext) -> StageOutcome:
     baseline = context.store.unit_json(context.upstream("preflight"), "artifacts", ConvertOutcome)
     context.progress(1, "load the pruned model")
     net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"))
-    samples = first_batches(load_data(spec.data).eval, spec.model.inputs)
+    samples = first_batches(load_data(spec.data, len(spec.model.inputs)).eval, spec.model.inputs)
     pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
     structure = reference_outputs(net, samples[:1])[0].structure
     made = context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned], structure))

@@ -58,7 +58,7 @@ def run(context: StageContext) -> StageOutcome:
     net = _unpruned(context)
     load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
-    splits = load_data(spec.data)
+    splits = load_data(spec.data, len(spec.model.inputs))
     outputs = check_data(net, splits, spec.model, spec.evaluation)
     context.progress(10, "evaluate the unpruned model")
     metric = evaluate(net, splits.eval, spec.evaluation)

@@ -39,7 +39,7 @@ def run(context: StageContext) -> StageOutcome:
     if spec.model.weights is not None:
         load_weights(net, spec.model.weights, fresh=settings.fresh)
     context.progress(1, "reading data")
-    splits = load_data(spec.data)
+    splits = load_data(spec.data, len(spec.model.inputs))
     check_data(net, splits, spec.model, spec.evaluation)
 
     metric: float | None = None

@@ -58,7 +58,7 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(1, "load the model and the data")
     seed_everything(seed)
     state = _State.load(context, request)
-    splits = load_data(spec.data)
+    splits = load_data(spec.data, len(spec.model.inputs))
     context.progress(5, "choose widths and channels")
     widths, metric_cut = _cut(context, state, splits, request, seed)
     context.progress(13, "recalibrate normalisations", metric_cut)

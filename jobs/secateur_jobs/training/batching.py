@@ -12,6 +12,7 @@ from secateur_api.conditions import Reason
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.several_labels import pack, unpack
 
 
 class ArrayDataset(paddle.io.Dataset):
@@ -38,13 +39,13 @@ def gather(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> l
     a value that is not finite: Paddle's ReLU makes 0 of NaN, so that the loss would not show it.
     """
     columns = _columns(dataset, indices)
-    for column in columns:
+    for column in (part for one in columns for part in unpack(one)):
         finite = np.isfinite(column) if column.dtype.kind == "f" else np.True_
         if not finite.all():
             index = indices[np.flatnonzero(~finite.reshape(len(column), -1).all(axis=1))[0]]
             raise InvalidInput(
                 Reason.DATASET_INVALID,
-                f"spec.data.factory: {type(dataset).__name__}: item {index} holds values that are not finite",
+                f"spec.data.factory: {_name(dataset)}: item {index} holds values that are not finite",
             )
     return columns
 
@@ -54,11 +55,11 @@ def _columns(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) ->
         return [a[np.asarray(indices)] for a in dataset.arrays]
     items = [read_item(dataset, int(index)) for index in indices]
     for index, item in zip(indices, items, strict=True):
-        shapes, first = [a.shape for a in item], [a.shape for a in items[0]]
+        shapes, first = _shapes(item), _shapes(items[0])
         if shapes != first:
             raise InvalidInput(
                 Reason.DATASET_INVALID,
-                f"spec.data.factory: {type(dataset).__name__}: item {index} has shapes {shapes}, item "
+                f"spec.data.factory: {_name(dataset)}: item {index} has shapes {shapes}, item "
                 f"{indices[0]} has {first}; all items must have the same",
             )
     return [np.stack(column) for column in zip(*items, strict=True)]
@@ -66,9 +67,11 @@ def _columns(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) ->
 
 def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     """Return one item as arrays, ``(input..., label)``; raises InvalidInput(DATASET_INVALID)."""
-    where = f"spec.data.factory: {type(dataset).__name__}: item {index}"
+    where = f"spec.data.factory: {_name(dataset)}: item {index}"
     try:
         item = dataset[index]
+    except InvalidInput:
+        raise
     except RAISED as error:
         raise InvalidInput(Reason.DATASET_INVALID, f"{where} raised {raised(error)}") from error
     if not isinstance(item, (tuple, list)) or len(item) < 2:
@@ -80,6 +83,43 @@ def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     if any(column.dtype == object for column in columns):
         raise InvalidInput(Reason.DATASET_INVALID, f"{where} holds something that is no array of numbers")
     return columns
+
+
+def with_one_label_column(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset:
+    """Return a data set whose items have the labels behind ``inputs`` inputs as one column.
+
+    That is itself, where its first item has one label (or too few columns, which the data check refuses).
+    """
+    if isinstance(dataset, ArrayDataset):
+        columns = dataset.arrays
+        if len(columns) <= inputs + 1:
+            return dataset
+        labels = [pack(item) for item in zip(*columns[inputs:], strict=True)]
+        return ArrayDataset([*columns[:inputs], np.stack(labels)])
+    return dataset if len(read_item(dataset, 0)) <= inputs + 1 else SeveralLabels(dataset, inputs)
+
+
+class SeveralLabels(paddle.io.Dataset):
+    """A user's data set with its labels as one column, see :func:`several_labels.pack`."""
+
+    def __init__(self, dataset: paddle.io.Dataset, inputs: int) -> None:
+        super().__init__()
+        self.dataset, self._inputs = dataset, inputs
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        item = read_item(self.dataset, index)
+        return (*item[: self._inputs], pack(item[self._inputs :]))
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+def _name(dataset: paddle.io.Dataset) -> str:
+    return type(dataset.dataset if isinstance(dataset, SeveralLabels) else dataset).__name__
+
+
+def _shapes(item: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    return [part.shape for column in item for part in unpack(column)]
 
 
 def _array(value: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from secateur_jobs.training.form import Form, training_forward
 from secateur_jobs.training.labels import judges_classes, judges_lines
 from secateur_jobs.training.losses import F, classes_last
 from secateur_jobs.training.outputs import Outputs
+from secateur_jobs.training.several_labels import judged_labels
 
 
 class Distiller:
@@ -130,7 +131,9 @@ def _axis_of_classes(output: paddle.Tensor, labels: np.ndarray, evaluation: Eval
     if judges_lines(evaluation):
         return int(output.ndim) - 1
     if judges_classes(evaluation) or evaluation.class_axis is not None:
-        return class_axis(output.shape, labels.shape, evaluation)
+        return class_axis(output.shape, judged_labels(labels, evaluation).shape, evaluation)
+    if labels.dtype.names is not None:  # several, of which nobody said which is this output's
+        return None
     if labels.dtype.kind not in "iu":
         return None
     axes = candidates(output.shape, labels.shape)  # metric and loss are the user's

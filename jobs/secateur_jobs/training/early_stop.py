@@ -15,6 +15,7 @@ from secateur_jobs.training.batching import gather, split_items
 from secateur_jobs.training.forward import forward
 from secateur_jobs.training.metrics import SampleScores
 from secateur_jobs.training.outputs import judged
+from secateur_jobs.training.several_labels import judged_labels
 
 _SHARE = 4
 """One item is held for so many that are trained on: a look costs less than a tenth of an epoch."""
@@ -70,7 +71,7 @@ class Watch:
                 *inputs, labels = (column[start : start + size] for column in self._columns)
                 outputs = forward(net, inputs)
                 output = outputs.tensors[judged(outputs, self._evaluation)].numpy()
-                scores = self._scores(output, labels)
+                scores = self._scores(output, judged_labels(labels, self._evaluation))
                 found.append(np.asarray(scores, np.float64).reshape(len(labels), -1).mean(axis=1))
         if was_training:
             net.train()

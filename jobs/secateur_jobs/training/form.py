@@ -21,11 +21,12 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.forward import eval_mode, forward, read
 from secateur_jobs.training.outputs import Outputs, has_built_in_loss, judged_if_any
+from secateur_jobs.training.several_labels import given_tensors
 
 AS_TENSOR = ("labels", "label")
 AS_LIST = ("targets", "data")
-"""What a parameter of ``forward`` behind the inputs is called that is given the labels: as the tensor, or as
-the list of all labels' tensors, as PaddleOCR hands them over."""
+"""What a parameter of ``forward`` behind the inputs is called that is given the labels: as the tensor (a list
+where items have several), or always as the list of all, as PaddleOCR hands them over."""
 _SAME = 1e-4
 _SAMPLES = 2
 
@@ -80,8 +81,8 @@ def labels_asked(net: paddle.nn.Layer, inputs: int, labels: np.ndarray) -> dict[
     wanted = labels_parameter(net, inputs)
     if wanted is None:
         return {}
-    tensor = paddle.to_tensor(labels)
-    return {wanted: tensor if wanted in AS_TENSOR else [tensor]}
+    given = given_tensors(labels)
+    return {wanted: [given] if wanted in AS_LIST and not isinstance(given, list) else given}
 
 
 def labels_parameter(net: paddle.nn.Layer, inputs: int) -> str | None:

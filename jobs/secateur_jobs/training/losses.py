@@ -16,6 +16,7 @@ from secateur_jobs.training.class_axis import UNLABELLED, class_axis
 from secateur_jobs.training.form import Form
 from secateur_jobs.training.labels import check_labels, may_be_unlabelled
 from secateur_jobs.training.outputs import Outputs, has_built_in_loss
+from secateur_jobs.training.several_labels import given_tensors, judged_labels
 from secateur_jobs.user_code import load_callable
 
 Loss = Callable[[Outputs, np.ndarray], paddle.Tensor]
@@ -40,8 +41,9 @@ def loss_function(evaluation: Evaluation, form: Form) -> Loss:
             if form.judged is None:
                 raise AssertionError("a built-in loss has an output to judge")
             output = outputs.tensors[form.judged]
-            check_labels(output.shape, labels, evaluation)
-            return of_one(output, paddle.to_tensor(labels), evaluation)
+            wanted = judged_labels(labels, evaluation)
+            check_labels(output.shape, wanted, evaluation)
+            return of_one(output, paddle.to_tensor(wanted), evaluation)
 
         return of_judged
     function = users_loss(evaluation)
@@ -49,7 +51,7 @@ def loss_function(evaluation: Evaluation, form: Form) -> Loss:
     def checked(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
         where = f"spec.evaluation.loss: {evaluation.loss}"
         try:
-            value = function(outputs.given, paddle.to_tensor(labels))
+            value = function(outputs.given, given_tensors(labels))
         except RAISED as error:
             raise InvalidInput(Reason.FACTORY_FAILED, f"{where} raised {raised(error)}") from error
         if not isinstance(value, paddle.Tensor) or value.size != 1:

@@ -48,7 +48,7 @@ def built_in_metric(evaluation: Evaluation) -> Metric | None:
     return known.get(evaluation.metric)
 
 
-def users_metric(evaluation: Evaluation) -> Callable[[object, np.ndarray], float]:
+def users_metric(evaluation: Evaluation) -> Callable[[object, object], float]:
     """Return the user's metric; it takes (``Outputs.given``, labels) of the whole set, batch axis first.
 
     Raises InvalidInput if it is not found; the metric itself raises InvalidInput if the user's code raises or
@@ -56,7 +56,7 @@ def users_metric(evaluation: Evaluation) -> Callable[[object, np.ndarray], float
     """
     function = load_callable(evaluation.metric, "spec.evaluation.metric")
 
-    def checked(outputs: object, labels: np.ndarray) -> float:
+    def checked(outputs: object, labels: object) -> float:
         where = f"spec.evaluation.metric: {evaluation.metric}"
         try:
             value = float(function(outputs, labels))

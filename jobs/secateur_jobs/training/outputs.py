@@ -107,10 +107,14 @@ def has_built_in_loss(evaluation: Evaluation) -> bool:
     return evaluation.loss in BUILT_IN_LOSSES
 
 
+def has_built_in(evaluation: Evaluation) -> bool:
+    """Whether metric or loss judge one output, by one label."""
+    return has_built_in_metric(evaluation) or has_built_in_loss(evaluation)
+
+
 def judged_if_any(outputs: Outputs, evaluation: Evaluation) -> str | None:
     """Return :func:`judged`'s answer; None where metric and loss are the user's, and nothing is named."""
-    has_built_in = has_built_in_metric(evaluation) or has_built_in_loss(evaluation)
-    if evaluation.output is None and len(outputs.floats) != 1 and not has_built_in:
+    if evaluation.output is None and len(outputs.floats) != 1 and not has_built_in(evaluation):
         return None
     return judged(outputs, evaluation)
 

@@ -10,6 +10,7 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.metrics import built_in_metric, users_metric
 from secateur_jobs.training.outputs import Outputs, judged
+from secateur_jobs.training.several_labels import given_arrays, judged_labels
 
 
 class Tally:
@@ -31,8 +32,9 @@ class Tally:
             self._labels.append(labels)
             return
         output = outputs.tensors[judged(outputs, self._evaluation)]
-        check_labels(output.shape, labels, self._evaluation)
-        self._kept.append(self._built_in.of_samples(output, labels))
+        wanted = judged_labels(labels, self._evaluation)
+        check_labels(output.shape, wanted, self._evaluation)
+        self._kept.append(self._built_in.of_samples(output, wanted))
 
     @property
     def nbytes(self) -> int:
@@ -51,7 +53,7 @@ class Tally:
             return self._built_in.value(self.kept)
         if self._users is None:
             raise AssertionError("a metric is built in or the user's")
-        return self._users(_joined(self._outputs).given, np.concatenate(self._labels))
+        return self._users(_joined(self._outputs).given, given_arrays(np.concatenate(self._labels)))
 
 
 def _joined(batches: list[Outputs]) -> Outputs:

@@ -25,6 +25,7 @@ from secateur_jobs.training.drift import sample_errors, unjudged
 from secateur_jobs.training.labels import check_labels
 from secateur_jobs.training.metrics import SampleScores, sample_scores
 from secateur_jobs.training.outputs import judged
+from secateur_jobs.training.several_labels import judged_labels
 
 _LOOKS = 64  # more looks than this at the whole set save few samples
 _LEAST_BATCH = 16
@@ -118,6 +119,7 @@ def race(
     open_ = {id(cut): _Runner(cut, MeanInterval(len(order), alpha, resolution), baseline) for cut in cuts}
     for start in range(0, len(order), size):
         *inputs, labels = gather(dataset, order[start : start + size])
+        labels = judged_labels(labels, evaluation)
         before, uncut, others = None, np.zeros(0), []
         for result in sweep.run(inputs, [runner.cut for runner in open_.values()]):
             output = result.outputs.tensors[judged(result.outputs, evaluation)]

@@ -58,7 +58,8 @@ class Workbench:
     @cached_property
     def splits(self) -> Splits:
         """The training and the evaluation set."""
-        return load_data(self.context.request.spec.data)
+        spec = self.context.request.spec
+        return load_data(spec.data, len(spec.model.inputs))
 
     @cached_property
     def calibration(self) -> Calibration:

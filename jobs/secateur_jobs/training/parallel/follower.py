@@ -36,7 +36,7 @@ def _train(context: StageContext, group: Follower, seed: int) -> None:
     spec = context.request.spec
     seed_everything(seed)
     unpruned = checkpoint.from_bytes(context.store.unit_file(context.upstream("preflight"), "checkpoint"))
-    splits = load_data(spec.data)
+    splits = load_data(spec.data, len(spec.model.inputs))
     said = group.hear()
     FineTuning(
         context=context,
