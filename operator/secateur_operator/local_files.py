@@ -8,6 +8,7 @@ from pathlib import Path
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
 from secateur_api.spec import Code, FineTune, Weights
+from secateur_api.uri import redacted
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -55,7 +56,9 @@ def _weights(weights: Weights, folder: Path, field: str) -> Weights:
 def _checked_code(code: Code, folder: Path) -> Code:
     path = _local(code.uri, folder)
     if path is None:
-        message = f"{code.uri!r} is not on this machine; give a folder, wheel or zip here, or use --code"
+        message = (
+            f"{redacted(code.uri)!r} is not on this machine; give a folder, wheel or zip here, or use --code"
+        )
         raise InvalidResource([Problem("spec.code.uri", message)])
     found = _code(path, "spec.code.uri")
     if found.sha256 != code.sha256:

@@ -77,7 +77,7 @@ def s3_server(folder: Path) -> Iterator[S3]:
         child = subprocess.Popen([*command, "posix", str(folder)], stdout=sink, stderr=subprocess.STDOUT)
     try:
         host, _, port = address.partition(":")
-        wait_until("the S3 server answers", lambda: _answers(host, int(port)), 20, child.poll)
+        wait_until("the S3 server answers", lambda: answers(host, int(port)), 20, child.poll)
         yield s3
     finally:
         child.terminate()
@@ -94,7 +94,8 @@ def _address() -> tuple[str, list[str]]:
     return f"{_NODE}:{_PORT}", ["nsenter", f"--net={_NETWORK}", "--"]
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
+    """Whether something listens there."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
         return True
     return False

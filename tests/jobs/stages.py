@@ -69,9 +69,11 @@ def run(
     text: StageInput | str | None,
     scratch: Path,
     file_limit: int | None = None,
+    limit: float = 120,
     **environment: str,
 ) -> Ended:
-    """Run ``python -m secateur_jobs STAGE``; ``file_limit`` bounds the bytes of each file that it writes."""
+    """Run ``python -m secateur_jobs STAGE``; ``file_limit`` bounds the bytes of each file that it writes,
+    ``limit`` its seconds."""
     message = scratch / "termination.json"
     message.unlink(missing_ok=True)
     env = {**os.environ, TERMINATION_VARIABLE: str(message), **environment}
@@ -79,7 +81,7 @@ def run(
     if text is not None:
         env[INPUT_VARIABLE] = text if isinstance(text, str) else json.dumps(text.to_wire())
 
-    def limit() -> None:
+    def bound() -> None:
         if file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
@@ -88,9 +90,9 @@ def run(
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=limit,
         check=False,
-        preexec_fn=limit,
+        preexec_fn=bound,
     )
     lines = [line for line in ended.stdout.splitlines() if line.startswith(PROGRESS_PREFIX)]
     return Ended(

@@ -10,6 +10,7 @@ from secateur_api.base import Contract, Rule
 from secateur_api.quantity import QUANTITY
 from secateur_api.spec.types import Duration
 from secateur_api.stage_names import Stage
+from secateur_api.uri import redacted
 
 ObjectReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*$", max_length=253)]
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY, max_length=32)]
@@ -43,8 +44,8 @@ class Store(Contract):
 
     @property
     def public_uri(self) -> str:
-        """The store as the status names it: ``pvc://claim`` or the URI."""
-        return f"pvc://{self.claim}" if self.uri is None else self.uri
+        """The store as the status names it: ``pvc://claim``, or the URI without credentials."""
+        return f"pvc://{self.claim}" if self.uri is None else redacted(self.uri)
 
 
 class StageResources(Contract):

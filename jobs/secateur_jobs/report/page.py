@@ -14,6 +14,7 @@ from markupsafe import Markup
 from secateur_api.quantity import show_bytes, show_seconds
 from secateur_api.results import Artifact, Group, Width
 from secateur_api.spec import Target
+from secateur_api.uri import redacted
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts.curves import curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
@@ -73,7 +74,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "options": evidence.manifest.options if evidence.manifest else {},
         "stages": [(s.stage, s.unit, show_seconds(s.seconds)) for s in evidence.stages],
         "toolchain": [(package, ", ".join(found)) for package, found in evidence.versions().items()],
-        "spec": yaml.safe_dump(evidence.spec.to_wire(), sort_keys=False, allow_unicode=True),
+        "spec": redacted(yaml.safe_dump(evidence.spec.to_wire(), sort_keys=False, allow_unicode=True)),
         "show_bytes": show_bytes,
     }
 

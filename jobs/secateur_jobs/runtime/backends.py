@@ -125,10 +125,9 @@ def _status(error: Exception) -> int | None:
         if isinstance(response, dict):
             found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         else:
-            found = next(
-                (v for v in (getattr(one, "status", None), getattr(one, "code", None)) if v is not None),
-                getattr(response, "status_code", None),
-            )
+            found = getattr(one, "status", None)  # aiohttp
+            found = getattr(response, "status_code", None) if found is None else found  # requests
+            found = getattr(one, "code", None) if found is None else found  # gcsfs
         if isinstance(found, str) and found.isdecimal():
             found = int(found)
         if isinstance(found, int) and 400 <= found < 600:
@@ -142,4 +141,4 @@ def _remedy(uri: str) -> str:
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, on a cluster by the Secret that "
             "spec.store.secret names"
         )
-    return "give the stages credentials, on a cluster by the Secret that spec.store.secret names"
+    return "give the stages what its client reads them from, on a cluster by the Secret of spec.store"

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from secateur_api.spec import Store
+from secateur_api.uri import redacted
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -96,6 +97,10 @@ def store_of(claim: str | None, uri: str | None, secret: str | None) -> Store | 
         )
     if secret and not uri and not claim:
         raise SettingsError("--store-secret: it belongs to a store; give --store-uri (or --store-claim) too")
+    if uri and redacted(uri) != uri:
+        raise SettingsError(
+            f"--store-uri: {redacted(uri)} has credentials; give them by --store-secret, not in a URI"
+        )
     if not claim and not uri:
         return None
     try:

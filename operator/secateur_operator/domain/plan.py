@@ -11,6 +11,7 @@ from secateur_api.spec import Budget, StageResources, Store
 from secateur_api.stage import Upstream
 from secateur_api.status import CurrentStage
 from secateur_operator.domain import judge
+from secateur_operator.domain.secrets import revealed
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def stage_job(
     job: PruningJob, status: PruningJobStatus, current: CurrentStage, deadline_seconds: float
 ) -> StageJob:
     """Build the Job of the current stage."""
-    spec = resolved_spec(status)
+    spec = PruningJobSpec.model_validate(revealed(status.resolved_spec, job.spec.to_wire()))
     return StageJob(
         name=current.job,
         owner=job.metadata.name,

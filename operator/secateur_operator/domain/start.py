@@ -12,6 +12,7 @@ from secateur_api.conditions import Phase, Reason
 from secateur_api.spec import MUTABLE, Store
 from secateur_operator.domain.conditions import with_phase
 from secateur_operator.domain.observed import Defaults
+from secateur_operator.domain.secrets import hidden
 from secateur_operator.domain.times import stamp
 
 
@@ -87,10 +88,13 @@ def without_wait(status: PruningJobStatus) -> PruningJobStatus:
 
 
 def resolve(spec: PruningJobSpec, defaults: Defaults) -> dict[str, object]:
-    """Return the spec with every default written out, without what only holds or releases a run."""
+    """Return the spec with every default written out, without what only holds or releases a run, and without
+    credentials in URIs."""
     store = defaults.store if defaults.forced else spec.store or defaults.store
     image = spec.image or defaults.image
-    return spec.model_copy(update={"suspend": False, "store": store, "image": image}).to_wire()
+    resolved = spec.model_copy(update={"suspend": False, "store": store, "image": image}).to_wire()
+    shown: dict[str, object] = hidden(resolved)
+    return shown
 
 
 def _pinned(resolved: dict[str, Any], defaults: Defaults) -> Defaults:
