@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from secateur_api.results import Point
 from secateur_api.stage import Stage, StageResult, StageSummary
 from secateur_jobs.runtime.errors import Damaged
-from secateur_jobs.runtime.store import Store
+from secateur_jobs.runtime.store import Found, Store
 from tests.commits import commit_once, rounds
 from tests.integration.damage import KINDS
 
@@ -39,6 +40,20 @@ def test_two_processes_that_are_killed_leave_a_whole_unit(tmp_path: Path) -> Non
     found = rounds((tmp_path / "store").as_uri(), 40)
     assert (found.whole, found.broken) == (40, 0)
     assert found.killed > 5
+
+
+def test_who_commits_while_another_looks_was_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[StageResult] = []
+    look = store.look
+
+    def slow(unit: str, *more: Any) -> Found:
+        found = look(unit, *more)
+        if not others:
+            others.append(commit_once(Store(store.uri), unit, b"other"))
+        return found
+
+    monkeypatch.setattr(store, "look", slow)
+    assert [commit_once(store, UNIT, b"mine")] == others
 
 
 @pytest.mark.parametrize("how", list(KINDS))

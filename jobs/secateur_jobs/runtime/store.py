@@ -133,6 +133,8 @@ class Store(Files):
         """Make ``result`` the unit's, or return the one that another process committed first."""
         content, settled = sealed(unit, result), self.is_local
         while True:
+            # read before the look: who commits after it takes this number, and no second one is made
+            numbers = self._numbers(unit)
             found = self.look(unit, check)
             if found.result is not None and settled:
                 return found.result
@@ -140,7 +142,6 @@ class Store(Files):
                 time.sleep(_SETTLE_SECONDS)
                 settled = True
                 continue
-            numbers = self._numbers(unit)
             self.create(_record_path(unit, numbers[-1] + 1 if numbers else 1), content)
 
     def result(self, unit: str) -> StageResult | None:
