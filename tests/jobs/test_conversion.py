@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from secateur_api.results import Artifact
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import Stage
-from secateur_jobs.conversion.convert import convert_model
+from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.manifest import manifest
+from secateur_jobs.measure.accuracy import converted_metric
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.training.batching import ArrayDataset
+from secateur_jobs.training.evaluate import evaluate
 from tests.jobs.nets import Calls, TwoInputs, after_conv
 from tests.jobs.stages import digits_spec, stage_input
 
@@ -98,6 +101,28 @@ def test_a_dict_of_outputs_is_compared_in_one_order(tmp_path: Path) -> None:
     net = after_conv(Calls(lambda x: {"b": F.relu(x), "a": x.mean([2, 3])}))
     artifacts, _, _ = convert(net, tmp_path, X86, ONNX)
     assert all(a.parity is not None for a in artifacts)
+
+
+@pytest.mark.parametrize(("target", "suffix"), [(X86, "paddle-lite-x86.nb"), (ONNX, "onnx.onnx")])
+def test_the_named_output_is_judged_of_the_converted_model_too(
+    target: dict[str, str], suffix: str, tmp_path: Path
+) -> None:
+    """Two heads of one shape, which ``forward`` returns in another order than the export has them."""
+    paddle.seed(0)
+    net = after_conv(nn.Flatten(), nn.Linear(288, 10))
+    net = nn.Sequential(net, Calls(lambda y: {"one": y, "other": (-y, y.argmax(-1))}))
+    _, context, spec = convert(net, tmp_path, target)
+    images = np.random.default_rng(0).standard_normal((7, 3, 8, 8)).astype("float32")
+    (reference,) = reference_outputs(net, [[images]])
+    assert list(reference.tensors) == ["one", "other.0", "other.1"]
+    model = next(context.scratch.rglob(f"*{suffix.rsplit('.', 1)[1]}"))
+    data = ArrayDataset([images, reference.tensors["one"].argmax(-1)])
+    for output, expected in (("one", 1.0), ("other.0", 0.0)):
+        judged = spec.model_copy(update={"evaluation": Evaluation(output=output)})
+        scratch = tmp_path / output
+        scratch.mkdir()
+        found = converted_metric(model, reference.structure, judged, data, scratch, lambda share: None)
+        assert found == expected == evaluate(net, data, judged.evaluation)
 
 
 def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from secateur_jobs.training.batching import ArrayDataset, gather, in_memory, wit
 from secateur_jobs.training.evaluate import evaluate, mean_loss
 from secateur_jobs.training.form import Form, form_of, labels_parameter
 from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.teacher import check_teaching
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits
 
@@ -242,6 +243,18 @@ def test_what_only_training_runs_is_cut_with_the_rest(data: ArrayDataset) -> Non
     engine.freeze()
     train(net, data, Evaluation(), epochs=1, learning_rate=0.01, batch_size=32)
     assert net.guide.weight.shape == [5, 3]
+
+
+def test_a_teacher_of_another_training_form_is_refused_early(data: ArrayDataset) -> None:
+    batch = gather(data, [0, 1])
+    for student, teacher in ((Guided, Guided), (Trunk, Probabilities), (Trunk, Guided)):
+        check_teaching(student(), teacher(), batch, Evaluation())
+    with pytest.raises(InvalidInput, match=r"outputs guide \[2, 3\], main \[2, 3\], its teacher 0 \[2, 3\]"):
+        check_teaching(Guided(), Trunk(), batch, Evaluation())
+    with pytest.raises(
+        InvalidInput, match="teacher: it cannot be run in training mode: ValueError: no truth"
+    ):
+        check_teaching(Guided(), Demanding(), batch, Evaluation())
 
 
 def test_labels_are_asked_for_behind_the_inputs_only() -> None:

@@ -58,9 +58,10 @@ def _head(evidence: Evidence) -> str:
     head: dict[str, Any] = {"library_name": "paddlepaddle", "tags": tags}
     if evidence.model is not None:
         evaluation = evidence.spec.evaluation
+        kind = numerals.metric_name(evaluation.model_copy(update={"output": None}))
         metrics = [
             {
-                "type": numerals.metric_name(evaluation),
+                "type": kind,
                 "name": f"{numerals.metric_name(evaluation)}, in Paddle",
                 "value": evidence.model.outcome.numbers.metric,
             }
@@ -70,7 +71,7 @@ def _head(evidence: Evidence) -> str:
             where = f"{target_name(run.format, run.backend)} on {run.device}"
             metrics.append(
                 {
-                    "type": numerals.metric_name(evaluation),
+                    "type": kind,
                     "name": f"{numerals.metric_name(evaluation)}, {where}",
                     "value": run.pruned.metric,
                 }

@@ -36,7 +36,7 @@ from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import check_loss_exists
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.training.teacher import load_teacher
+from secateur_jobs.training.teacher import check_teaching, load_teacher
 from secateur_jobs.user_code import build_model, load_data
 from secateur_jobs.weights import load_weights
 
@@ -56,10 +56,12 @@ def run(context: StageContext) -> StageOutcome:
         scores_of(spec.evaluation)
     seed_everything(spec.seed)
     net = _unpruned(context)
-    load_teacher(spec, net)  # refused before hours of sensitivity, not after
+    teacher = load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
     splits = load_data(spec.data, len(spec.model.inputs))
     outputs = check_data(net, splits, spec.model, spec.evaluation)
+    if teacher is not None:
+        check_teaching(net, teacher, gather(splits.train, [0]), spec.evaluation)
     context.progress(10, "evaluate the unpruned model")
     metric = evaluate(net, splits.eval, spec.evaluation)
     if metric == 0:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from secateur_api.conditions import Reason
-from secateur_api.spec import InputSpec, Model, PruningJobSpec
+from secateur_api.spec import Evaluation, InputSpec, Model, PruningJobSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.distillation import check_same_outputs
+from secateur_jobs.training.form import form_of, training_forward
 from secateur_jobs.training.forward import eval_mode, read
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
@@ -38,6 +44,23 @@ def load_teacher(spec: PruningJobSpec, net: paddle.nn.Layer) -> paddle.nn.Layer 
             "must be equal, class by class",
         )
     return teacher
+
+
+def check_teaching(
+    net: paddle.nn.Layer, teacher: paddle.nn.Layer, batch: Sequence[np.ndarray], evaluation: Evaluation
+) -> None:
+    """Raise InvalidInput if in training the teacher returns other outputs than ``net`` for ``batch``."""
+    form, (*inputs, labels) = form_of(net, batch, evaluation), batch
+    found = []
+    try:
+        for one in (net, teacher):
+            with eval_mode(one), form.shown(one), paddle.no_grad():
+                found.append(training_forward(one, inputs, labels))
+    except RAISED as error:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED, f"{FIELD}: it cannot be run in training mode: {raised(error)}"
+        ) from error
+    check_same_outputs(*found)
 
 
 def _outputs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,20 @@ def test_a_job_without_rounds_has_a_card(tmp_path: Path) -> None:
     assert "model-index" not in head
     assert "No model could be measured" in body
     assert "## Use" not in body
+
+
+def test_the_judged_output_is_named_and_the_others_are_shown(tmp_path: Path) -> None:
+    store = Store(tmp_path.as_uri())
+    evidence = gather(store, SampleJob().write(store))
+    assert evidence.model is not None
+    outcome = evidence.model.outcome.model_copy(update={"drift": {"boxes": 0.0123}})
+    evaluation = evidence.spec.evaluation.model_copy(update={"output": "scores"})
+    evidence = replace(
+        evidence,
+        spec=evidence.spec.model_copy(update={"evaluation": evaluation}),
+        model=replace(evidence.model, outcome=outcome),
+    )
+    text = card.render(evidence).decode()
+    assert "name: accuracy of output scores, in Paddle" in text
+    assert "- type: accuracy\n" in text
+    assert "| output boxes, which no metric judges |  | moved by 1.23% |  |" in text
