@@ -1,5 +1,7 @@
 """Do channels act in equal blocks? Heads are blocks of neighbours; a gate ties channels at equal distances.
 
+Where queries, keys and values are one layer's channels, a head is a block of neighbours in each of the three.
+
 The number of blocks is raised factor by factor for as long as every input depends on one block only. That
 takes some ten runs where one channel at a time would take as many as there are channels.
 """
@@ -25,7 +27,17 @@ def _equal_distances(width: int, count: int) -> np.ndarray:
     return np.arange(width) % count
 
 
-_DIVISIONS: tuple[Callable[[int, int], np.ndarray], ...] = (_neighbours, _equal_distances)
+def _in_each_of(parts: int) -> Callable[[int, int], np.ndarray]:
+    return lambda width, count: np.arange(width) % (width // parts) // (width // parts // count)
+
+
+_DIVISIONS: tuple[tuple[int, Callable[[int, int], np.ndarray]], ...] = (
+    (1, _neighbours),
+    (1, _equal_distances),
+    (3, _in_each_of(3)),
+    (2, _in_each_of(2)),
+)
+"""Into how many parts the channels are stacked, and the blocks of a width by their number."""
 
 
 @dataclass
@@ -56,14 +68,14 @@ class _Search:
         self.trying = next(self._divisions, None)
 
     def _candidates(self) -> Iterator[np.ndarray]:
-        width = self.of.width
-        for division in _DIVISIONS:
+        for parts, division in _DIVISIONS:
+            most, rest = divmod(self.of.width, parts)
             count = 1
-            for factor in _prime_factors(width):
-                if width // count % factor == 0:
-                    yield division(width, count * factor)
-                    while self._holds and width // (count := count * factor) % factor == 0:
-                        yield division(width, count * factor)
+            for factor in _prime_factors(most) if rest == 0 else ():
+                if most // count % factor == 0:
+                    yield division(self.of.width, count * factor)
+                    while self._holds and most // (count := count * factor) % factor == 0:
+                        yield division(self.of.width, count * factor)
             if count > 1:
                 return
 
