@@ -29,7 +29,14 @@ BASELINE = ModelNumbers(metric=0.98, macs=1_000_000, params=50_000)
 def summary(request: StageInput, drop: float = 0.001, needs_sensitivity: bool = True) -> StageSummary:
     """Return what the stage would say when it is done; ``drop`` is a round's and the converted model's."""
     outcome = _outcome(request, unit_name(request), drop, needs_sensitivity)
-    return StageSummary(stage=request.stage, unit=unit_name(request), ok=True, seconds=1.5, outcome=outcome)
+    return StageSummary(
+        stage=request.stage,
+        unit=unit_name(request),
+        ok=True,
+        seconds=1.5,
+        measured_at="2026-01-31T12:00:00Z",
+        outcome=outcome,
+    )
 
 
 def _outcome(request: StageInput, unit: str, drop: float, needs_sensitivity: bool) -> StageOutcome:

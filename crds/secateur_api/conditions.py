@@ -68,6 +68,7 @@ class Reason(str, Enum):
     FACTORY_FAILED = "FactoryFailed"
     CODE_NOT_FOUND = "CodeNotFound"
     DATASET_INVALID = "DatasetInvalid"
+    SOURCES_CHANGED = "SourcesChanged"
     WEIGHTS_INVALID = "WeightsInvalid"
     WEIGHTS_MISSING = "WeightsMissing"
     PATTERN_MATCHES_NOTHING = "PatternMatchesNothing"

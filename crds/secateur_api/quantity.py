@@ -86,3 +86,8 @@ def show_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+def show_moment(stamp: str) -> str:
+    """Write a point in time (RFC 3339, UTC) for a person: ``2026-01-31 12:00 UTC``."""
+    return f"{stamp[:10]} {stamp[11:16]} UTC"

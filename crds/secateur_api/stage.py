@@ -24,6 +24,7 @@ from pydantic import Field
 from secateur_api.base import Contract
 from secateur_api.results import FileRef as FileRef
 from secateur_api.results import StageOutcome
+from secateur_api.sources import Sources
 from secateur_api.spec import PruningJobSpec
 from secateur_api.stage_names import Stage as Stage
 
@@ -142,6 +143,8 @@ class StageSummary(Contract):
     """The result was already in the store; nothing was done again."""
     seconds: float = 0.0
     """Wall time of the work that made the result (also when it was reused)."""
+    measured_at: str | None = None
+    """When the result was made (also when it was reused), RFC 3339."""
     outcome: StageOutcome = StageOutcome()
     """The stage's numbers."""
 
@@ -163,6 +166,9 @@ def unit_path(unit: str, filename: str) -> str:
     return f"units/{unit}/{filename}"
 
 
+READS_SOURCES = (Stage.PRETRAIN, Stage.PREFLIGHT)
+"""Stages whose units are named by the content of data, code and weights."""
+
 _PARTS: dict[Stage, tuple[str, ...]] = {
     Stage.PRETRAIN: ("model", "data", "evaluation", "seed", "code"),
     Stage.PREFLIGHT: ("model", "data", "evaluation", "pruning", "convert", "seed", "code"),
@@ -174,9 +180,11 @@ _PARTS: dict[Stage, tuple[str, ...]] = {
 }
 
 
-def unit_name(request: StageInput) -> str:
+def unit_name(request: StageInput, sources: Sources | None = None) -> str:
     """Name the unit of work: equal inputs give an equal name, so that finished work is found again.
 
+    ``sources`` is the content that a stage of :data:`READS_SOURCES` found; later units follow by the names
+    of those.
     The schedule is left out (it decides which rounds are asked for, not what one round does), and so
     is everything in the spec that the stage does not read. Processes that work together (a round's) have one
     unit, which the first of them commits. The report reads the whole request. Another
@@ -186,6 +194,8 @@ def unit_name(request: StageInput) -> str:
     if request.stage is Stage.REPORT:
         parts = request.to_wire()
         parts.pop("store")
+        for judged in (parts.get("verdict") or {}).get("rounds", []):
+            judged.pop("job", None)  # another run has other names for the same
     else:
         spec = request.spec.to_wire()
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
@@ -206,6 +216,10 @@ def unit_name(request: StageInput) -> str:
         if request.round is not None:
             parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}
         parts["shard"] = [0 if request.stage.is_joint else request.shard, request.shards]
+        if sources is not None:
+            parts["sources"] = sources.to_wire()
+        if request.spec.fresh is not None:
+            parts["fresh"] = request.spec.fresh
     parts["secateur"] = version("secateur")
     return f"{request.stage.value}-{digest_of(parts)}"
 

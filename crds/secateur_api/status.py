@@ -68,6 +68,8 @@ class FinishedStage(Contract):
     """All of it was already in the store."""
     note: str = ""
     """Why finished work was done again: what of it was damaged in the store."""
+    measured_at: str | None = None
+    """When its numbers were measured: of a reused stage, in an earlier run."""
     started_at: str
     finished_at: str
 

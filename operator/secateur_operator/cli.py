@@ -52,6 +52,7 @@ def run(
     home: Annotated[Path, typer.Option(help="Folder that keeps state and results.")] = Path(".secateur"),
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print the result.")] = Output.TABLE,
     code: Annotated[Path | None, typer.Option(help="Folder with your Python modules.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure everything anew.")] = False,
 ) -> None:
     """Run a PruningJob on this machine; interrupted, the same command goes on where it was.
 
@@ -59,7 +60,7 @@ def run(
     """
     try:
         job = pinned(read_job(file), file.absolute().parent, code)
-        ending = _run(job, home)
+        ending = _run(local_run.made_fresh(job) if fresh else job, home)
     except InvalidResource as error:
         _wrong([f"{file}: {problem}" for problem in error.problems])
     except HomeError as error:

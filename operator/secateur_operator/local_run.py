@@ -11,17 +11,16 @@ from typing import Any
 
 from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.conditions import Phase
-from secateur_api.storekeeping import StoreRequest
-from secateur_operator.domain import deadline, named, start
-from secateur_operator.domain.plan import resolved_spec, store_of
+from secateur_operator.domain import deadline, start
+from secateur_operator.domain.plan import resolved_spec
+from secateur_operator.domain.times import stamp
 from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.gateway.local.resources import Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
-from secateur_operator.gateway.local.storekeeping import StoreError, ask
-from secateur_operator.gateway.protocol import Key
+from secateur_operator.gateway.protocol import Key, NotFound
 
 _LONGEST_DELAY_SECONDS = 10.0
 """A person waits for a full disk to be seen as free again; a look at it costs nothing."""
@@ -43,9 +42,9 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     resources = Resources(home)
     name = job.metadata.name
     try:
-        resources.apply(job)
+        resources.apply(_as_fresh_as_before(home, job))
         current = _read(home, name)
-        if start.next_run(current, home.defaults) is None and _is_worth_another_run(home, current):
+        if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
             current = _read(home, name)
         eager = start.without_wait(current.status)
@@ -55,6 +54,24 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     except OSError as error:
         raise HomeError(f"cannot write to {home.path}: {error.strerror or error}") from None
     return current
+
+
+def made_fresh(job: PruningJob) -> PruningJob:
+    """Return the job with a text in ``spec.fresh`` that no job had before."""
+    spec = job.spec.model_copy(update={"fresh": stamp(datetime.now(UTC))})
+    return job.model_copy(update={"spec": spec})
+
+
+def _as_fresh_as_before(home: Home, job: PruningJob) -> PruningJob:
+    """Return the job with ``spec.fresh`` of its last run, where its file has none: what that run measured
+    anew counts from then on."""
+    try:
+        before = _read(home, job.metadata.name).spec.fresh
+    except NotFound:
+        before = None
+    if job.spec.fresh is not None or before is None:
+        return job
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"fresh": before})})
 
 
 def run(
@@ -107,27 +124,12 @@ async def _first_of(*work: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _is_worth_another_run(home: Home, job: PruningJob) -> bool:
+def _is_worth_another_run(job: PruningJob) -> bool:
     status = job.status
-    if status.phase is Phase.SUCCEEDED:
-        return _is_damaged(home, job)
-    if status.phase is Phase.FAILED:
-        return True
+    if status.phase.is_final:
+        return True  # data, code or files may be others now: each stage looks, and reuses what still holds
     # interrupted for so long that the budget is spent: its user wants it to go on
     return deadline.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0
-
-
-def _is_damaged(home: Home, job: PruningJob) -> bool:
-    """Whether anything that the job's stages left is not what they left: all of it is read."""
-    store = store_of(resolved_spec(job.status))
-    if store != home.defaults.store:  # the home was moved: the status names files where it was
-        return True
-    units = sorted(named.units_of(job.status))
-    request = StoreRequest(action="verify", store=store.stage_uri, units=units)
-    try:
-        return any(one.kept is not None and one.kept.damage for one in ask(request))
-    except StoreError as error:
-        raise HomeError(f"cannot read the store of {home.path}: {error}") from None
 
 
 def _read(home: Home, name: str) -> PruningJob:

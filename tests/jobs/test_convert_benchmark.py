@@ -19,7 +19,7 @@ from secateur_api.stage import (
     StageSummary,
     Upstream,
 )
-from secateur_jobs import checkpoint
+from secateur_jobs import checkpoint, sources
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.runtime.context import StageContext
@@ -59,6 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = first_batches(load_data(spec.data, 1).eval, spec.model.inputs)
     artifacts = convert_model(build_model(spec.model), spec, "baseline", baseline, samples)
     baseline.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
+    baseline.put_json(sources.FILE, sources.find(spec)[0])
     commit(baseline, Stage.PREFLIGHT)
     narrow = spec.model.model_copy(update={"args": {"width": 4}})
     pruned = context_of(Stage.ROUND, "round-1", store, folder)

@@ -26,7 +26,7 @@ def _image(path: Path, colour: tuple[int, int, int] = (255, 0, 0), size: tuple[i
 
 def _load(folder: Path, **args: Any) -> Splits:
     factory = "secateur_jobs.data.image_folder:splits"
-    return load_data(Data(factory=factory, args={"folder": str(folder), "size": 8, **args}))
+    return load_data(Data(factory=factory, args={"folder": str(folder), "size": 8, **args}), 1)
 
 
 def test_train_and_val_folders(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretra
     outcome = home.done(Stage.PREFLIGHT, spec_of(), upstream={"pretrain": pretrain}).outcome.preflight
     net = checkpoint.from_bytes(home.store.unit_file(preflight, "checkpoint"))
     spec = stage_input(Stage.PREFLIGHT, spec_of(), "unused").spec
-    assert outcome.baseline.metric == evaluate(net, load_data(spec.data).eval, spec.evaluation)
+    assert outcome.baseline.metric == evaluate(
+        net, load_data(spec.data, len(spec.model.inputs)).eval, spec.evaluation
+    )
     assert outcome.baseline.macs == count(net, spec.model.inputs).macs
     assert (outcome.groups, outcome.layers, outcome.refused) == (6, 10, 1)
     assert outcome.needs_sensitivity
@@ -375,7 +377,10 @@ def test_rounds_reach_their_share_and_never_widen(home, ready):
         counts = count(net, stage_input(Stage.ROUND, spec_of(), "unused").spec.model.inputs)
         assert (counts.macs, counts.params) == (outcome.numbers.macs, outcome.numbers.params)
         spec = stage_input(Stage.ROUND, spec_of(), "unused").spec
-        assert evaluate(net, load_data(spec.data).eval, spec.evaluation) == outcome.numbers.metric
+        assert (
+            evaluate(net, load_data(spec.data, len(spec.model.inputs)).eval, spec.evaluation)
+            == outcome.numbers.metric
+        )
     plans = [home.store.unit_json(s.unit, "plan", RoundPlan) for s in (first, second)]
     widths = [{w.layer: w for w in plan.widths} for plan in plans]
     assert all(widths[1][name].after <= widths[0][name].after <= w.before for name, w in widths[0].items())
@@ -457,7 +462,7 @@ def test_a_round_leaves_the_statistics_of_the_weights_that_it_leaves(home):
     net = checkpoint.from_bytes(home.store.unit_file(unit, "checkpoint"))
     layers = [layer for layer in net.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
     left = [layer._mean.numpy() for layer in layers]
-    recalibrate(net, load_data(stage_input(Stage.ROUND, spec, "unused").spec.data).train, 100, 64, seed=1)
+    recalibrate(net, load_data(stage_input(Stage.ROUND, spec, "unused").spec.data, 1).train, 100, 64, seed=1)
     for mean, layer in zip(left, layers, strict=True):
         assert np.abs(mean - layer._mean.numpy()).max() < 0.1 * np.sqrt(layer._variance.numpy()).max()
 

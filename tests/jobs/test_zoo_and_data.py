@@ -113,7 +113,7 @@ def archive(tmp_path: Path) -> Path:
 
 def test_a_user_s_npz_file(archive: Path) -> None:
     args = {"path": str(archive), "train_rows": 12, "eval_rows": 5, "size": 32, "channels": 3}
-    train, test = load_data(Data(factory="secateur_jobs.data.arrays:npz_splits", args=args))
+    train, test = load_data(Data(factory="secateur_jobs.data.arrays:npz_splits", args=args), 1)
     assert (len(train), len(test)) == (12, 5)
     assert test[0][0].shape == (3, 32, 32)
     np.testing.assert_array_equal(test.arrays[1], [5, 6, 7, 8, 9])
@@ -140,7 +140,7 @@ def test_a_user_s_npz_file_that_does_not_serve(
 ) -> None:
     args = {"path": str(archive), "train_rows": 12, "eval_rows": 5, **changes}
     with pytest.raises(error, match=r"spec\.data\.(factory|args): ") as caught:
-        load_data(Data(factory="secateur_jobs.data.arrays:npz_splits", args=args))
+        load_data(Data(factory="secateur_jobs.data.arrays:npz_splits", args=args), 1)
     assert words in str(caught.value)
     if error is MissingData:
         assert caught.value.reason is Reason.DATASET_INVALID  # type: ignore[attr-defined]

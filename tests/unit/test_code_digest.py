@@ -17,13 +17,24 @@ def _folder(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_equal_python_files_give_an_equal_digest_wherever_they_are(tmp_path: Path) -> None:
-    files = {"net.py": "x = 1\n", "pack/data.py": "y = 2\n"}
+def test_equal_files_give_an_equal_digest_wherever_they_are(tmp_path: Path) -> None:
+    files = {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "labels.json": "[1]"}
     first = _folder(tmp_path / "a", files)
-    second = _folder(
-        tmp_path / "b", {**files, "notes.txt": "not code", ".venv/lib.py": "z", "__pycache__/n.pyc": ""}
-    )
+    more = {".git/HEAD": "x", ".venv/lib.py": "z", "__pycache__/n.pyc": "", "pack/old.pyc": ""}
+    home = {"results/lock": "1", "results/store/units/a/result.json": "{}", "results/jobs/b": ""}
+    second = _folder(tmp_path / "b", {**files, **more, **home})
+    (second / "pack" / "round").symlink_to(second)  # a link back ends
+    (second / "gone.txt").symlink_to(second / "nowhere")
     assert code_sha256(first) == code_sha256(second)
+
+
+def test_files_behind_links_count(tmp_path: Path) -> None:
+    data = _folder(tmp_path / "data", {"table.csv": "1"})
+    code = _folder(tmp_path / "code", {"net.py": "x = 1\n"})
+    (code / "data").symlink_to(data)
+    before = code_sha256(code)
+    (data / "table.csv").write_text("2")
+    assert code_sha256(code) != before
 
 
 @pytest.mark.parametrize(
@@ -33,9 +44,11 @@ def test_equal_python_files_give_an_equal_digest_wherever_they_are(tmp_path: Pat
         {"net2.py": "x = 1\n", "pack/data.py": "y = 2\n"},
         {"net.py": "x = 1\ny = 2\n", "pack/data.py": ""},
         {"net.py": "x = 1\n"},
+        {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "labels.json": "[1]"},
+        {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "fast.so": ""},
     ],
 )
-def test_any_change_of_a_python_file_changes_the_digest(tmp_path: Path, changed: dict[str, str]) -> None:
+def test_any_change_of_a_file_changes_the_digest(tmp_path: Path, changed: dict[str, str]) -> None:
     before = code_sha256(_folder(tmp_path / "a", {"net.py": "x = 1\n", "pack/data.py": "y = 2\n"}))
     assert code_sha256(_folder(tmp_path / "b", changed)) != before
 

@@ -32,7 +32,7 @@ class Code(Contract):
     uri: Annotated[str, Field(min_length=1, max_length=2048)]
     """A wheel or zip in the store (locally: the folder given by ``--code``)."""
     sha256: Sha256
-    """SHA-256 of the file (of a folder: of its sorted Python files)."""
+    """SHA-256 of the file (of a folder: of its sorted files, caches and hidden ones apart)."""
 
 
 MUTABLE = ("suspend", "budget", "resources", "queue", "template")
@@ -80,6 +80,8 @@ class PruningJobSpec(Contract):
     """Seed of every random choice; the same job twice gives the same bytes on one machine."""
     code: Code | None = None
     """User code beside the image."""
+    fresh: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """Any text, such as a date: with another one than before, nothing is reused and all is measured anew."""
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     """Image of the stage pods, built FROM Secateur's; absent: the operator's. Cluster only, as all below."""
     store: Store | None = None

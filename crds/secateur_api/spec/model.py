@@ -101,6 +101,9 @@ class Data(Contract):
     """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label)."""
     args: Args = {}
     """Keyword arguments of the factory."""
+    version: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """Any text. Results are of the data as they are read; where items are random by design, a change of the
+    data shows only here: with another text all is measured anew."""
 
 
 BUILT_IN_METRICS = ("accuracy", "top5_accuracy", "sequence_accuracy", "edit_similarity", "hmean", "miou")

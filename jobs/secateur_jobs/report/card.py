@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from secateur_api.quantity import show_bytes
+from secateur_api.quantity import show_bytes, show_moment
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
@@ -122,6 +122,9 @@ def _how(evidence: Evidence) -> list[str]:
             f"Rounds: {len(evidence.rounds)}, accepted: {accepted}; each fine-tuned {spec.fine_tune.epochs} "
             f"epochs on {numerals.share(spec.fine_tune.data_fraction, 0)} of the data, seed {spec.seed}"
         )
+    moments = sorted(show_moment(s.measured_at) for s in evidence.stages if s.measured_at)
+    if moments:
+        facts.append(f"Measured on {' to '.join(dict.fromkeys((moments[0], moments[-1])))}")
     versions = [
         f"{plain(package)} {plain(' / '.join(found))}" for package, found in evidence.versions().items()
     ]

@@ -55,10 +55,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class StageRun:
-    """One committed unit: which stage, how long it worked (seconds), with which packages."""
+    """One committed unit: which stage, when it was done, its seconds of work, with which packages."""
 
     unit: str
     stage: str
+    measured_at: str | None
     seconds: float
     toolchain: dict[str, str]
 
@@ -181,7 +182,9 @@ class _Reader:
                 raise Damaged(unit, f"unit {unit} is not committed in {self.store.url_of()}")
             self._results[unit] = result
             summary = result.summary
-            self.runs.append(StageRun(unit, summary.stage.value, summary.seconds, result.toolchain))
+            self.runs.append(
+                StageRun(unit, summary.stage.value, summary.measured_at, summary.seconds, result.toolchain)
+            )
         return self._results[unit]
 
     def outcome(self, unit: str, name: str, kind: type[_C]) -> _C:

@@ -11,7 +11,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from secateur_api.quantity import show_bytes, show_seconds
+from secateur_api.quantity import show_bytes, show_moment, show_seconds
 from secateur_api.results import Artifact, Group, Width
 from secateur_api.spec import Target
 from secateur_api.uri import redacted
@@ -72,7 +72,10 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "artifacts": _artifacts(evidence),
         "checkpoint": evidence.model.checkpoint if evidence.model else None,
         "options": evidence.manifest.options if evidence.manifest else {},
-        "stages": [(s.stage, s.unit, show_seconds(s.seconds)) for s in evidence.stages],
+        "stages": [
+            (s.stage, s.unit, show_moment(s.measured_at) if s.measured_at else "", show_seconds(s.seconds))
+            for s in evidence.stages
+        ],
         "toolchain": [(package, ", ".join(found)) for package, found in evidence.versions().items()],
         "spec": redacted(yaml.safe_dump(evidence.spec.to_wire(), sort_keys=False, allow_unicode=True)),
         "show_bytes": show_bytes,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.results import PreflightOutcome
+from secateur_api.sources import Sources
 from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
 from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
@@ -26,6 +27,12 @@ class StageContext:
     store: Store
     unit: str
     scratch: Path
+    sources: Sources | None = None
+    """The content that the unit is named by, in the stages that read it first."""
+    splits: Any = None
+    """The data sets that were read for it: ``user_code.Splits``."""
+    code: Path | None = None
+    """The folder of the user's code, once it is importable."""
     started: float = field(default_factory=time.monotonic)
     files: dict[str, FileRef] = field(default_factory=dict)
     _last_step: str = ""

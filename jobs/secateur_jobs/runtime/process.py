@@ -10,6 +10,9 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +21,7 @@ from secateur_api.conditions import Reason
 from secateur_api.results import StageOutcome
 from secateur_api.stage import (
     INPUT_VARIABLE,
+    READS_SOURCES,
     RECALL_VARIABLE,
     SHARD_VARIABLE,
     TERMINATION_DEFAULT,
@@ -43,9 +47,10 @@ def run_stage(stage: Stage) -> ExitCode:
     """Do one unit of work, or find it done; always leaves a termination message."""
     unit: str | None = None
     try:
-        request = _read_request(stage)
-        unit = unit_name(request)
-        summary = _do(request, unit)
+        with _scratch(stage) as scratch:
+            context = _named(_read_request(stage), scratch)
+            unit = context.unit
+            summary = _do(context)
         code = ExitCode.DONE
     except StageError as error:
         if error.__cause__ is not None:  # what the user's code raised: its traceback is for the log
@@ -93,8 +98,35 @@ def _read_request(stage: Stage) -> StageInput:
     return request.model_copy(update={"shard": int(index)})
 
 
-def _do(request: StageInput, unit: str) -> StageSummary:
-    store = Store(request.store)
+@contextmanager
+def _scratch(stage: Stage) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"secateur-{stage.value}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _named(request: StageInput, scratch: Path) -> StageContext:
+    """Return the context with its unit named: by the request, and by the content that it leads to."""
+    context = StageContext(request=request, store=Store(request.store), unit="", scratch=scratch)
+    if request.stage in READS_SOURCES:
+        context.progress(0, "read data, code and weights")
+        _import_user_code(context)
+        sources = importlib.import_module("secateur_jobs.sources")  # it imports Paddle
+        context.sources, context.splits = sources.find(request.spec, context.code)
+        context.request = request.model_copy(update={"spec": sources.pinned(request.spec, context.sources)})
+    context.unit = unit_name(request, context.sources)
+    return context
+
+
+def _import_user_code(context: StageContext) -> None:
+    if context.request.spec.code is not None:
+        context.code = make_importable(context.request.spec.code, context.scratch)
+
+
+def _do(context: StageContext) -> StageSummary:
+    request, store, unit = context.request, context.store, context.unit
     check = functools.partial(contradiction, store, request)
     found = store.look(unit, check)
     if found.result is not None:
@@ -102,32 +134,28 @@ def _do(request: StageInput, unit: str) -> StageSummary:
     if os.environ.get(RECALL_VARIABLE):
         why = found.damage or f"{store.url_of()} holds no result of {unit}"
         raise Retryable(Reason.KILLED, f"{why}; the work is to be done again")
-    scratch = Path(tempfile.mkdtemp(prefix=f"secateur-{request.stage.value}-"))
-    try:
-        context = StageContext(request=request, store=store, unit=unit, scratch=scratch)
-        context.progress(0, "starting")
-        begin = time.monotonic()
-        if request.spec.code is not None:
-            make_importable(request.spec.code, scratch)
-        module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
-        outcome: StageOutcome = module.run(context)
-        note = redacted(f"done again: {found.damage}") if found.damage else ""
-        summary = StageSummary(
-            stage=request.stage,
-            unit=unit,
-            ok=True,
-            seconds=time.monotonic() - begin,
-            outcome=outcome,
-        )
-        _message(summary)  # a result that could not be reported is not committed
-        result = StageResult(
-            summary=summary, files=context.files, read=store.read_by(unit), toolchain=toolchain()
-        )
-        committed = store.commit(unit, result, check)  # another process may have been first
-        context.progress(100, "done")
-        return _fitting(committed.summary.model_copy(update={"message": note}))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    context.progress(0, "starting")
+    begin = time.monotonic()
+    if request.stage not in READS_SOURCES:
+        _import_user_code(context)
+    module = importlib.import_module(f"secateur_jobs.stages.{request.stage.value}")
+    outcome: StageOutcome = module.run(context)
+    note = redacted(f"done again: {found.damage}") if found.damage else ""
+    summary = StageSummary(
+        stage=request.stage,
+        unit=unit,
+        ok=True,
+        seconds=time.monotonic() - begin,
+        measured_at=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        outcome=outcome,
+    )
+    _message(summary)  # a result that could not be reported is not committed
+    result = StageResult(
+        summary=summary, files=context.files, read=store.read_by(unit), toolchain=toolchain()
+    )
+    committed = store.commit(unit, result, check)  # another process may have been first
+    context.progress(100, "done")
+    return _fitting(committed.summary.model_copy(update={"message": note}))
 
 
 def _failure(

@@ -25,7 +25,7 @@ from secateur_jobs.measure.statistics import percentile, speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import MissingData
-from secateur_jobs.user_code import load_data
+from secateur_jobs.sources import splits_of
 
 _ACCURACY_SHARE = 0.3
 """Of one benchmark's progress, for each of the two models."""
@@ -37,7 +37,7 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(0, "load the data")
     made = context.store.unit_json(context.upstream("convert"), "manifest", Manifest)
     toolchain.require([t for t in spec.convert if any(t.format is b.format for b in spec.benchmark)])
-    dataset = load_data(spec.data, len(spec.model.inputs)).eval
+    dataset = splits_of(context).eval
     outcomes = []
     for index, benchmark in enumerate(spec.benchmark):
         part = 99.0 / len(spec.benchmark)

@@ -9,7 +9,7 @@ from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.manifest import manifest
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.user_code import load_data
+from secateur_jobs.sources import splits_of
 
 
 def run(context: StageContext) -> StageOutcome:
@@ -22,7 +22,7 @@ def run(context: StageContext) -> StageOutcome:
     baseline = context.store.unit_json(context.upstream("preflight"), "artifacts", ConvertOutcome)
     context.progress(1, "load the pruned model")
     net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"))
-    samples = first_batches(load_data(spec.data, len(spec.model.inputs)).eval, spec.model.inputs)
+    samples = first_batches(splits_of(context).eval, spec.model.inputs)
     pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
     structure = reference_outputs(net, samples[:1])[0].structure
     made = context.put_json("manifest", manifest(spec, [*baseline.artifacts, *pruned], structure))

@@ -13,6 +13,7 @@ from secateur_api.results import (
     PreflightOutcome,
     StageOutcome,
 )
+from secateur_api.sources import Sources
 from secateur_api.spec import SensitivityMode
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
@@ -30,6 +31,7 @@ from secateur_jobs.pruning.sensitivity.depth import behind
 from secateur_jobs.pruning.survey import survey
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.sources import FILE, cannot_tell, refuse_change
 from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.drift import note_of
@@ -37,7 +39,7 @@ from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import check_loss_exists
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
-from secateur_jobs.user_code import build_model, load_data
+from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
 
 
@@ -54,11 +56,12 @@ def run(context: StageContext) -> StageOutcome:
     check_loss_exists(spec.evaluation)
     if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
         scores_of(spec.evaluation)
+    sources = _sources(context)
     seed_everything(spec.seed)
     net = _unpruned(context)
     teacher = load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
-    splits = load_data(spec.data, len(spec.model.inputs))
+    splits = context.splits
     outputs = check_data(net, splits, spec.model, spec.evaluation)
     if teacher is not None:
         check_teaching(net, teacher, gather(splits.train, [0]), spec.evaluation)
@@ -90,6 +93,7 @@ def run(context: StageContext) -> StageOutcome:
         batch = next(in_order(splits.eval, spec.evaluation.batch_size))
         depths = behind(net, {group.name: group.consumers for group in groups}, batch[:-1])
         context.put_json("depths", Depths(behind=depths))
+    context.put_json(FILE, sources)
     context.put_json("groups", found.table)
     context.put_json("artifacts", ConvertOutcome(artifacts=artifacts))
     return StageOutcome(
@@ -102,9 +106,23 @@ def run(context: StageContext) -> StageOutcome:
             checkpoint_bytes=len(content),
             needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
-            notes=[*note_of(outputs, spec.evaluation), *found.notes],
+            notes=[
+                *note_of(outputs, spec.evaluation),
+                *found.notes,
+                *cannot_tell(sources, spec.data.version),
+            ],
         )
     )
+
+
+def _sources(context: StageContext) -> Sources:
+    """Return what this job's results come from; a baseline that was trained here must come from the same."""
+    pretrain, now = context.request.upstream.pretrain, context.sources
+    if now is None:
+        raise RuntimeError("preflight was begun without its sources")
+    if pretrain is not None:
+        refuse_change(context.store.unit_json(pretrain, FILE, Sources), now)
+    return now
 
 
 def _unpruned(context: StageContext) -> paddle.nn.Layer:

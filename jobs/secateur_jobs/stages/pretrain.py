@@ -14,12 +14,13 @@ from secateur_jobs.pruning.layer_rules import check_patterns
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.sources import FILE
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.metrics import check_metric
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
-from secateur_jobs.user_code import build_model, load_data
+from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
 
 _RECALIBRATION_BATCHES = 100
@@ -38,8 +39,7 @@ def run(context: StageContext) -> StageOutcome:
     _check_early(spec, net)
     if spec.model.weights is not None:
         load_weights(net, spec.model.weights, fresh=settings.fresh)
-    context.progress(1, "reading data")
-    splits = load_data(spec.data, len(spec.model.inputs))
+    splits = context.splits
     check_data(net, splits, spec.model, spec.evaluation)
 
     metric: float | None = None
@@ -68,6 +68,7 @@ def run(context: StageContext) -> StageOutcome:
     recalibrate(net, splits.train, _RECALIBRATION_BATCHES, settings.batch_size, spec.seed)
     metric = evaluate(net, splits.eval, spec.evaluation)
     context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
+    context.put_json(FILE, context.sources)
     return StageOutcome(pretrain=PretrainOutcome(metric=metric, epochs=settings.epochs))
 
 

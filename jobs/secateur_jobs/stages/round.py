@@ -27,6 +27,7 @@ from secateur_jobs.pruning.proof import check, runnable_samples
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
+from secateur_jobs.sources import of_job, pinned, splits_of
 from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
@@ -37,7 +38,7 @@ from secateur_jobs.training.parallel.follower import follow_round
 from secateur_jobs.training.parallel.group import Leader, meet
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
-from secateur_jobs.user_code import Splits, load_data
+from secateur_jobs.user_code import Splits
 
 _REPAIR_BATCH_SIZE = 64
 
@@ -58,7 +59,7 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(1, "load the model and the data")
     seed_everything(seed)
     state = _State.load(context, request)
-    splits = load_data(spec.data, len(spec.model.inputs))
+    splits = splits_of(context)
     context.progress(5, "choose widths and channels")
     widths, metric_cut = _cut(context, state, splits, request, seed)
     context.progress(13, "recalibrate normalisations", metric_cut)
@@ -72,7 +73,7 @@ def run(context: StageContext) -> StageOutcome:
     tuned = FineTuning(
         context=context,
         net=state.net,
-        teacher=load_teacher(spec, state.teacher) or state.teacher,
+        teacher=load_teacher(pinned(spec, of_job(context)), state.teacher) or state.teacher,
         splits=splits,
         seed=seed,
         baseline=state.baseline.metric,

@@ -26,6 +26,7 @@ from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.sources import of_job
 from secateur_jobs.training.evaluate import evaluate
 
 _NOTES = 2
@@ -142,5 +143,6 @@ class _Work:
         modes = (
             [mode] if mode is SensitivityMode.FISHER else list(dict.fromkeys([mode, SensitivityMode.EXACT]))
         )
-        folders = (folder_of(spec, sha256, self.table.engine, m, self.comparisons) for m in modes)
+        sources = of_job(self.context)
+        folders = (folder_of(spec, sha256, sources, self.table.engine, m, self.comparisons) for m in modes)
         return Ledger(self.context.store, tuple(folders))

@@ -16,6 +16,7 @@ from secateur_operator.domain import (
     progress,
     record,
     retries,
+    reuse,
     rounds,
     stages,
     start,
@@ -209,7 +210,8 @@ class _Pass:
     def _judge(self, spec: PruningJobSpec) -> Decision:
         verdict = judge.verdict(spec, self.status)
         phase = Phase.SUCCEEDED if verdict.holds else Phase.FAILED
-        self._end(phase, verdict.reason, verdict.message, verdict.holds)
+        message = "; ".join(filter(None, (verdict.message, reuse.of_job(self.status))))
+        self._end(phase, verdict.reason, message, verdict.holds)
         self.status = self.status.model_copy(update={"constraints": verdict.judged, "percent": 100.0})
         return self._decision(*self._garbage(keep=None))
 
@@ -304,7 +306,7 @@ class _Pass:
 
     def _say_finished(self, current: CurrentStage) -> None:
         done = self.status.stages[-1]
-        found = ", found in the store" if done.reused else ""
+        found = f", found in the store ({reuse.of_stage(done)})" if done.reused else ""
         self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}")
         if done.note:
             self._say(Reason.DONE, f"{_title(current)}: {done.note}", warning=True)

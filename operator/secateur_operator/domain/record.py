@@ -55,6 +55,7 @@ def finished(
         seconds=max(summary.seconds for summary in summaries),
         reused=all(summary.reused for summary in summaries),
         note="; ".join(dict.fromkeys(s.message for s in summaries if s.message and not s.reused)),
+        measured_at=max((s.measured_at for s in summaries if s.measured_at is not None), default=None),
         started_at=job.started_at or current.started_at,
         finished_at=job.finished_at or stamp(now),
     )

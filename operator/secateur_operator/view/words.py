@@ -80,4 +80,4 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
 
 def took(done: FinishedStage) -> str:
     """Say how long a stage worked, or that its result was found."""
-    return "found" if done.reused else show_seconds(done.seconds)
+    return "reused" if done.reused else show_seconds(done.seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secateur_api.results import Group
+from secateur_api.sources import Sources, SplitContent
 from secateur_api.spec import PruningJobSpec, SensitivityMode
 from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
 
@@ -17,6 +18,10 @@ def test_points_go_up_to_the_first_ratio_that_covers_the_cap() -> None:
         *(("a", r) for r in (0.25, 0.5, 0.75)),
         *(("b", r) for r in (0.25, 0.5)),
     ]
+
+
+SPLIT = SplitContent(length=1, items={"0": "a"})
+SOURCES = Sources(train=SPLIT, eval=SPLIT)
 
 
 def job(**fields: object) -> PruningJobSpec:
@@ -37,11 +42,12 @@ def job(**fields: object) -> PruningJobSpec:
 def folder(
     spec: PruningJobSpec | None = None,
     sha256: str = "0" * 64,
+    sources: Sources = SOURCES,
     engine: str = "native",
     mode: SensitivityMode = SensitivityMode.EXACT,
     comparisons: int = 9,
 ) -> str:
-    return folder_of(spec or job(), sha256, engine, mode, comparisons)
+    return folder_of(spec or job(), sha256, sources, engine, mode, comparisons)
 
 
 def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
@@ -54,6 +60,8 @@ def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
     assert {folder(), *same} == {folder()}
     others = [
         folder(sha256="1" * 64),
+        folder(sources=SOURCES.model_copy(update={"eval": SplitContent(length=1, items={"0": "b"})})),
+        folder(job(fresh="2026-01-31")),
         folder(engine="paddleslim"),
         folder(job(seed=1)),
         folder(job(pruning={"target": {"macs": "30%"}, "criterion": "taylor"})),

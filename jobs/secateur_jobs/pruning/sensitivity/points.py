@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from secateur_api.results import Group
+from secateur_api.sources import Sources
 from secateur_api.spec import PruningJobSpec, SensitivityMode
 from secateur_api.stage import digest_of
 
@@ -25,12 +26,17 @@ def points_of(groups: Sequence[Group], ratios: Sequence[float]) -> list[tuple[st
 
 
 def folder_of(
-    spec: PruningJobSpec, checkpoint_sha256: str, engine: str, mode: SensitivityMode, comparisons: int
+    spec: PruningJobSpec,
+    checkpoint_sha256: str,
+    sources: Sources,
+    engine: str,
+    mode: SensitivityMode,
+    comparisons: int,
 ) -> str:
     """Return the folder of all points that are measured in the same way on the same weights.
 
-    The name is a digest of everything that decides a point's value, the weights themselves included: a point
-    of another model can never be taken for one of this. ``comparisons`` is the number of points whose
+    The name is a digest of everything that decides a point's value, weights and data themselves included: a
+    point of another model can never be taken for one of this. ``comparisons`` is the number of points whose
     intervals hold at once.
     """
     decides: dict[str, Any] = {
@@ -39,11 +45,14 @@ def folder_of(
         "criterion": spec.pruning.criterion,
         "dataFraction": spec.sensitivity.data_fraction,
         "data": spec.data.to_wire(),
+        "sources": sources.to_wire(),
         "evaluation": spec.evaluation.to_wire(),
         "seed": spec.seed,
         "code": spec.code.sha256 if spec.code is not None else None,
         "image": spec.image,
     }
+    if spec.fresh is not None:
+        decides["fresh"] = spec.fresh
     if mode is not SensitivityMode.EXACT:
         decides["mode"] = mode.value
     if mode is SensitivityMode.BOUNDED:

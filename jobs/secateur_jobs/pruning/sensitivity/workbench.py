@@ -15,9 +15,10 @@ from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.sources import splits_of
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.user_code import Splits, load_data
+from secateur_jobs.user_code import Splits
 
 
 @dataclass
@@ -58,8 +59,7 @@ class Workbench:
     @cached_property
     def splits(self) -> Splits:
         """The training and the evaluation set."""
-        spec = self.context.request.spec
-        return load_data(spec.data, len(spec.model.inputs))
+        return splits_of(self.context)
 
     @cached_property
     def calibration(self) -> Calibration:

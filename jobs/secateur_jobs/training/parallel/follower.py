@@ -8,11 +8,11 @@ from secateur_api.stage import FileRef
 from secateur_jobs import checkpoint
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import StageError
+from secateur_jobs.sources import of_job, pinned, splits_of
 from secateur_jobs.training.fine_tune import FineTuning
 from secateur_jobs.training.parallel.group import Follower, meet, wait_for_commit
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
-from secateur_jobs.user_code import load_data
 
 
 def follow_round(context: StageContext, seed: int) -> StageOutcome:
@@ -36,12 +36,12 @@ def _train(context: StageContext, group: Follower, seed: int) -> None:
     spec = context.request.spec
     seed_everything(seed)
     unpruned = checkpoint.from_bytes(context.store.unit_file(context.upstream("preflight"), "checkpoint"))
-    splits = load_data(spec.data, len(spec.model.inputs))
+    splits = splits_of(context)
     said = group.hear()
     FineTuning(
         context=context,
         net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"]))),
-        teacher=load_teacher(spec, unpruned) or unpruned,
+        teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
         splits=splits,
         seed=seed,
         baseline=0.0,  # the leader judges

@@ -1,0 +1,61 @@
+"""What a result comes from besides the spec: the content of data, modules and weights."""
+
+from __future__ import annotations
+
+from secateur_api.base import Contract
+
+
+class SplitContent(Contract):
+    """One data set, as sampled."""
+
+    length: int
+    items: dict[str, str]
+    """Index to the digest of what does not change between two reads of that item; ``all`` where the whole set
+    is one digest."""
+    random: list[int] = []
+    """Columns that differ between two reads under one seed; they are in no digest."""
+    columns: int = 0
+    """How many columns an item has; 0 where the whole set is one digest."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether no column of an item can be told from another."""
+        return 0 < self.columns == len(self.random)
+
+
+class Sources(Contract):
+    """The content that the first stages of a job found; units are named by it."""
+
+    train: SplitContent
+    eval: SplitContent
+    modules: dict[str, str] = {}
+    """The user's modules outside ``spec.code`` and the installed packages: name to SHA-256."""
+    weights: dict[str, str] = {}
+    """Field of the spec to the SHA-256 of the file that it names."""
+
+
+def difference(before: Sources, now: Sources) -> str | None:
+    """Say what of ``now`` is other content than ``before``; None where nothing that both know of is.
+
+    Items that only one of them has are not compared.
+    """
+    for name in ("train", "eval"):
+        found = _split_difference(getattr(before, name), getattr(now, name))
+        if found is not None:
+            return f"the {name} set has changed: {found}"
+    for module, digest in now.modules.items():
+        if before.modules.get(module, digest) != digest:
+            return f"module {module} has changed"
+    for field, digest in now.weights.items():
+        if before.weights.get(field, digest) != digest:
+            return f"the file of {field} has changed"
+    return None
+
+
+def _split_difference(before: SplitContent, now: SplitContent) -> str | None:
+    if before.length != now.length:
+        return f"it had {before.length} items and has {now.length}"
+    for index, digest in now.items.items():
+        if before.items.get(index, digest) != digest:
+            return "its arrays are others" if index == "all" else f"item {index} is another"
+    return None
