@@ -290,7 +290,7 @@ class Point(Contract):
     """Relative drop of the metric from the baseline's (negative is better), and ``drift``."""
     drift: float = 0.0
     """How far the outputs that the metric does not judge moved: mean squared difference from the uncut net's,
-    in units of their mean square, summed over them (``exact``; part of the loss in every mode)."""
+    in units of their mean square, summed over them."""
     seconds: float
     low: float | None = None
     """Lower bound of the loss; None where the loss is that of all samples, or has no bounds."""

@@ -17,8 +17,11 @@ from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, gather, in_memory, with_one_label_column
+from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.evaluate import evaluate, mean_loss
 from secateur_jobs.training.form import Form, form_of, labels_parameter
+from secateur_jobs.training.forward import read
+from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import check_teaching
 from secateur_jobs.training.train import train
@@ -65,6 +68,14 @@ class Probabilities(Trunk):
 
     def forward(self, x: Any) -> Any:
         y = self.main(self.body(x))
+        return y if self.training else F.softmax(y)
+
+
+class Recogniser(Guided):
+    """PP-OCR's MultiHead whole: a dict of scores in training, the softmax of one of them at inference."""
+
+    def forward(self, x: Any, data: Any = None) -> Any:
+        y = super().forward(x, data)
         return y if self.training else F.softmax(y)
 
 
@@ -120,6 +131,7 @@ def _bits(net: nn.Layer) -> dict[str, bytes]:
         (Guided, Form(True, "main")),
         (WithLoss, Form(True, "1")),
         (Probabilities, Form(True, "0")),
+        (Recogniser, Form(True, "main")),
         (Random, Form(False, "0")),
     ],
 )
@@ -135,7 +147,7 @@ def test_the_judged_output_is_found_among_those_of_training(
     assert all(layer.training for layer in net.sublayers(include_self=True))
 
 
-@pytest.mark.parametrize("kind", [Guided, WithLoss, Probabilities, Random])
+@pytest.mark.parametrize("kind", [Guided, WithLoss, Probabilities, Recogniser, Random])
 def test_a_net_with_another_training_form_is_trained_and_taught(
     kind: type[Trunk], data: ArrayDataset
 ) -> None:
@@ -173,6 +185,20 @@ def test_loss_and_gradients_are_those_of_the_scores_that_training_returns(data: 
     F.cross_entropy(scores, paddle.to_tensor(data.arrays[1])).backward()
     product = float((net.main.weight * net.main.weight.grad).sum())
     assert batch[("main", "weight", 0)].sum() == pytest.approx(product, rel=1e-4)
+
+
+def test_probabilities_are_taken_for_what_they_are() -> None:
+    """A net that ends in a softmax, in one mode or both: loss and distillation are those of its scores."""
+    draw = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32) * 3
+    scores = [read(paddle.to_tensor(one)) for one in draw]
+    chances = [read(F.softmax(paddle.to_tensor(one))) for one in draw]
+    labels, evaluation, form = np.arange(6) % 5, Evaluation(), Form(False, "0")
+    loss = loss_function(evaluation, form)
+    assert float(loss(chances[0], labels)) == pytest.approx(float(loss(scores[0], labels)), rel=1e-4)
+    expected = float(distillation_loss(*scores, labels, "0", evaluation, Distillation()))
+    for student, teacher in ((chances[0], chances[1]), (scores[0], chances[1]), (chances[0], scores[1])):
+        found = distillation_loss(student, teacher, labels, "0", evaluation, Distillation())
+        assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_users_loss_is_given_all_that_training_returns(

@@ -15,7 +15,7 @@ from secateur_jobs.training.class_axis import candidates, class_axis
 from secateur_jobs.training.features import Taps, feature_distance, relative_error
 from secateur_jobs.training.form import Form, training_forward
 from secateur_jobs.training.labels import judges_classes, judges_lines
-from secateur_jobs.training.losses import F, classes_last
+from secateur_jobs.training.losses import F, as_scores, classes_last
 from secateur_jobs.training.outputs import Outputs
 from secateur_jobs.training.several_labels import judged_labels
 
@@ -141,7 +141,7 @@ def _axis_of_classes(output: paddle.Tensor, labels: np.ndarray, evaluation: Eval
 
 
 def _divergence(student: paddle.Tensor, teacher: paddle.Tensor, axis: int, t: float) -> paddle.Tensor:
-    log_student = F.log_softmax(classes_last(student, axis) / t, axis=-1)
-    log_teacher = F.log_softmax(classes_last(teacher, axis) / t, axis=-1)
+    log_student = F.log_softmax(as_scores(classes_last(student, axis)) / t, axis=-1)
+    log_teacher = F.log_softmax(as_scores(classes_last(teacher, axis)) / t, axis=-1)
     divergence = (log_teacher.exp() * (log_teacher - log_student)).sum(axis=-1)
     return divergence.mean() * (t * t)

@@ -98,8 +98,9 @@ def form_of(net: paddle.nn.Layer, batch: Sequence[np.ndarray], evaluation: Evalu
     """Run the first samples of a batch (inputs, then labels) as at inference and as in training; compare.
 
     The net stays as it is. Where the outputs differ, the one that is judged is found by its values, which are
-    equal in both, or by its name where all names and shapes are equal, or by its key in a dict. Raises
-    InvalidInput if the training mode cannot be run, or a built-in loss has no such output.
+    equal in both (or at inference their softmax), or by its name where all names and shapes are equal, or by
+    its key in a dict. Raises InvalidInput if the training mode cannot be run, or a built-in loss has no such
+    output.
     """
     *inputs, labels = (column[:_SAMPLES] for column in batch)
     with eval_mode(net), paddle.no_grad():
@@ -147,15 +148,26 @@ def _shapes(outputs: Outputs) -> dict[str, list[int]]:
 
 def _again(plain: Outputs, name: str, taught: Outputs) -> str | None:
     """Return the training output that is the inference output ``name``; None if none is, or several are."""
-    equal = [other for other in taught.floats if _equal(plain, taught, name, other)]
+    equal = [n for n in taught.floats if _equal(plain, taught, name, n)]
+    equal = equal or [n for n in taught.floats if _is_softmax_of(plain.tensors[name], taught.tensors[n])]
     if len(equal) == 1:
         return equal[0]
     keyed = not name.rsplit(".", 1)[-1].isdigit()  # a place in a tuple says nothing in another one
     return name if keyed and name in taught.floats else None
 
 
+def _is_softmax_of(probabilities: paddle.Tensor, scores: paddle.Tensor) -> bool:
+    """Whether inference ends in a softmax, over the last axis or over a map's second, that training lacks."""
+    return probabilities.ndim > 1 and any(
+        _close(probabilities.numpy(), paddle.nn.functional.softmax(scores, axis).numpy()) for axis in (-1, 1)
+    )
+
+
 def _equal(one: Outputs, other: Outputs, name: str, theirs: str) -> bool:
-    wanted, found = one.tensors[name].numpy(), other.tensors[theirs].numpy()
+    return _close(one.tensors[name].numpy(), other.tensors[theirs].numpy())
+
+
+def _close(wanted: np.ndarray, found: np.ndarray) -> bool:
     if wanted.shape != found.shape:
         return False
     scale = float(np.abs(wanted).max(initial=0.0))

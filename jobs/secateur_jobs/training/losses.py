@@ -21,6 +21,7 @@ from secateur_jobs.user_code import load_callable
 
 Loss = Callable[[Outputs, np.ndarray], paddle.Tensor]
 F = paddle.nn.functional
+_ONE, _TINY = 1e-3, 1e-12
 
 
 def loss_function(evaluation: Evaluation, form: Form) -> Loss:
@@ -77,7 +78,7 @@ def cross_entropy(output: paddle.Tensor, label: paddle.Tensor, evaluation: Evalu
 
     The classes are along :func:`class_axis`.
     """
-    rows = classes_last(output, class_axis(output.shape, label.shape, evaluation))
+    rows = as_scores(classes_last(output, class_axis(output.shape, label.shape, evaluation)))
     ignored = UNLABELLED if may_be_unlabelled(output.shape, rows.shape[-1]) else -100
     return F.cross_entropy(rows, label.reshape(rows.shape[:-1]).astype("int64"), ignore_index=ignored)
 
@@ -87,12 +88,25 @@ def classes_last(output: paddle.Tensor, axis: int) -> paddle.Tensor:
     return output if axis == output.ndim - 1 else paddle.moveaxis(output, axis, -1)
 
 
+def as_scores(rows: paddle.Tensor) -> paddle.Tensor:
+    """Return scores [..., classes]; of probabilities, as a network gives that ends in a softmax, their log.
+
+    A softmax over probabilities would be nearly flat, whatever they say.
+    """
+    if rows.shape[-1] == 1:
+        return rows
+    values = rows.detach().astype("float32")
+    is_distribution = bool((values >= 0).all()) and bool(((values.sum(-1) - 1).abs() < _ONE).all())
+    return paddle.log(rows.astype("float32") + _TINY) if is_distribution else rows
+
+
 def ctc_loss(output: paddle.Tensor, label: paddle.Tensor) -> paddle.Tensor:
     """Return the mean over the lines of -log p(line) per character, a scalar tensor.
 
     ``output`` [batch, steps, classes] are scores before the softmax, class 0 the blank; ``label`` [batch,
     longest] is padded with -1 (Graves et al., "Connectionist Temporal Classification", 2006).
     """
+    output = as_scores(output)
     batch, steps = output.shape[:2]
     lengths = (label >= 0).astype("int64").sum(axis=1)
     return F.ctc_loss(  # it takes the softmax itself, and divides each line by its length

@@ -33,10 +33,12 @@ _LEAST_BATCH = 16
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is known of one cut's loss: the relative drop of the metric from the baseline's."""
+    """What is known of one cut's loss: the relative drop of the metric from the baseline's, and the drift."""
 
     cut: Cut
     loss: float
+    drift: float
+    """The part of the loss that is not the metric's."""
     low: float
     high: float
     samples: int
@@ -61,17 +63,22 @@ class _Runner:
 
     def __init__(self, cut: Cut, interval: MeanInterval, baseline: float) -> None:
         self.cut, self._interval, self._baseline = cut, interval, abs(baseline)
+        self._drift = 0.0
         self.seconds = 0.0
 
-    def see(self, worse: np.ndarray, seconds: float) -> None:
-        self._interval.add(worse)
+    def see(self, worse: np.ndarray, moved: np.ndarray, seconds: float) -> None:
+        """Take samples: how much worse each score is, and how far other outputs moved."""
+        together = np.minimum(worse + moved * self._baseline, 1.0)
+        self._drift += float((together - worse).sum())
+        self._interval.add(together)
         self.seconds += seconds
 
     def bounds(self) -> Bounds:
         interval = self._interval
         low, high = interval.low / self._baseline, interval.high / self._baseline
         loss = float(np.clip(interval.mean / self._baseline, low, high))
-        return Bounds(self.cut, loss, low, high, interval.seen, self.seconds)
+        drift = self._drift / max(interval.seen, 1) / self._baseline
+        return Bounds(self.cut, loss, drift, low, high, interval.seen, self.seconds)
 
 
 def decided(bounds: Bounds, tolerance: float, cap: float) -> bool:
@@ -129,10 +136,10 @@ def race(
                 before, others = result.outputs, unjudged(result.outputs, evaluation)
             else:
                 worse = sign * (uncut - _means(scores, output, labels))
+                moved = np.zeros(len(worse))
                 if before is not None and others:
                     moved = sample_errors(result.outputs, before, others)
-                    worse = np.minimum(worse + moved * abs(baseline), 1.0)
-                open_[id(result.cut)].see(worse, result.seconds)
+                open_[id(result.cut)].see(worse, moved, result.seconds)
         at_end = start + size >= len(order)
         yield from _leave(open_, settings, at_end)
         on_batch(1 - len(open_) / len(cuts) * (1 - min(start + size, len(order)) / len(order)))
@@ -153,7 +160,7 @@ def _leave(open_: dict[int, _Runner], settings: Sensitivity, at_end: bool) -> li
         group, bounds = runner.cut.group.name, runner.bounds()
         if group in above and not decided(bounds, settings.tolerance, settings.cap):
             known = above[group]
-            bounds = Bounds(runner.cut, known.loss, known.low, known.high, 0, runner.seconds)
+            bounds = Bounds(runner.cut, known.loss, known.drift, known.low, known.high, 0, runner.seconds)
         elif not at_end and not decided(bounds, settings.tolerance, settings.cap):
             continue
         if bounds.samples and bounds.low > settings.cap + settings.tolerance:

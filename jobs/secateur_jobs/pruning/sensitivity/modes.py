@@ -68,13 +68,14 @@ class Modes:
             seed=spec.seed,
             on_batch=self._said(len(cuts)),
         ):
-            metric = worsened(self.baseline, found.loss, spec.evaluation.goal)
+            metric = worsened(self.baseline, found.loss - found.drift, spec.evaluation.goal)
             beyond = found.samples == 0
             yield Point(
                 group=found.cut.group.name,
                 ratio=found.cut.ratio,
                 metric=metric,
                 loss=found.loss,
+                drift=found.drift,
                 seconds=found.seconds,
                 low=found.low,
                 high=None if beyond else found.high,
