@@ -16,6 +16,7 @@ MINIMAL: dict[str, Any] = {
     "pruning": {"target": {"macs": "50%"}},
 }
 FULL: dict[str, Any] = {
+    "fresh": "2026-11-26",
     "model": {
         "factory": "zoo:net",
         "args": {"width": 8, "deep": {"list": [1, "two", None]}, "nothing": None},
@@ -28,7 +29,7 @@ FULL: dict[str, Any] = {
         "pretrain": {"epochs": 1, "learningRate": 0.01, "batchSize": 8, "fresh": ["classifier.*"]},
         "inputs": [{"name": "image", "shape": [1, 1, 32, 32], "dtype": "float32"}],
     },
-    "data": {"factory": "zoo:data", "args": {"lines": 4000}},
+    "data": {"factory": "zoo:data", "args": {"lines": 4000}, "version": "2026-11"},
     "evaluation": {
         "metric": "accuracy",
         "goal": "maximize",

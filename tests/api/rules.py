@@ -9,6 +9,7 @@ from secateur_api.base import Contract
 from secateur_api.spec import (
     Constraint,
     Convert,
+    Evaluation,
     FineTune,
     Model,
     Pruning,
@@ -47,6 +48,13 @@ _ARM = {"format": "paddle-lite", "backend": "arm"}
 _ONNX = {"format": "onnx"}
 
 CASES: tuple[Case, ...] = (
+    Case(
+        Evaluation,
+        "classAxis 0 is the batch's axis",
+        "spec.evaluation",
+        {"evaluation": {"classAxis": -1}},
+        {"evaluation": {"classAxis": 0}},
+    ),
     Case(
         Weights,
         "weights.uri must end in",

@@ -23,7 +23,7 @@ _WRONG_TYPE = {"string": 5, "integer": 1.5, "number": "many", "boolean": "yes", 
 
 def _beyond(schema: dict[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
     """For each keyword of a field's schema, a value that breaks it and as little else as can be."""
-    yield "type", _WRONG_TYPE[schema["type"]]
+    yield "type", 1.5 if schema.get("x-kubernetes-int-or-string") else _WRONG_TYPE[schema["type"]]
     if "minimum" in schema:
         yield "minimum", schema["minimum"] - (0 if schema.get("exclusiveMinimum") else 1)
     if "maximum" in schema:

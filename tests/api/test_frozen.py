@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "benchmark": [{"format": "onnx", "runs": 300}],
     "budget": {"wallClock": "2h"},
     "seed": 8,
+    "fresh": "2026-11-27",
     "code": {"uri": "s3://code/mine.zip", "sha256": "ef" * 32},
     "image": "registry.example/mine:2",
     "store": {"uri": "s3://bucket/other"},
@@ -38,7 +39,7 @@ OTHER: dict[str, Any] = {
 """Another value of each field."""
 RUNNING = ("Pending", "Running")
 REFUSAL = f"Forbidden: {FROZEN_MESSAGE}"
-OPTIONAL = ("code", "image", "store")
+OPTIONAL = ("code", "image", "store", "fresh")
 """Frozen fields that may be absent."""
 
 

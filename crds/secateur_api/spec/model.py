@@ -157,3 +157,11 @@ class Evaluation(Contract):
     outputs [N, C, H, W] and labels [N, H, W])."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 128
     """Samples per evaluation batch."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.classAxis) || self.classAxis != 0",
+            "classAxis 0 is the batch's axis; 1 is the classes' of [N, C, H, W], -1 that of [N, H, W, C]",
+            lambda s: s.class_axis != 0,
+        ),
+    )

@@ -24,7 +24,7 @@ def class_axis(
     axes = candidates(output, labels)
     named = evaluation.class_axis
     if named is not None:
-        if not -len(output) < named < len(output) or named == 0:
+        if not -len(output) < named < len(output):
             raise InvalidInput(
                 Reason.INVALID_SPEC,
                 f"spec.evaluation.classAxis: outputs of shape {list(output)} have no class axis {named}",

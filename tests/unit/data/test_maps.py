@@ -42,7 +42,7 @@ def test_an_open_axis_is_refused_until_it_is_named() -> None:
         class_axis([4, 8, 8, 8], [4, 8, 8], _CLASSES)
     assert class_axis([4, 8, 8, 8], [4, 8, 8], Evaluation(class_axis=-1)) == 3
     assert class_axis([4, 8, 8, 8], [4, 8, 8], Evaluation(class_axis=1)) == 1
-    for wrong in (0, 4, -5):
+    for wrong in (4, -4, -5):
         with pytest.raises(InvalidInput, match=f"have no class axis {wrong}"):
             class_axis([4, 8, 8, 8], [4, 8, 8], Evaluation(class_axis=wrong))
 
