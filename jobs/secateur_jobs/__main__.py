@@ -14,10 +14,10 @@ def main() -> int:
     from secateur_api.stage import Stage
     from secateur_jobs.runtime.process import run_stage
 
-    if sys.argv[1:] == ["store"]:
+    if sys.argv[1:2] == ["store"]:
         from secateur_jobs.runtime.storekeeping import keep_store
 
-        return int(keep_store())
+        return int(keep_store(sys.argv[2:]))
     names = [stage.value for stage in Stage]
     if len(sys.argv) != 2 or sys.argv[1] not in names:
         print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The command line: ``secateur run | validate | crd | operator``."""
+"""The command line: ``secateur run | validate | store | crd | operator``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from secateur_api import InvalidResource, PruningJob
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
-from secateur_operator import local_run
+from secateur_operator import local_run, store_cli
 from secateur_operator.cluster.settings import LogFormat, PullPolicy, Settings, SettingsError, store_of
 from secateur_operator.document import read_job
 from secateur_operator.gateway.local.home import Home, HomeError
@@ -36,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(store_cli.app, name="store")
 
 
 class Output(str, Enum):

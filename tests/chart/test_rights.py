@@ -6,7 +6,10 @@ Pods are kwok's; API server, controllers, operator and role are real.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +89,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         options = ["--kubeconfig", str(plane.kubeconfig), "--namespace", NAMESPACE, "--create-namespace"]
         helm("install", "secateur", str(CHART), *options, *settings(VALUES))
         server.kubectl("wait", "--for=condition=Established", "crd/pruningjobs.secateur.dev", "--timeout=30s")
-        mine = _as_the_operator(server, folder)
+        mine = _as(server, folder, "secateur")
         lease = ("--lease-name=secateur", f"--lease-namespace={NAMESPACE}")
         pods = kwok.running(plane, folder, free_ports(1)[0], run_seconds=2.0)
         with pods, operators.running(mine, folder, *lease):
@@ -135,6 +138,47 @@ def test_what_users_may(scene: Scene, role: str, verbs: set[str]) -> None:
     assert not _can(scene.server, "default", "get", "pruningjobs")
 
 
+def test_the_account_that_removes_old_results_has_the_rights_that_it_uses(
+    scene: Scene, tmp_path: Path
+) -> None:
+    roles = render({"store.gc.schedule": "@daily", "rbac.userRoles": False})
+    mine = [one for one in roles if one["metadata"]["name"].endswith("-gc") and one["kind"] != "CronJob"]
+    for one in mine:
+        scene.server.kubectl("apply", "-f", "-", document=one)
+    scene.server.kubectl("create", "namespace", "store")
+    scene.job("store", "whole")
+    scene.wait("store", "whole", "phase", "Succeeded")
+    config = _as(scene.server, tmp_path, "secateur-gc")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "secateur_operator.cli", "store", "gc", "--cluster"],
+        env={**os.environ, "KUBECONFIG": str(config)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    query = ("get", "pods", "-n", "store", "-l", "app.kubernetes.io/component=storekeeper", "-o", "name")
+
+    def pod() -> str | None:
+        return scene.server.kubectl(*query).strip() or None
+
+    found = wait_until("its pod is there", pod, LIMIT_SECONDS, process.poll)
+    ended = ("-n", "store", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Succeeded"}}')
+    scene.server.kubectl("patch", found, *ended)
+    _, said = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 2, said  # kwok's pods do nothing, so that there is no answer
+    assert "store: " in said
+    user = f"system:serviceaccount:{NAMESPACE}:secateur-gc"
+    allowed = given([one for one in mine if one["kind"] == "ClusterRole"])
+    wait_until(
+        "each right is used",
+        lambda: scene.audit.used(user) >= allowed,
+        LIMIT_SECONDS,
+        lambda: allowed - scene.audit.used(user),
+    )
+    assert scene.audit.used(user) == allowed
+    assert scene.audit.refused(user) == set()
+
+
 def test_without_the_right_to_own_no_job_is_made_where_admission_guards_it(scene: Scene) -> None:
     role = json.loads(scene.server.kubectl("get", "clusterrole", f"{NAMESPACE}-secateur", "-o", "json"))
     fewer = [rule for rule in role["rules"] if rule["resources"] != [OWNING.resource]]
@@ -169,9 +213,9 @@ def _can(server: Server, namespace: str, verb: str, resource: str) -> bool:
     return allowed
 
 
-def _as_the_operator(server: Server, folder: Path) -> Path:
-    """Return a kubeconfig of the chart's ServiceAccount."""
-    token = server.kubectl("create", "token", "secateur", "-n", NAMESPACE, "--duration=1h").strip()
+def _as(server: Server, folder: Path, account: str) -> Path:
+    """Return a kubeconfig of one of the chart's ServiceAccounts."""
+    token = server.kubectl("create", "token", account, "-n", NAMESPACE, "--duration=1h").strip()
     config = json.loads(server.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     file = folder / "operator.kubeconfig"

@@ -30,6 +30,7 @@ EVERYTHING: dict[str, Any] = {
     "metrics.serviceMonitor.enabled": True,
     "metrics.prometheusRule.enabled": True,
     "metrics.dashboards.enabled": True,
+    "store.gc.schedule": "@daily",
     "networkPolicy.enabled": True,
     "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
     "networkPolicy.apiServerTo": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
@@ -71,6 +72,23 @@ def test_every_setting_that_the_chart_gives_is_one_of_the_operator() -> None:
     given = set(env(render(EVERYTHING))) | set(env(render({"store.claim": "artifacts"})))
     assert given <= known
     assert known - given == {"SECATEUR_LEASE_NAMESPACE"}, "by default the operator's own namespace"
+
+
+def test_old_results_go_by_a_schedule_if_asked() -> None:
+    assert of_kind(render({}), "CronJob") == []
+    documents = render({"store.gc.schedule": "0 3 * * 0", "store.gc.olderThan": "24h"})
+    cron = only(documents, "CronJob")
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert cron["spec"]["schedule"] == "0 3 * * 0"
+    assert container["args"] == ["store", "gc", "--cluster", "--older-than", "24h"]
+    accounts = {one["metadata"]["name"] for one in of_kind(documents, "ServiceAccount")}
+    assert pod["serviceAccountName"] in accounts
+    command = typer.main.get_command(cli.app).commands["store"].commands["gc"]  # type: ignore[attr-defined]
+    known = {name for option in command.params for name in [option.envvar] if name}
+    assert {one["name"] for one in container["env"]} <= known
+    with pytest.raises(Refused, match="olderThan"):
+        render({"store.gc.schedule": "@daily", "store.gc.olderThan": "30d"})
 
 
 def test_settings() -> None:

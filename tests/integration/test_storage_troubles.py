@@ -53,9 +53,9 @@ def test_a_unit_on_s3_is_committed_once(s3: S3Server) -> None:
 def test_a_server_that_comes_back_was_waited_for(
     s3: S3Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # its client waits as well
     store = Store(s3.uri)
     store.write("units/x/file", b"content")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # its client waits as well
     s3.stop()
     back = threading.Timer(4.0, s3.start)
     back.start()

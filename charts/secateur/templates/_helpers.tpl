@@ -81,3 +81,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [events]
   verbs: [get, create, patch]
 {{- end }}
+
+{{/* What the removal of old results does: it asks what PruningJobs name, and runs a Job beside each store. */}}
+{{- define "secateur.gcRules" -}}
+- apiGroups: [secateur.dev]
+  resources: [pruningjobs]
+  verbs: [list]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, create]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+{{- end }}

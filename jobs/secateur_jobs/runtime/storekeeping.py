@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
@@ -15,11 +15,16 @@ from secateur_jobs.runtime.errors import StageError, from_os_error
 from secateur_jobs.runtime.store import Store
 
 
-def keep_store() -> ExitCode:
-    """Do what the request asks for; the answers go to standard output."""
+def keep_store(words: Sequence[str] = ()) -> ExitCode:
+    """Do what the request asks for; the answers go to standard output.
+
+    ``words`` are further units, separated by commas: one environment variable may be too short for all.
+    """
     try:
         text = os.environ.get(REQUEST_VARIABLE) or sys.stdin.read()
-        for answer in _answers(StoreRequest.model_validate_json(text)):
+        request = StoreRequest.model_validate_json(text)
+        units = [*request.units, *(unit for word in words for unit in word.split(","))]
+        for answer in _answers(request.model_copy(update={"units": units})):
             _say(answer)
     except ValidationError as error:
         return _failed(ExitCode.INVALID_INPUT, f"{REQUEST_VARIABLE}: {error.errors()[0]['msg']}")

@@ -17,6 +17,11 @@ GRACE_SECONDS = 10
 """A stage ends at once when it is asked to; nothing that it holds is worth waiting for."""
 LOST_NODE_SECONDS = 60
 """A pod on a node that does not answer is given up after so long (Kubernetes' own default is 300)."""
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
 _SCRATCH_VOLUME = "tmp"
 
 
@@ -27,7 +32,7 @@ def stage_pod(job: StageJob, defaults: PodDefaults) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": _pod_security(defaults),
+        "securityContext": pod_security(defaults),
         "tolerations": [_lost_node("not-ready"), _lost_node("unreachable")],
         "containers": [_container(job, defaults)],
         "volumes": [{"name": _SCRATCH_VOLUME, "emptyDir": {}}, *store_volumes(store_of(job.spec))],
@@ -50,11 +55,7 @@ def _container(job: StageJob, defaults: PodDefaults) -> dict[str, Any]:
         "command": ["python", "-m", "secateur_jobs", job.stage.value],
         "env": environment(job),
         "resources": resources(job),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": _SCRATCH_VOLUME, "mountPath": SCRATCH}, *store_mounts(store)],
     }
     credentials = store_credentials(store)
@@ -65,7 +66,8 @@ def _container(job: StageJob, defaults: PodDefaults) -> dict[str, Any]:
     return container
 
 
-def _pod_security(defaults: PodDefaults) -> dict[str, Any]:
+def pod_security(defaults: PodDefaults) -> dict[str, Any]:
+    """Return what every pod that Secateur makes is held to."""
     context: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if defaults.fs_group is not None:
         # a new volume belongs to root without it; OnRootMismatch: a full store is not walked each time
