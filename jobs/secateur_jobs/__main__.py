@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from typing import NoReturn
 
 from secateur_jobs.runtime.first_process import work_in_a_child
 
@@ -25,5 +28,13 @@ def main() -> int:
     return int(run_stage(Stage(sys.argv[1])))
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process at once: what user code left behind (threads, exit handlers) must not hold it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or replaced by user code
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

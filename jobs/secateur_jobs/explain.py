@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import sysconfig
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
-RAISED = (Exception, SystemExit)
-"""What user code may raise and a stage must explain."""
+import secateur_api
+
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
+"""What user code may raise and a stage must explain; Ctrl-C reaches no stage, which has its own session."""
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_OURS = (str(Path(__file__).parent), str(Path(secateur_api.__file__).parent))
 
 
 def near(name: str, known: Iterable[str], limit: int = 12) -> str:
@@ -36,3 +42,15 @@ def raised(error: BaseException) -> str:
     # Paddle writes a C++ stack first; the cause is on the line after its error summary
     text = next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "")
     return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
+
+
+def in_user_code(error: BaseException) -> str | None:
+    """Say where in the user's code an error was raised, or passed through: ``net.py, line 12``; else None.
+
+    The user's is what is neither installed nor Secateur's.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        name = frame.filename
+        if name.startswith("/") and not name.startswith((*_INSTALLED, *_OURS)):
+            return f"{name.rsplit('/', 1)[-1]}, line {frame.lineno}"
+    return None

@@ -18,6 +18,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Data, Model
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.paddle_modes import as_before
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.batching import with_one_label_column
 
@@ -64,14 +65,45 @@ def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
         )
     factory = load_callable(model.factory, field)
     _check_args(factory, model.args, model.factory, field)
-    with paddle.utils.unique_name.guard():
+    with as_before() as modes, paddle.utils.unique_name.guard():
         net = _call(factory, model.args, f"{field}: {model.factory}")
+    if modes.static:
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{field}: {model.factory} calls paddle.enable_static(); networks are built and trained in "
+            "dynamic mode: leave that call out",
+        )
+    if isinstance(net, paddle.jit.TranslatedLayer):
+        raise InvalidInput(
+            Reason.FACTORY_FAILED,
+            f"{field}: {model.factory} returned what paddle.jit.load gives, an exported program whose layers "
+            "cannot be cut; build the network from its class, and give its weights as spec.model.weights",
+        )
     if not isinstance(net, paddle.nn.Layer):
         raise InvalidInput(
             Reason.FACTORY_FAILED,
             f"{field}: {model.factory} returned {_type(net)}; it must return a paddle.nn.Layer",
         )
+    check_types(net, f"{field}: {model.factory}")
     return net
+
+
+def check_types(net: paddle.nn.Layer, what: str) -> None:
+    """Refuse a network in another type than float32, or one that is quantised; ``what`` returned it."""
+    for name, layer in net.named_sublayers():
+        if type(layer).__module__.startswith(("paddle.nn.quant", "paddle.quantization")):
+            raise InvalidInput(
+                Reason.FACTORY_FAILED,
+                f"{what}: layer {name!r} is a {type(layer).__name__}, made for quantisation; prune the "
+                "network first and quantise what comes out",
+            )
+    for name, parameter in net.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != paddle.float32:
+            raise InvalidInput(
+                Reason.FACTORY_FAILED,
+                f"{what}: {name} is {str(parameter.dtype).rpartition('.')[2]}; build the network in float32 "
+                "(paddle.set_default_dtype)",
+            )
 
 
 def load_data(data: Data, inputs: int) -> Splits:
@@ -85,7 +117,8 @@ def load_data(data: Data, inputs: int) -> Splits:
     field = f"spec.data.factory: {data.factory}"
     factory = load_callable(data.factory, "spec.data.factory")
     _check_args(factory, data.args, data.factory, "spec.data.factory")
-    found = _call(factory, data.args, field)
+    with as_before():
+        found = _call(factory, data.args, field)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         raise InvalidInput(
             Reason.DATASET_INVALID,
@@ -99,7 +132,8 @@ def load_data(data: Data, inputs: int) -> Splits:
 
 def _import(name: str, field: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with as_before():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or name
         if missing == name or name.startswith(f"{missing}."):

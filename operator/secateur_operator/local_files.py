@@ -7,6 +7,7 @@ from pathlib import Path
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
+from secateur_api.code_names import hiding
 from secateur_api.spec import Code, FineTune, Weights
 from secateur_api.uri import redacted
 
@@ -70,10 +71,13 @@ def _checked_code(code: Code, folder: Path) -> Code:
 def _code(path: Path, field: str) -> Code:
     try:
         digest = code_sha256(path)
+        hides = hiding(path) if path.is_dir() else None
     except OSError as error:
         raise InvalidResource([Problem(field, f"cannot read {path}: {error.strerror}")]) from None
     if path.is_dir() and not any(path.rglob("*.py")):
         raise InvalidResource([Problem(field, f"{path} has no Python files")])
+    if hides is not None:  # a stage could not even start to say so
+        raise InvalidResource([Problem(field, f"{path}: {hides}")])
     return Code(uri=str(path), sha256=digest)
 
 

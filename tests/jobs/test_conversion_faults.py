@@ -56,6 +56,13 @@ def test_an_operator_is_found_even_if_the_converter_only_crashes(
     assert "operator 'instance_norm' (in layer 2)" in message
 
 
+def test_the_layer_at_fault_is_named_not_the_first_of_its_kind(tmp_path: Path) -> None:
+    net = after_conv(nn.ReLU(), nn.Conv2D(8, 8, 3, padding="SAME", dilation=2))
+    message = refused(InvalidInput, Reason.CONVERSION_UNSUPPORTED, net, tmp_path, ONNX)
+    assert "operator 'conv2d' (in layer 2)" in message
+    assert "dilations [2, 2], padding_algorithm SAME" in message
+
+
 def lite_python_that(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a program in the place of the Paddle Lite interpreter, which still tells its versions."""
     real = toolchain.lite_python()
@@ -132,7 +139,7 @@ def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
 def test_the_same_output_twice_is_refused(tmp_path: Path) -> None:
     net = after_conv(Calls(lambda x: (x, x)))
     message = refused(InvalidInput, Reason.PARITY_MISSED, net, tmp_path, X86)
-    assert "has only 1 outputs" in message
+    assert "has 1 outputs, Paddle's model 2" in message
 
 
 def test_a_forward_that_cannot_be_exported_is_explained(tmp_path: Path) -> None:

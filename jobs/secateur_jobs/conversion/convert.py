@@ -47,7 +47,7 @@ def convert_model(
     for index, target in enumerate(spec.convert):
         begin = span[0] + (span[1] - span[0]) * (index + 0.5) / (len(spec.convert) + 0.5)
         context.progress(begin, f"convert the {role} model to {name_of(target)}")
-        path = _convert(exported, target, folder)
+        path = convert_to(exported, target, folder)
         checked = None
         if target.backend is not Backend.ARM:
             what = f"the {role} model as {name_of(target)}"
@@ -56,7 +56,8 @@ def convert_model(
     return artifacts
 
 
-def _convert(exported: Exported, target: Convert, folder: Path) -> Path:
+def convert_to(exported: Exported, target: Convert, folder: Path) -> Path:
+    """Write the converted model into ``folder`` and return its path; raises as :func:`convert_model`."""
     module = to_lite if target.format is Format.PADDLE_LITE else to_onnx
     return module.convert(exported, target, folder)
 

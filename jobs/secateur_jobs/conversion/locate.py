@@ -56,6 +56,35 @@ def layer_of(content: bytes, op: Op, layers: dict[str, str]) -> str | None:
     return None
 
 
+def settings(content: bytes, op: Op) -> str:
+    """Say in what an operator differs from the first of its kind that the converter got past.
+
+    ``dilations [2, 2], padding_algorithm SAME``; empty if there is none of its kind before it.
+    """
+    for other in p.parse(content).blocks[0].ops:
+        if p.all_arguments(other.outputs) == p.all_arguments(op.outputs):
+            break
+        if other.type == op.type:
+            there, here = _attributes(other), _attributes(op)
+            return ", ".join(f"{name} {here[name]}" for name in sorted(here) if here[name] != there.get(name))
+    return ""
+
+
+def _attributes(op: Op) -> dict[str, str]:
+    """Return what an operator was told, without what Paddle notes for itself (``op_callstack``)."""
+    found: dict[str, str] = {}
+    for attr in op.attrs:
+        if attr.name.startswith(("op_", "with_", "use_")):
+            continue
+        for field in ("i", "f", "s", "b", "l"):
+            if attr.HasField(field):
+                found[attr.name] = str(getattr(attr, field))
+        for field in ("ints", "floats", "strings", "longs"):
+            if len(getattr(attr, field)):
+                found[attr.name] = str(list(getattr(attr, field)))
+    return found
+
+
 def find(content: bytes, kind: str) -> Op | None:
     """Return the first operator of a kind."""
     return next((op for op in p.parse(content).blocks[0].ops if op.type == kind), None)

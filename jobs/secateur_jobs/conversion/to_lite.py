@@ -11,7 +11,8 @@ from secateur_api.spec import Backend, Convert
 from secateur_jobs.conversion import locate, toolchain
 from secateur_jobs.conversion.export import Exported
 from secateur_jobs.conversion.patch import patched
-from secateur_jobs.conversion.unsupported import name_of, unsupported
+from secateur_jobs.conversion.program import Op
+from secateur_jobs.conversion.unsupported import name_of, unconvertible, unsupported
 from secateur_jobs.runtime.child import ChildDied
 from secateur_jobs.runtime.errors import Retryable
 
@@ -38,8 +39,11 @@ def convert(exported: Exported, target: Convert, folder: Path) -> Path:
             raise Retryable(
                 Reason.STORE_FULL, f"no space left to convert to {name_of(target)} in {folder}"
             ) from None
-        kinds = _listed(died.output) or _located(program, exported, target, folder)
-        raise unsupported(target, program, exported, kinds, died.last_line) from None
+        kinds = _listed(died.output)
+        if kinds:
+            raise unsupported(target, program, exported, kinds) from None
+        op = _located(program, exported, target, folder)
+        raise unconvertible(target, program, exported, op, died.last_line) from None
 
 
 def _opt(program: bytes, exported: Exported, target: Convert, folder: Path, name: str) -> Path:
@@ -63,7 +67,7 @@ def _listed(output: str) -> list[str]:
     return re.findall(r"'(\w+)'", found.group(1)) if found else []
 
 
-def _located(program: bytes, exported: Exported, target: Convert, folder: Path) -> list[str]:
+def _located(program: bytes, exported: Exported, target: Convert, folder: Path) -> Op | None:
     """Find the operator that it does not name; each attempt is a crash or a conversion of some 0.1 s."""
     scratch = folder / "locate"
     scratch.mkdir(exist_ok=True)
@@ -72,7 +76,6 @@ def _located(program: bytes, exported: Exported, target: Convert, folder: Path) 
         _opt(candidate, exported, target, scratch, "prefix")
 
     try:
-        op = locate.first_failing(program, attempt, f"the conversion to {name_of(target)}")
+        return locate.first_failing(program, attempt, f"the conversion to {name_of(target)}")
     finally:
         shutil.rmtree(scratch)
-    return [op.type] if op is not None else []

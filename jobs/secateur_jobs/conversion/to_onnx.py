@@ -13,7 +13,8 @@ from secateur_api.spec import Convert
 from secateur_jobs.conversion import locate
 from secateur_jobs.conversion.export import Exported
 from secateur_jobs.conversion.onnx_child import OPSET
-from secateur_jobs.conversion.unsupported import unsupported
+from secateur_jobs.conversion.program import Op
+from secateur_jobs.conversion.unsupported import unconvertible
 from secateur_jobs.runtime.child import Child, ChildDied
 from secateur_jobs.runtime.errors import Retryable
 
@@ -38,8 +39,7 @@ def convert(exported: Exported, target: Convert, folder: Path) -> Path:
             raise Retryable(Reason.STORE_FULL, f"no space left to convert to onnx in {folder}") from None
         program = exported.program.read_bytes()
         op = _located(program, exported, folder)
-        kinds = [op] if op else []
-        raise unsupported(target, program, exported, kinds, died.last_line) from None
+        raise unconvertible(target, program, exported, op, died.last_line) from None
 
 
 def _export(program: Path, exported: Exported, folder: Path) -> Path:
@@ -50,7 +50,7 @@ def _export(program: Path, exported: Exported, folder: Path) -> Path:
     return output
 
 
-def _located(program: bytes, exported: Exported, folder: Path) -> str | None:
+def _located(program: bytes, exported: Exported, folder: Path) -> Op | None:
     """Find the operator: Paddle2ONNX does not name it. Each attempt takes some 2 s."""
     scratch = folder / "locate"
     scratch.mkdir(exist_ok=True)
@@ -63,7 +63,6 @@ def _located(program: bytes, exported: Exported, folder: Path) -> str | None:
         _export(path, exported, scratch)
 
     try:
-        op = locate.first_failing(program, attempt, _WHO)
+        return locate.first_failing(program, attempt, _WHO)
     finally:
         shutil.rmtree(scratch)
-    return op.type if op is not None else None

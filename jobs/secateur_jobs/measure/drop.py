@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from secateur_api.spec import Goal
+from secateur_api.conditions import Reason
+from secateur_api.spec import Evaluation, Goal
+from secateur_jobs.runtime.errors import InvalidInput
+
+
+def check_drop_is_told(baseline: float, evaluation: Evaluation) -> None:
+    """Raise InvalidInput if no drop can be told from the unpruned model's metric, which is 0."""
+    if baseline != 0:
+        return
+    what = f"spec.evaluation: {evaluation.metric} of the unpruned model is 0"
+    if evaluation.goal is Goal.MINIMIZE:
+        raise InvalidInput(
+            Reason.INVALID_SPEC,
+            f"{what}, the best that it can be, and a drop is a share of it, which 0 has none of; give a "
+            "metric that is above 0 at its best (1 + errors), or one that is maximized",
+        )
+    raise InvalidInput(
+        Reason.WEIGHTS_INVALID,
+        f"{what}, and nothing can drop from there; look at spec.model.weights, and whether the labels are "
+        "those it was trained on",
+    )
 
 
 def relative_drop(baseline: float, metric: float, goal: Goal) -> float:

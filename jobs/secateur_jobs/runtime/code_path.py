@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import zipfile
 from pathlib import Path
 
 from secateur_api.code_digest import code_sha256
+from secateur_api.code_names import hiding
 from secateur_api.conditions import Reason
 from secateur_api.spec import Code
 from secateur_api.uri import redacted
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.runtime.files import Files
+from secateur_jobs.runtime.unpack import unpacked
 
 
 def make_importable(code: Code, scratch: Path) -> Path:
@@ -22,7 +23,7 @@ def make_importable(code: Code, scratch: Path) -> Path:
     A wheel or zip is unpacked below ``scratch``, so that files beside the modules are found as well.
 
     Raises MissingData(CODE_NOT_FOUND) if there is nothing at ``code.uri``; InvalidInput(CODE_NOT_FOUND) if
-    its digest is another one or it is no wheel or zip.
+    its digest is another one, it is no wheel or zip, is too large, or hides a module that Secateur needs.
     """
     source = _local(code.uri, scratch)
     digest = code_sha256(source)
@@ -32,7 +33,10 @@ def make_importable(code: Code, scratch: Path) -> Path:
             f"spec.code.sha256: {redacted(code.uri)} has {digest}, expected {code.sha256}; it is another "
             "one, or has changed since the job began",
         )
-    folder = source if source.is_dir() else _unpacked(source, scratch / "code", code.uri)
+    folder = source if source.is_dir() else unpacked(source, scratch / "code", code.uri)
+    hides = hiding(folder)
+    if hides is not None:
+        raise InvalidInput(Reason.CODE_NOT_FOUND, f"spec.code.uri: {redacted(code.uri)}: {hides}")
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     return folder
@@ -49,14 +53,3 @@ def _local(uri: str, scratch: Path) -> Path:
     target = scratch / "code-archive"
     target.write_bytes(files.read())
     return target
-
-
-def _unpacked(archive: Path, folder: Path, uri: str) -> Path:
-    try:
-        with zipfile.ZipFile(archive) as file:
-            file.extractall(folder)
-    except zipfile.BadZipFile:
-        raise InvalidInput(
-            Reason.CODE_NOT_FOUND, f"spec.code.uri: {redacted(uri)} is no wheel or zip"
-        ) from None
-    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,9 @@ class StageContext:
         spent = now - self.started
         eta = spent * (100 - percent) / percent if percent >= 2 else None
         line = Progress(percent=round(percent, 1), step=step, metric=metric, eta_seconds=eta, at=time.time())
-        print(PROGRESS_PREFIX + line.model_dump_json(by_alias=True, exclude_none=True), flush=True)  # noqa: T201
+        text = PROGRESS_PREFIX + line.model_dump_json(by_alias=True, exclude_none=True)
+        with contextlib.suppress(OSError, ValueError):  # closed by user code, or nobody reads it any more
+            print(text, flush=True)  # noqa: T201
 
     def put(self, name: str, filename: str, content: bytes) -> FileRef:
         """Store a file of this unit under a name; it counts once the result is committed."""

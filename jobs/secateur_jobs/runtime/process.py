@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -35,6 +36,7 @@ from secateur_api.stage import (
     unit_name,
 )
 from secateur_api.uri import redacted
+from secateur_jobs.explain import in_user_code, raised
 from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.context import StageContext
@@ -54,24 +56,36 @@ def run_stage(stage: Stage) -> ExitCode:
         code = ExitCode.DONE
     except StageError as error:
         if error.__cause__ is not None:  # what the user's code raised: its traceback is for the log
-            traceback.print_exception(error.__cause__)
+            _log(redacted("".join(traceback.format_exception(error.__cause__))))
         damaged = error.unit if isinstance(error, Damaged) and error.unit else None
         code, summary = error.exit_code, _failure(stage, unit, error.reason, error.message, damaged)
     except OSError as error:
         _log_traceback()
         known = from_os_error(error)
         code, summary = known.exit_code, _failure(stage, unit, known.reason, known.message)
-    except Exception as error:  # noqa: BLE001  (the process border: nothing may leave without a message)
+    except BaseException as error:  # noqa: BLE001  (the process border: nothing may leave without a message)
         _log_traceback()
-        first = next(iter(str(error).splitlines()), "")
-        text = f"{type(error).__name__}: {first}; this is a defect in Secateur, the log has the traceback"
-        code, summary = ExitCode.INTERNAL, _failure(stage, unit, Reason.INTERNAL_ERROR, text)
+        code, summary = _unforeseen(stage, unit, error)
     _terminate(summary)
     return code
 
 
+def _unforeseen(stage: Stage, unit: str | None, error: BaseException) -> tuple[ExitCode, StageSummary]:
+    """Explain what no caller foresaw: the user's code may raise wherever it runs."""
+    where = in_user_code(error)
+    if where is not None:
+        text = (
+            f"{raised(error)}: raised in your code ({where}) while stage {stage.value} ran it; the log has "
+            "the traceback"
+        )
+        return ExitCode.INVALID_INPUT, _failure(stage, unit, Reason.FACTORY_FAILED, text)
+    first = next(iter(str(error).splitlines()), "")
+    text = f"{type(error).__name__}: {first}; this is a defect in Secateur, the log has the traceback"
+    return ExitCode.INTERNAL, _failure(stage, unit, Reason.INTERNAL_ERROR, text)
+
+
 def _log_traceback() -> None:
-    print(redacted(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+    _log(redacted(traceback.format_exc()))
 
 
 def _read_request(stage: Stage) -> StageInput:
@@ -193,8 +207,13 @@ def _terminate(summary: StageSummary) -> None:
     try:
         _leave(path, _message(summary))
     except OSError as error:
-        print(f"{path} cannot be written: {error}", file=sys.stderr)  # noqa: T201
-    print(f"{summary.stage.value}: {summary.message or 'done'}", file=sys.stderr)  # noqa: T201
+        _log(f"{path} cannot be written: {error}")
+    _log(f"{summary.stage.value}: {summary.message or 'done'}")
+
+
+def _log(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # closed by user code, or nobody reads it any more
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def _leave(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
+from secateur_jobs.measure.drop import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.criteria.select import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
@@ -29,6 +30,8 @@ from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.pruning.sensitivity.depth import behind
 from secateur_jobs.pruning.survey import survey
+from secateur_jobs.rehearsal.rehearse import rehearse
+from secateur_jobs.rehearsal.repeatable import check_repeatable
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change
@@ -37,7 +40,7 @@ from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.losses import check_loss_exists
-from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
@@ -65,27 +68,24 @@ def run(context: StageContext) -> StageOutcome:
     outputs = check_data(net, splits, spec.model, spec.evaluation)
     if teacher is not None:
         check_teaching(net, teacher, gather(splits.train, [0]), spec.evaluation)
+    context.progress(7, "rehearse what follows")
+    rehearse(net, teacher, spec, splits)
     context.progress(10, "evaluate the unpruned model")
     metric = evaluate(net, splits.eval, spec.evaluation)
-    if metric == 0:
-        raise InvalidInput(
-            Reason.WEIGHTS_INVALID,
-            f"spec.evaluation: {spec.evaluation.metric} of the unpruned model is 0, and nothing can drop "
-            "from there; look at spec.model.weights, and whether the labels are those it was trained on",
-        )
+    check_drop_is_told(metric, spec.evaluation)
     counts = count(net, spec.model.inputs)
 
     def on_group(done: int, total: int) -> None:
-        context.progress(25 + 25 * done / max(total, 1), f"prove group {done}/{total}", metric)
+        context.progress(25 + 50 * done / max(total, 1), f"prove group {done}/{total}", metric)
 
     samples = first_batches(splits.eval, spec.model.inputs)
+    artifacts = convert_model(net, spec, "baseline", context, samples, span=(12, 25))
 
     def measure(engine: PruningEngine, groups: Sequence[ChannelGroup]) -> LatencyTable:
-        return latency_table(context, engine, groups, samples[0], span=(50, 60))
+        return latency_table(context, engine, groups, samples[0], span=(75, 99))
 
     content = checkpoint.to_bytes(net, spec.model)
     found = survey(net, spec, counts, len(content), gather(splits.train, [0])[-1], on_group, measure)
-    artifacts = convert_model(net, spec, "baseline", context, samples, span=(60, 99))
     context.put("checkpoint", "checkpoint.safetensors", content)
     groups = found.table.groups
     needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))
@@ -133,6 +133,8 @@ def _unpruned(context: StageContext) -> paddle.nn.Layer:
     if spec.model.weights is None:
         raise InvalidInput(Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain has not been run")
     net = build_model(spec.model)
+    with generators_kept():
+        check_repeatable(net, spec.model)
     load_weights(net, spec.model.weights)
     net.eval()
     return net

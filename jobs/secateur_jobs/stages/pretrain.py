@@ -7,18 +7,23 @@ from secateur_api.results import PretrainOutcome, StageOutcome
 from secateur_api.spec import PruningJobSpec
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
+from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.criteria.select import criterion_function
 from secateur_jobs.pruning.layer_rules import check_patterns
 from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.rehearsal.converting import check_conversion
+from secateur_jobs.rehearsal.rehearse import rehearse
+from secateur_jobs.rehearsal.repeatable import check_repeatable
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.metrics import check_metric
-from secateur_jobs.training.seeding import seed_everything
+from secateur_jobs.training.seeding import generators_kept, seed_everything
+from secateur_jobs.training.teacher import load_teacher
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
@@ -36,11 +41,18 @@ def run(context: StageContext) -> StageOutcome:
         )
     seed_everything(spec.seed)
     net = build_model(spec.model)
+    with generators_kept():
+        check_repeatable(net, spec.model)
     _check_early(spec, net)
     if spec.model.weights is not None:
         load_weights(net, spec.model.weights, fresh=settings.fresh)
     splits = context.splits
     check_data(net, splits, spec.model, spec.evaluation)
+    context.progress(1, "rehearse what follows")
+    with generators_kept():
+        rehearse(net, load_teacher(spec, net), spec, splits)
+        sample = first_batches(splits.eval, spec.model.inputs, 1)[0]
+        check_conversion(net, spec, sample, context.scratch)
 
     metric: float | None = None
 
