@@ -250,7 +250,7 @@ def test_the_proof_notices_a_single_wrong_channel():
     with proof.masked(engine, wrong):
         expected = proof.outputs(net, samples)
     engine.cut(keep)
-    fault = proof._difference(proof.outputs(net, samples), expected)
+    fault = proof._difference(proof.outputs(net, samples), expected, is_double=False)
     engine.restore()
     assert fault is not None
     assert "broken without warning" in fault

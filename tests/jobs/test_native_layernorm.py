@@ -156,7 +156,7 @@ def test_points_of_the_stream_are_those_of_the_whole_masked_net(name: str) -> No
         with proof.masked(engine, keep):
             np.testing.assert_array_equal(output, proof.outputs(net, samples)[0])
         engine.cut(keep)
-        assert proof.relative_difference([output], proof.outputs(net, samples)) <= proof.TOLERANCE
+        assert proof.relative_difference([output], proof.outputs(net, samples)) <= 1e-5
         engine.restore()
     assert len(results) == 2 * len(engine.groups) + 1
     assert bits(net) == before

@@ -1,0 +1,84 @@
+"""What each layer receives in the masked net and in the cut one, which nothing behind it can damp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import Keep, PruningEngine
+from secateur_jobs.pruning.readers import channel_axis, watched_layers
+from secateur_jobs.pruning.repair.consumers import consumers_of
+
+Inputs = dict[str, list[np.ndarray]]
+"""Layer to its first input, call by call."""
+
+
+class Received:
+    """The inputs of the masked net's layers, of the kept channels of those that read what is cut."""
+
+    def __init__(self, inputs: Inputs, readers: set[str]) -> None:
+        self._inputs, self._readers = inputs, readers
+
+    @classmethod
+    def by(cls, engine: PruningEngine, keep: Keep, samples: list[np.ndarray]) -> Received:
+        """Run the net, which is masked now, and keep what of each input a cut by ``keep`` leaves."""
+        layers = watched_layers(engine.net)
+        kept = {c.name: c.keep for c in consumers_of(engine.net, engine.groups, keep)}
+        found = _run(engine.net, samples)
+        for name, calls in found.items():
+            if name in kept:
+                axis = [channel_axis(layers[name], call.ndim) for call in calls]
+                found[name] = [
+                    np.compress(kept[name], call, axis=a) if call.shape[a] == len(kept[name]) else call
+                    for call, a in zip(calls, axis, strict=True)
+                ]
+        return cls(found, set(kept))
+
+    def difference(self, net: paddle.nn.Layer, samples: list[np.ndarray], tolerance: float) -> str | None:
+        """Say which layer of the cut net receives something else, relative to its largest input."""
+        for name, calls in _run(net, samples).items():
+            expected = self._inputs.get(name, [])
+            if [call.shape for call in calls] != [call.shape for call in expected]:
+                if name in self._readers:
+                    return f"broken without warning when cut: {name} receives another shape"
+                continue  # a layer that is cut along, as a depthwise one: who reads it is looked at
+            for mine, reference in zip(calls, expected, strict=True):
+                scale = max(float(np.abs(reference).max(initial=0.0)), 1e-30)
+                off = float(np.abs(mine - reference).max(initial=0.0)) / scale
+                if not off <= tolerance:
+                    return f"broken without warning when cut: what {name} receives is off by {off:.1e}"
+        return None
+
+
+def _run(net: paddle.nn.Layer, samples: list[np.ndarray]) -> Inputs:
+    found: Inputs = {}
+    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
+    net.eval()
+    try:
+        with paddle.no_grad(), _watched(net, found):
+            net(*[paddle.to_tensor(sample) for sample in samples])
+    finally:
+        for layer, training in before:
+            layer.training = training
+    return found
+
+
+@contextmanager
+def _watched(net: paddle.nn.Layer, found: Inputs) -> Iterator[None]:
+    def hook(name: str) -> Any:
+        def see(layer: Any, inputs: Any) -> None:
+            if inputs and inputs[0].dtype in (paddle.float32, paddle.float64):  # else: by keyword, or ids
+                found.setdefault(name, []).append(inputs[0].numpy())
+
+        return see
+
+    handles = [layer.register_forward_pre_hook(hook(name)) for name, layer in watched_layers(net).items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
