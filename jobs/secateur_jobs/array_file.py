@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from secateur_api.conditions import Reason
 from secateur_jobs.runtime.errors import InvalidInput
@@ -17,13 +16,20 @@ from secateur_jobs.runtime.errors import InvalidInput
 _NAMES_ENTRY = "StructuredToParameterName@@"  # paddle.save's table from structured to parameter names
 
 
-def parse(content: bytes, uri: str, field: str) -> dict[str, np.ndarray]:
+def parse(content: bytes, uri: str, field: str, most_bytes: int) -> dict[str, np.ndarray]:
     """Return the arrays of a file by name; the format is the URI's extension.
 
-    ``field`` is where the file is named, for messages. Raises InvalidInput(WEIGHTS_INVALID) if it is
-    truncated, of another format, or holds more than arrays.
+    bfloat16, which NumPy does not know, comes as float32, with the same values. ``field`` is where the file
+    is named, for messages; ``most_bytes`` is what its arrays may take in all.
+
+    Raises InvalidInput(WEIGHTS_INVALID) if it is truncated, of another format, too large once unpacked, or
+    holds more than arrays.
     """
-    readers = {"safetensors": safetensors.numpy.load, "npz": _npz, "pdparams": _pdparams}
+    readers = {
+        "safetensors": _safetensors,
+        "npz": lambda content: _npz(content, most_bytes),
+        "pdparams": _pdparams,
+    }
     extension = uri.rsplit(".", 1)[-1]
     try:
         return readers[extension](content)
@@ -57,7 +63,44 @@ _UNREADABLE = (
 """What a damaged file makes the readers raise: a broken pickle may raise nearly anything."""
 
 
-def _npz(content: bytes) -> dict[str, np.ndarray]:
+def _safetensors(content: bytes) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, found in safetensors.deserialize(content):
+        kind, shape, data = found["dtype"], found["shape"], bytes(found["data"])
+        if kind == "BF16":
+            arrays[name] = _from_bfloat16(np.frombuffer(data, "<u2")).reshape(shape)
+        elif kind in _NUMPY:
+            arrays[name] = np.frombuffer(data, _NUMPY[kind]).reshape(shape)
+        else:
+            raise _MoreThanArrays(f"{name} is of type {kind}; the weights must be floating-point numbers")
+    return arrays
+
+
+_NUMPY = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+def _from_bfloat16(codes: np.ndarray) -> np.ndarray:
+    """Return the values of bfloat16 codes as float32: they are its upper halves."""
+    return np.asarray(np.left_shift(codes.astype(np.uint32), 16).view(np.float32))
+
+
+def _npz(content: bytes, most_bytes: int) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > most_bytes:
+        raise _MoreThanArrays(
+            f"unpacked it has {unpacked} bytes, at most {most_bytes} are read for this model"
+        )
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
@@ -75,7 +118,8 @@ def _pdparams(content: bytes) -> dict[str, np.ndarray]:
             raise _MoreThanArrays(
                 f"entry {name!r} is a {type(value).__name__}, not an array; save net.state_dict()"
             )
-        arrays[str(name)] = array
+        # Paddle has no uint16: these are bfloat16's codes
+        arrays[str(name)] = _from_bfloat16(array) if array.dtype == np.uint16 else array
     return arrays
 
 

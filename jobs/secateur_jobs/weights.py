@@ -17,6 +17,8 @@ from secateur_jobs.runtime.named_file import read_named
 
 MODEL = "spec.model"
 FRESH = f"{MODEL}.pretrain.fresh"
+_LEAST_LIMIT, _TIMES = 256 * 2**20, 16
+"""What a file may unpack to: so many bytes, or so many times the model's own."""
 
 
 def load_weights(
@@ -34,8 +36,9 @@ def load_weights(
     """
     field = f"{owner}.weights"
     content = read_named(weights.uri, weights.sha256, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
-    arrays = parse(content, weights.uri, f"{field}.uri")
     own = net.state_dict()
+    held = sum(int(tensor.size) * int(tensor.element_size()) for tensor in own.values())
+    arrays = parse(content, weights.uri, f"{field}.uri", max(_LEAST_LIMIT, _TIMES * held))
     # a recurrent layer lists each tensor under two names, of which a file or a pattern may have either
     named = {id(own[name]) for name in _matching(own, fresh, FRESH, "parameter of the model")}
     spared = {name for name, tensor in own.items() if id(tensor) in named}
@@ -44,6 +47,7 @@ def load_weights(
     given = {name: array for name, array in given.items() if name not in spared}
     _check_names(own, given, spared, weights, owner)
     _check_shapes(own, given, weights, owner)
+    _check_types(own, given, weights, owner)
     for name, array in given.items():
         own[name].set_value(array.astype(own[name].numpy().dtype))
 
@@ -117,6 +121,22 @@ def _check_shapes(
         )
     if not given:
         raise _invalid(f"{owner}.weights.uri: nothing of {weights.uri} is left to read; leave weights out")
+
+
+def _check_types(
+    own: dict[str, paddle.Tensor], given: dict[str, np.ndarray], weights: Weights, owner: str
+) -> None:
+    """Refuse what would be other numbers in the model's type: codes of quantised weights."""
+    other = [
+        f"{name} is {given[name].dtype}, the model has {own[name].numpy().dtype}"
+        for name in given
+        if (given[name].dtype.kind == "f") != (own[name].numpy().dtype.kind == "f")
+    ]
+    if other:
+        raise _invalid(
+            f"{owner}.weights.uri: {weights.uri} has other types: {some(other, '; ')}; whole numbers are "
+            "codes of quantised weights: give the floating-point ones (float16, bfloat16, float32, float64)"
+        )
 
 
 def _invalid(message: str) -> InvalidInput:

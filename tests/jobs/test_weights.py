@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,3 +248,58 @@ def test_another_sha256_and_a_missing_file(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.WEIGHTS_MISSING
     with pytest.raises(InvalidInput, match="nonsense"):
         load_weights(_net(2), Weights(uri="nonsense://w.npz"))
+
+
+def _halves(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return float32 arrays that are bfloat16 numbers exactly."""
+    return {n: (a.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32) for n, a in arrays.items()}
+
+
+def _as_bfloat16(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    if path.suffix == ".pdparams":
+        paddle.save({n: paddle.to_tensor(a).astype("bfloat16") for n, a in arrays.items()}, str(path))
+        return
+    header, data = {}, b""
+    for name, array in arrays.items():
+        codes = (array.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        place = [len(data), len(data) + len(codes)]
+        header[name] = {"dtype": "BF16", "shape": list(array.shape), "data_offsets": place}
+        data += codes
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("name", ["w.pdparams", "w.safetensors"])
+def test_bfloat16_weights_are_read_as_numbers(name: str, tmp_path: Path) -> None:
+    arrays = _halves(_arrays(_net(1)))
+    _as_bfloat16(tmp_path / name, arrays)
+    target = _net(2)
+    load_weights(target, Weights(uri=str(tmp_path / name)))
+    for key, array in _arrays(target).items():
+        assert np.array_equal(array, arrays[key]), key
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_weights_of_another_precision_are_read_as_numbers(kind: str, tmp_path: Path) -> None:
+    arrays = {name: array.astype(kind) for name, array in _arrays(_net(1)).items()}
+    target = _net(2)
+    load_weights(target, Weights(uri=_saved(tmp_path / "w.npz", arrays)))
+    for key, array in _arrays(target).items():
+        assert np.array_equal(array, arrays[key].astype("float32")), key
+
+
+def test_quantised_weights_are_refused_by_name(tmp_path: Path) -> None:
+    arrays = _arrays(_net(1))
+    first = next(iter(arrays))
+    arrays[first] = np.ones(arrays[first].shape, np.int8)
+    with pytest.raises(InvalidInput, match=rf"{first} is int8, the model has float32; .*quantised"):
+        load_weights(_net(2), Weights(uri=_saved(tmp_path / "w.npz", arrays)))
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as file:
+        for _ in range(300):
+            file.write(bytes(2**20))
+    with pytest.raises(InvalidInput, match=r"unpacked it has 314572800 bytes, at most 268435456 are read"):
+        load_weights(_net(2), Weights(uri=str(path)))
