@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from secateur_jobs.checkpoint import Built
     from secateur_jobs.paddle_env import paddle
 
 
-def load(path: str | Path) -> paddle.nn.Layer:
-    """Rebuild the (pruned) network of a checkpoint file; see :func:`secateur_jobs.checkpoint.from_bytes`."""
+def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
+    """Rebuild the network of a checkpoint file in ``model``; see :func:`secateur_jobs.checkpoint.load`."""
     from secateur_jobs import checkpoint  # Paddle is imported by those who need it only
 
-    return checkpoint.load(path)
+    return checkpoint.load(path, model)
 
 
 __all__ = ["load"]

@@ -1,4 +1,4 @@
-"""A network in one self-describing ``.safetensors`` file, which rebuilds it in a fresh process.
+"""A network in one ``.safetensors`` file, which says of itself how the uncut one was built.
 
 Tensors by structured name. One metadata entry, ``secateur``, holds :class:`Metadata` as JSON. Widths are
 those of the tensors. Equal networks give equal bytes.
@@ -7,6 +7,7 @@ those of the tensors. Equal networks give equal bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import build_model
 
+Built = paddle.nn.Layer | Callable[[], paddle.nn.Layer]
 SCHEMA = 1
+_TRUSTED = ("secateur_jobs.zoo.", "paddle.vision.models:")
+"""Where the networks are that may be built because a file names them."""
 _KEY = "secateur"
 
 
@@ -67,42 +71,66 @@ def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = 
     return safetensors.numpy.save(state(net), metadata={_KEY: text})
 
 
-def from_bytes(content: bytes, origin: str = "the checkpoint") -> paddle.nn.Layer:
+def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> paddle.nn.Layer:
     """Rebuild the network, in evaluation mode, with the outputs it had when it was written.
 
-    The model factory that the file names is called: it must be importable. ``origin`` names the file in
-    messages.
+    ``model`` says which factory builds the uncut network; what the file says of it must be the same, and is
+    never called. ``origin`` names the file in messages.
 
-    Raises MissingData(ARTIFACT_CORRUPT) for a truncated or foreign file, or tensors that the network cannot
-    use; InvalidInput if the factory is not found or fails.
+    Raises MissingData(ARTIFACT_CORRUPT) for a truncated or foreign file, a file of another model, or tensors
+    that the network cannot use; InvalidInput if the factory is not found or fails.
     """
     tensors, metadata = _parse(content, origin)
-    model = Model(
-        factory=metadata.model.factory,
-        args=metadata.model.args,
-        inputs=metadata.model.inputs,
-        pretrain=Pretrain(epochs=1),  # a Model says where its weights are from; these are here
-    )
-    net = build_model(model, f"{origin}: model")
-    _fill(net, tensors, origin)
-    _set_groups(net, metadata.groups, origin)
-    _set_normed(net, metadata.normed, origin)
-    describe_widths(net)
-    net.eval()
-    _try_on_zeros(net, model.inputs, origin)
-    return net
+    said = metadata.model
+    if (said.factory, said.args) != (model.factory, model.args):
+        raise _corrupt(origin, f"it is of {said.factory} {said.args}, not of {model.factory} {model.args}")
+    return _rebuilt(build_model(model, f"{origin}: model"), tensors, metadata, origin)
 
 
-def load(path: str | Path) -> paddle.nn.Layer:
-    """Rebuild the network of a checkpoint file; see :func:`from_bytes`.
+def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
+    """Rebuild the network of a checkpoint file in ``model``, in evaluation mode.
 
-    Raises MissingData also if the file does not exist.
+    ``model`` is the uncut network, freshly built, or what builds it when it is called: a file must not choose
+    the code that runs. It may be left out for the networks that come with Secateur or Paddle.
+
+    Raises ValueError if it is needed and not given; MissingData as :func:`from_bytes` does, and if the file
+    does not exist.
+
+    Example::
+
+        net = load("checkpoint.safetensors", model=my_networks.classifier(classes=10))
     """
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise _corrupt(str(path), "it does not exist") from None
-    return from_bytes(content, str(path))
+    tensors, metadata = _parse(content, str(path))
+    said = metadata.model
+    if model is None:
+        if not said.factory.startswith(_TRUSTED):
+            arguments = ", ".join(f"{name}={value!r}" for name, value in said.args.items())
+            raise ValueError(
+                f"{path} is of the network {said.factory} with ({arguments}); a file does not choose the "
+                "code that runs: build that network and give it as model="
+            )
+        model = build_model(
+            Model(factory=said.factory, args=said.args, inputs=said.inputs, pretrain=Pretrain(epochs=1)),
+            f"{path}: model",
+        )
+    net = model if isinstance(model, paddle.nn.Layer) else model()
+    return _rebuilt(net, tensors, metadata, str(path))
+
+
+def _rebuilt(
+    net: paddle.nn.Layer, tensors: dict[str, np.ndarray], metadata: Metadata, origin: str
+) -> paddle.nn.Layer:
+    _fill(net, tensors, origin)
+    _set_groups(net, metadata.groups, origin)
+    _set_normed(net, metadata.normed, origin)
+    describe_widths(net)
+    net.eval()
+    _try_on_zeros(net, metadata.model.inputs, origin)
+    return net
 
 
 def metadata_of(content: bytes, origin: str = "the checkpoint") -> Metadata:

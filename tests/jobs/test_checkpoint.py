@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import build_model
+from tests.jobs.rebuilding import rebuilt
 
 pytestmark = pytest.mark.paddle
 
@@ -93,8 +95,23 @@ def test_a_fresh_process_rebuilds_the_pruned_net_with_equal_outputs(
     np.testing.assert_array_equal(np.load(tmp_path / "output.npy"), expected)
 
 
+def test_a_file_does_not_choose_the_code_that_runs(tmp_path: Path) -> None:
+    payload = {"astr": f"open({str(tmp_path / 'ran')!r}, 'w')", "dict": {}}
+    foreign = _DIGITS.model_copy(update={"factory": "numpy.testing:runstring", "args": payload})
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(checkpoint.to_bytes(_cut_digits(), foreign))
+    with pytest.raises(ValueError, match=r"numpy\.testing:runstring .*give it as model="):
+        checkpoint.load(path)
+    with pytest.raises(MissingData, match=r"it is of numpy\.testing:runstring .*, not of secateur_jobs"):
+        checkpoint.from_bytes(path.read_bytes(), _DIGITS)
+    assert not (tmp_path / "ran").exists()
+    again = checkpoint.load(path, partial(build_model, _DIGITS))
+    image = paddle.to_tensor(_image(_DIGITS))
+    np.testing.assert_array_equal(again(image).numpy(), _cut_digits()(image).numpy())
+
+
 def test_a_rebuilt_net_declares_its_new_widths_and_can_be_trained() -> None:
-    net = checkpoint.from_bytes(checkpoint.to_bytes(_cut_digits(), _DIGITS))
+    net = rebuilt(checkpoint.to_bytes(_cut_digits(), _DIGITS))
     assert (net.layer1.conv1._out_channels, net.layer1.bn1._num_features) == (4, 4)
     assert net.layer1.conv2._in_channels == 4
     net.train()
@@ -109,7 +126,7 @@ def test_equal_nets_give_equal_bytes_and_slim_backups_are_left_out() -> None:
     net = _cut_digits()
     content = checkpoint.to_bytes(net, _DIGITS, {"b": "2", "a": "1"})
     net.conv1.register_buffer("weight_backup", paddle.zeros([8]))
-    again = checkpoint.from_bytes(content)
+    again = rebuilt(content)
     assert checkpoint.to_bytes(net, _DIGITS, {"a": "1", "b": "2"}) == content
     assert checkpoint.to_bytes(again, _DIGITS, {"a": "1", "b": "2"}) == content
     assert checkpoint.metadata_of(content).extra == {"a": "1", "b": "2"}
@@ -149,7 +166,7 @@ def test_a_file_that_is_no_whole_checkpoint_is_refused(
     damaged = damage(content)
     assert damaged != content
     with pytest.raises(MissingData) as caught:
-        checkpoint.from_bytes(damaged, "net.safetensors")
+        rebuilt(damaged, "net.safetensors")
     assert caught.value.reason is Reason.ARTIFACT_CORRUPT
     for word in ["net.safetensors", *words]:
         assert word in caught.value.message
@@ -160,6 +177,6 @@ def test_a_checkpoint_whose_factory_is_gone(tmp_path: Path) -> None:
         b"zoo.digits:residual", b"zoo.digits:residuol"
     )
     with pytest.raises(InvalidInput, match="did you mean 'residual_net'"):
-        checkpoint.from_bytes(content)
+        rebuilt(content)
     with pytest.raises(MissingData, match="does not exist"):
         checkpoint.load(tmp_path / "none.safetensors")

@@ -19,6 +19,7 @@ from secateur_jobs.pruning.native.engine import NativeEngine
 from secateur_jobs.pruning.proof import outputs, relative_difference, sample_inputs
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.training.seeding import seed_everything
+from tests.jobs.rebuilding import rebuilt
 from tests.jobs.statistics import like_trained
 from tests.jobs.structures import STRUCTURES, Structure
 
@@ -57,7 +58,7 @@ def test_a_cut_net_is_rebuilt_from_its_file_and_trains_on(name: str, cut_nets) -
     assert sum(array.size < uncut[name] for name, array in checkpoint.state(net).items()) > 3
 
     content = checkpoint.to_bytes(net, model_of(structure))
-    again = checkpoint.from_bytes(content)
+    again = rebuilt(content)
     for mine, theirs in zip(outputs(again, samples), expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert checkpoint.to_bytes(again, model_of(structure)) == content
@@ -94,7 +95,7 @@ def test_a_cut_that_does_not_fit_is_refused(cut_nets) -> None:
     content = checkpoint.to_bytes(cut_nets["crnn"], model_of(STRUCTURES["crnn"]))
     wrong = content.replace(b"structures:TextLines", b"structures:Recurrent")
     with pytest.raises(MissingData) as caught:
-        checkpoint.from_bytes(wrong, "net.safetensors")
+        rebuilt(wrong, "net.safetensors")
     assert caught.value.reason is Reason.ARTIFACT_CORRUPT
 
 

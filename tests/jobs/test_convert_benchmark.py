@@ -26,6 +26,7 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import build_model, load_data
+from tests.jobs.rebuilding import rebuilt
 from tests.jobs.stages import Ended, digits_spec, run, stage_input
 
 pytestmark = [pytest.mark.paddle, pytest.mark.lite]
@@ -117,7 +118,7 @@ def test_benchmark_measures_both_models_of_every_format(
     assert [b.format for b in outcome.benchmarks] == [Format.PADDLE_LITE, Format.ONNX]
     spec = PruningJobSpec.model_validate(SPEC)
     dataset = load_data(spec.data, 1).eval
-    net = checkpoint.from_bytes(Store(str(store)).unit_file("round-1", "checkpoint"))
+    net = rebuilt(Store(str(store)).unit_file("round-1", "checkpoint"))
     expected = evaluate(net, dataset, spec.evaluation)
     for index, one in enumerate(outcome.benchmarks):
         samples = Store(str(store)).unit_json(ended.said.unit or "", f"samples-{index}", LatencySamples)

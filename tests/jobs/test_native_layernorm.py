@@ -33,6 +33,7 @@ from tests.jobs.layernorm_nets import (
     OtherVariance,
     PostNorm,
 )
+from tests.jobs.rebuilding import rebuilt
 from tests.jobs.statistics import like_trained
 
 pytestmark = pytest.mark.paddle
@@ -124,7 +125,7 @@ def test_a_cut_net_says_its_widths_and_is_rebuilt_from_its_file(name: str) -> No
     )
     model = Model(factory=f"{build.__module__}:{build.__name__}", inputs=inputs, pretrain=Pretrain(epochs=1))
     content = checkpoint.to_bytes(net, model)
-    again = checkpoint.from_bytes(content)
+    again = rebuilt(content)
     np.testing.assert_array_equal(proof.outputs(again, samples)[0], proof.outputs(net, samples)[0])
     assert checkpoint.to_bytes(again, model) == content
     assert [g.name for g in NativeEngine(again, inputs).groups] == [g.name for g in engine.groups]
@@ -136,7 +137,7 @@ def test_a_file_with_a_norm_that_is_too_wide_is_refused() -> None:
     content = checkpoint.to_bytes(net, model)
     wrong = content.replace(b'normed\\": {\\"norm\\": 12', b'normed\\": {\\"norm\\": 13')
     with pytest.raises(MissingData, match="'norm' of the network does not normalise over 13 channels"):
-        checkpoint.from_bytes(wrong)
+        rebuilt(wrong)
 
 
 @pytest.mark.parametrize("name", ["norms behind branches", "norms before branches"])

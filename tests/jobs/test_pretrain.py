@@ -21,6 +21,7 @@ from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.zoo.ernie import ernie_classifier
+from tests.jobs.rebuilding import rebuilt
 from tests.jobs.stages import Ended, digits_spec, run, stage_input
 
 pytestmark = pytest.mark.paddle
@@ -50,7 +51,7 @@ def test_a_baseline_is_trained_committed_and_not_trained_again(tmp_path: Path) -
     unit = first.said.unit
     assert unit is not None
     content = Store(str(tmp_path / "store")).unit_file(unit, "checkpoint")
-    checkpoint.from_bytes(content)
+    rebuilt(content)
 
     again = _pretrain(tmp_path)
     assert again.code == ExitCode.DONE
@@ -207,7 +208,7 @@ def test_a_published_encoder_gets_a_head_under_the_seed(tmp_path: Path) -> None:
         ended = _pretrain(tmp_path, store, model=model, data=data, seed=3)
         assert ended.code == ExitCode.DONE, ended.stderr
         content = Store(str(tmp_path / store)).unit_file(str(ended.said.unit), "checkpoint")
-        trained.append(checkpoint.state(checkpoint.from_bytes(content)))
+        trained.append(checkpoint.state(rebuilt(content)))
     for name, array in encoder.items():  # the rate is too small to move them
         np.testing.assert_allclose(trained[0][name], array, atol=1e-6)
     assert trained[0]["classifier.weight"].shape == (8, 5)

@@ -23,7 +23,6 @@ from secateur_api.results import (
     Shares,
 )
 from secateur_api.stage import INPUT_VARIABLE, TERMINATION_VARIABLE, ExitCode, Stage, StageSummary
-from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.macs import count
@@ -36,6 +35,7 @@ from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import load_data
 from secateur_jobs.zoo.digits import residual_net
+from tests.jobs.rebuilding import rebuilt
 from tests.jobs.stages import digits_spec, stage_input
 
 pytestmark = pytest.mark.paddle
@@ -127,7 +127,7 @@ def ready(preflight, sensitivity) -> dict[str, Any]:
 
 def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretrain):
     outcome = home.done(Stage.PREFLIGHT, spec_of(), upstream={"pretrain": pretrain}).outcome.preflight
-    net = checkpoint.from_bytes(home.store.unit_file(preflight, "checkpoint"))
+    net = rebuilt(home.store.unit_file(preflight, "checkpoint"))
     spec = stage_input(Stage.PREFLIGHT, spec_of(), "unused").spec
     assert outcome.baseline.metric == evaluate(
         net, load_data(spec.data, len(spec.model.inputs)).eval, spec.evaluation
@@ -373,7 +373,7 @@ def test_rounds_reach_their_share_and_never_widen(home, ready):
     for summary, target in ((first, 0.2), (second, 0.4)):
         outcome = summary.outcome.round
         assert target <= outcome.cut_macs <= target + 0.05
-        net = checkpoint.from_bytes(home.store.unit_file(summary.unit, "checkpoint"))
+        net = rebuilt(home.store.unit_file(summary.unit, "checkpoint"))
         counts = count(net, stage_input(Stage.ROUND, spec_of(), "unused").spec.model.inputs)
         assert (counts.macs, counts.params) == (outcome.numbers.macs, outcome.numbers.params)
         spec = stage_input(Stage.ROUND, spec_of(), "unused").spec
@@ -459,7 +459,7 @@ def test_a_round_leaves_the_statistics_of_the_weights_that_it_leaves(home):
     pretrain = home.unit(Stage.PRETRAIN, spec)
     upstream = {"preflight": home.unit(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})}
     unit = home.unit(Stage.ROUND, spec, upstream=upstream, round={"number": 1, "share": 1})
-    net = checkpoint.from_bytes(home.store.unit_file(unit, "checkpoint"))
+    net = rebuilt(home.store.unit_file(unit, "checkpoint"))
     layers = [layer for layer in net.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
     left = [layer._mean.numpy() for layer in layers]
     recalibrate(net, load_data(stage_input(Stage.ROUND, spec, "unused").spec.data, 1).train, 100, 64, seed=1)

@@ -25,7 +25,7 @@ def check_kept(net: paddle.nn.Layer, model: Model, inputs: Sequence[np.ndarray])
     built, or if the reloaded one answers otherwise: then something in ``forward`` is no parameter or buffer.
     """
     check_made_in_init(net, shapes_of(build_model(model)), model, "by eval() or at the first forward")
-    reloaded = checkpoint.from_bytes(checkpoint.to_bytes(net, model))
+    reloaded = checkpoint.from_bytes(checkpoint.to_bytes(net, model), model)
     before, again, after = _run(net, inputs), _run(net, inputs), _run(reloaded, inputs)
     for name, wanted in before.items():
         if _differs(wanted, again[name]):  # random at inference: nothing can be told

@@ -136,8 +136,21 @@ def _use(evidence: Evidence) -> list[str]:
     if evidence.model is None:
         return []
     filename = evidence.model.checkpoint.path.rsplit("/", 1)[-1]
-    snippet = f"```python\nimport secateur_jobs\n\nnet = secateur_jobs.load({filename!r})\nnet.eval()\n```"
-    return ["## Use", "The checkpoint describes its own widths:", snippet]
+    model = evidence.spec.model
+    module, _, name = model.factory.partition(":")
+    arguments = ", ".join(f"{key}={value!r}" for key, value in model.args.items())
+    lines = [
+        "import secateur_jobs",
+        f"from {module} import {name}",
+        "",
+        f"net = secateur_jobs.load({filename!r}, model={name}({arguments}))",
+    ]
+    text = "\n".join(lines)
+    return [
+        "## Use",
+        "The checkpoint describes its own widths; the uncut network is built by its own code:",
+        f"```python\n{text}\n```",
+    ]
 
 
 def _files(evidence: Evidence) -> list[str]:

@@ -21,7 +21,7 @@ def run(context: StageContext) -> StageOutcome:
     toolchain.require(spec.convert)
     baseline = context.store.unit_json(context.upstream("preflight"), "artifacts", ConvertOutcome)
     context.progress(1, "load the pruned model")
-    net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"))
+    net = checkpoint.from_bytes(context.store.unit_file(context.upstream("model"), "checkpoint"), spec.model)
     samples = first_batches(splits_of(context).eval, spec.model.inputs)
     pruned = convert_model(net, spec, "pruned", context, samples, span=(10, 99))
     structure = reference_outputs(net, samples[:1])[0].structure

@@ -129,7 +129,7 @@ def _unpruned(context: StageContext) -> paddle.nn.Layer:
     """Return the unpruned net with its trained weights, in evaluation mode."""
     spec, pretrain = context.request.spec, context.request.upstream.pretrain
     if pretrain is not None:
-        return checkpoint.from_bytes(context.store.unit_file(pretrain, "checkpoint"))
+        return checkpoint.from_bytes(context.store.unit_file(pretrain, "checkpoint"), spec.model)
     if spec.model.weights is None:
         raise InvalidInput(Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain has not been run")
     net = build_model(spec.model)

@@ -124,11 +124,12 @@ class _State:
     def load(cls, context: StageContext, request: RoundRequest) -> _State:
         preflight = context.upstream("preflight")
         base = request.base if request.base is not None else preflight
+        model = context.request.spec.model
         return cls(
             table=context.store.unit_json(preflight, "groups", GroupTable),
             preflight=context.preflight(),
-            teacher=checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint")),
-            net=checkpoint.from_bytes(context.store.unit_file(base, "checkpoint")),
+            teacher=checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint"), model),
+            net=checkpoint.from_bytes(context.store.unit_file(base, "checkpoint"), model),
         )
 
 

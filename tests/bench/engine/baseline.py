@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.evaluate import evaluate
-from secateur_jobs.user_code import Splits
+from secateur_jobs.user_code import Splits, build_model
 from tests.bench.engine.cases import Case
 from tests.bench.engine.data import splits, write
 from tests.bench.engine.stages import run_stage, unit_of
@@ -55,7 +55,7 @@ class Baseline:
 
     def net(self) -> paddle.nn.Layer:
         """Return a new copy of the trained net, in evaluation mode."""
-        return checkpoint.load(self.checkpoint)
+        return checkpoint.load(self.checkpoint, partial(build_model, self.case.model))
 
     def evaluate(self, net: paddle.nn.Layer) -> float:
         """Return the metric of a net on the evaluation set."""
@@ -83,7 +83,7 @@ def prepare(name: str, case: Case, seed: int, mnist: str | None, home: Path) -> 
         write(case.data, mnist, seed, data)
     spec = _spec(case, data, seed, pruning={"target": {"macs": "50%"}})
     unit = unit_of(run_stage(Stage.PRETRAIN, spec, home / "store", Upstream()))
-    trained = checkpoint.load(checkpoint_of(home / "store", unit))
+    trained = checkpoint.load(checkpoint_of(home / "store", unit), partial(build_model, case.model))
     metric = evaluate(trained, splits(str(data))[1], case.evaluation)
     macs = count(trained, case.model.inputs).macs
     return Baseline(f"{name}-{source}-{seed}", case, seed, home, data, unit, metric, macs)

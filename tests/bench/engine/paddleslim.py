@@ -15,6 +15,7 @@ from secateur_jobs.training.train import train
 from tests.bench.engine.baseline import Baseline
 from tests.bench.engine.result import Result
 from tests.bench.engine.timing import speedup_of
+from tests.jobs.rebuilding import rebuilt
 
 TARGET = 0.5
 DATA_FRACTION, EPOCHS, BATCH_SIZE = 0.2, 2, 32
@@ -52,7 +53,7 @@ def run(prune: Prune, base: Baseline) -> Result:
 
 
 def _fine_tuned(pruned: bytes, base: Baseline, rate_share: float) -> paddle.nn.Layer:
-    net = checkpoint.from_bytes(pruned)
+    net = rebuilt(pruned)
     seed_everything(base.seed)
     train(
         net,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from secateur_api.stage import RoundRequest, Stage, Upstream
 from secateur_jobs import checkpoint
 from secateur_jobs.pruning.layers import cuttable_layers, width
+from secateur_jobs.user_code import build_model
 from tests.bench.engine.baseline import Baseline, checkpoint_of
 from tests.bench.engine.paddleslim import BATCH_SIZE, DATA_FRACTION, EPOCHS, TARGET
 from tests.bench.engine.result import Result
@@ -66,7 +68,7 @@ def run(fields: Fields, base: Baseline) -> Result:
     points, outcome = measured.outcome.sensitivity, ended.outcome.round
     if points is None or outcome is None:
         raise SystemExit("a stage left no outcome")
-    net = checkpoint.load(checkpoint_of(base.store, unit_of(ended)))
+    net = checkpoint.load(checkpoint_of(base.store, unit_of(ended)), partial(build_model, spec.model))
     is_fresh = points.measured == points.points
     return Result(
         baseline=base.metric,

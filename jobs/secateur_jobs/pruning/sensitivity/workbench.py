@@ -43,7 +43,8 @@ class Workbench:
         seed_everything(self.context.request.spec.seed)
         preflight = self.context.upstream("preflight")
         with paddle.utils.unique_name.guard():
-            return checkpoint.from_bytes(self.context.store.unit_file(preflight, "checkpoint"))
+            content = self.context.store.unit_file(preflight, "checkpoint")
+            return checkpoint.from_bytes(content, self.context.request.spec.model)
 
     @cached_property
     def engine(self) -> PruningEngine:

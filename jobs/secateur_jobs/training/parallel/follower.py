@@ -35,12 +35,13 @@ def follow_round(context: StageContext, seed: int) -> StageOutcome:
 def _train(context: StageContext, group: Follower, seed: int) -> None:
     spec = context.request.spec
     seed_everything(seed)
-    unpruned = checkpoint.from_bytes(context.store.unit_file(context.upstream("preflight"), "checkpoint"))
+    content = context.store.unit_file(context.upstream("preflight"), "checkpoint")
+    unpruned = checkpoint.from_bytes(content, spec.model)
     splits = splits_of(context)
     said = group.hear()
     FineTuning(
         context=context,
-        net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"]))),
+        net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"])), spec.model),
         teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
         splits=splits,
         seed=seed,
