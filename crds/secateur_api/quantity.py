@@ -77,6 +77,8 @@ def show_count(count: float) -> str:
 
 def show_seconds(seconds: float) -> str:
     """Write a latency or a duration for a person: ``0.0123`` is ``"12.30 ms"``, ``75`` is ``"1m15s"``."""
+    if seconds < 1e-5:
+        return f"{seconds * 1e6:.3g} us"
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     if seconds < 1:

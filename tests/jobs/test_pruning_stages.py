@@ -158,7 +158,12 @@ def test_preflight_measures_the_baseline_and_converts_it(home, preflight, pretra
             {"target": {"macs": "90%"}, "protect": {"first": 0, "last": 0}, "schedule": {"step": 0.5}},
             ExitCode.UNREACHABLE,
             Reason.TARGET_UNREACHABLE,
-            ["spec.pruning.target: 90% of the macs", "can go with protect first 0, last 0, align 8"],
+            [
+                "spec.pruning.target: 90% of the macs",
+                "last 0, align 8",
+                "of a group (without protect ",
+                ", with align 1 ",
+            ],
         ),
         (
             {"layers": [{"match": "layr1.*", "ratio": 0.3}]},

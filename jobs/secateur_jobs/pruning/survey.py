@@ -16,13 +16,17 @@ from secateur_jobs.pruning.cost_of_net import cost_models
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.latency_of_net import latency_model
-from secateur_jobs.pruning.layer_rules import RuleOutcome, apply_rules, caps
+from secateur_jobs.pruning.layer_rules import apply_rules, caps
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.macs import Counts
 from secateur_jobs.pruning.plan import reachable
 from secateur_jobs.pruning.proof import prove_groups
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.errors import InvalidInput, Unreachable
+
+_Limited = Callable[[PruningJobSpec, Mapping[str, float]], list[Group]]
+"""Gives the groups their limits by a spec and by the ratios that rules fix."""
+_WORTH_SAYING = 0.001
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,12 @@ def survey(
         raise InvalidInput(
             Reason.NOTHING_PRUNABLE, f"spec.model.factory: no layer of the model can be cut: {_say(refused)}"
         )
-    groups = _with_limits(proven, rules, counts, spec, cuttable_layers(net))
+    cuttable = cuttable_layers(net)
+
+    def limited(spec: PruningJobSpec, ratios: Mapping[str, float]) -> list[Group]:
+        return _with_limits(proven, ratios, counts, spec, cuttable)
+
+    groups = limited(spec, rules.ratios)
     costs = cost_models(engine, proven, counts, checkpoint_bytes, spec.model.inputs)
     target = spec.pruning.target
     if target is not None and target.latency is not None and measure is not None:
@@ -69,7 +78,7 @@ def survey(
     return Survey(
         table=GroupTable(engine=engine.name, groups=groups, refused=refused),
         notes=rules.notes,
-        reachable=_reach(groups, refused, spec, costs),
+        reachable=_reach(groups, refused, spec, costs, limited),
     )
 
 
@@ -88,7 +97,7 @@ def refused_layers(
 
 def _with_limits(
     proven: Sequence[ChannelGroup],
-    rules: RuleOutcome,
+    ratios: Mapping[str, float],
     counts: Counts,
     spec: PruningJobSpec,
     cuttable: Mapping[str, paddle.nn.Layer],
@@ -104,7 +113,7 @@ def _with_limits(
             consumers=list(group.consumers),
             others=list(group.others),
             cap=limits[group.name],
-            rule=rules.ratios.get(group.name),
+            rule=ratios.get(group.name),
             step=group.step(spec.pruning.align),
         )
         for group in proven
@@ -116,6 +125,7 @@ def _reach(
     refused: Sequence[Refused],
     spec: PruningJobSpec,
     costs: Mapping[str, CostModel],
+    limited: _Limited,
 ) -> Shares:
     pruning = spec.pruning
     wanted = {} if pruning.target is None else pruning.target.shares
@@ -127,10 +137,36 @@ def _reach(
                 Reason.TARGET_UNREACHABLE,
                 f"spec.pruning.target: {wanted[name]:.0%} of the {name} is asked for, at most {share:.1%} "
                 f"can go with protect first {protect.first:g}, last {protect.last:g}, align {pruning.align}, "
-                f"the rules in layers and at most {MAX_RATIO:.0%} of a group; {len(refused)} layers cannot "
+                f"the rules in layers and at most {MAX_RATIO:.0%} of a group"
+                f"{_held_back(spec, groups, costs[name], share, limited)}; {len(refused)} layers cannot "
                 f"be cut: {_say(refused)}",
             )
     return Shares(**most)
+
+
+def _held_back(
+    spec: PruningJobSpec, groups: Sequence[Group], cost: CostModel, share: float, limited: _Limited
+) -> str:
+    """Say how much more could go without each of what the spec says alone; nothing where none of it does."""
+    pruning, most = spec.pruning, max(spec.sensitivity.ratios)
+    rules = {group.name: group.rule for group in groups if group.rule is not None}
+    free = pruning.protect.model_copy(update={"first": MAX_RATIO, "last": MAX_RATIO})
+    curves = spec.sensitivity.model_copy(update={"ratios": [MAX_RATIO]})
+    lifted = {
+        "without protect": limited(_pruning(spec, protect=free), rules),
+        "with align 1": limited(_pruning(spec, align=1), rules),
+        "without the rules in layers": limited(spec, {}),
+        f"with sensitivity.ratios beyond {most:g}": limited(
+            spec.model_copy(update={"sensitivity": curves}), rules
+        ),
+    }
+    gains = {how: reachable(freed, cost) for how, freed in lifted.items()}
+    said = [f"{how} {gain:.1%}" for how, gain in gains.items() if gain > share + _WORTH_SAYING]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _pruning(spec: PruningJobSpec, **changes: object) -> PruningJobSpec:
+    return spec.model_copy(update={"pruning": spec.pruning.model_copy(update=changes)})
 
 
 def _say(refused: Sequence[Refused]) -> str:

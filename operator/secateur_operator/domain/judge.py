@@ -161,7 +161,9 @@ def _show_as(metric: str, bound: str, value: float) -> str:
         return show_seconds(value)
     if metric in (Metric.MODEL_SIZE.value, Metric.PEAK_MEMORY.value):
         return show_bytes(value)
-    return f"{value:.2f}x" if metric == Metric.SPEEDUP.value else show_count(value)
+    if metric == Metric.SPEEDUP.value:
+        return f"{value:.2f}x" if value >= 0.005 else f"{value:.1g}x"
+    return show_count(value)
 
 
 def _percent(value: float) -> str:

@@ -44,6 +44,8 @@ def test_another_unit_is_refused_with_an_example(parse, text):
         (q.show_bytes(52428800), "50.0 MiB"),
         (q.show_count(1234567), "1.23 M"),
         (q.show_seconds(0.0123), "12.30 ms"),
+        (q.show_seconds(0.0003), "300 us"),
+        (q.show_seconds(4e-8), "0.04 us"),
         (q.show_seconds(75), "1m15s"),
         (q.show_seconds(5400), "1h30m"),
     ],

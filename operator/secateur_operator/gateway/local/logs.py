@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from secateur_api.stage import PROGRESS_PREFIX
 
+_log = logging.getLogger(__name__)
 _TAIL_BYTES = 16384
+LONGEST_BYTES = 8 << 20
+"""A log that grows longer loses its middle."""
+_KEPT_BYTES = 1 << 20
 
 
 def newest_progress(log: Path) -> str | None:
@@ -23,6 +28,25 @@ def last_words(log: Path) -> str | None:
         if line.strip() and not line.startswith(PROGRESS_PREFIX):
             return line.strip()[:300]
     return None
+
+
+def shorten(log: Path) -> None:
+    """Cut the middle out of a log that is longer than :data:`LONGEST_BYTES`, and say so in its place.
+
+    Its writers append, so they go on behind what is left; what they write meanwhile may be lost.
+    """
+    try:
+        size = log.stat().st_size
+        if size <= LONGEST_BYTES:
+            return
+        with log.open("r+b") as file:
+            file.seek(size - _KEPT_BYTES)
+            end = file.read(_KEPT_BYTES).partition(b"\n")[2]
+            file.seek(_KEPT_BYTES)
+            file.write(b"\n... %d bytes of this log were left out ...\n" % (size - 2 * _KEPT_BYTES) + end)
+            file.truncate()
+    except OSError as error:
+        _log.warning("cannot shorten the log %s: %s", log, error)
 
 
 def _tail(log: Path) -> list[str]:

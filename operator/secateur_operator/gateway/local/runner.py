@@ -17,10 +17,11 @@ from secateur_api.conditions import Reason
 from secateur_api.stage import INPUT_VARIABLE, RECALL_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
 from secateur_operator.domain.observed import JobState
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.local import processes
+from secateur_operator.gateway.local import logs, processes
 from secateur_operator.gateway.local.child import Child, Shard
 
 STAGE_COMMAND = (sys.executable, "-m", "secateur_jobs")
+_LOG_SECONDS = 2.0
 GRACE_SECONDS = 5.0
 """How long a process may take to end by itself once asked."""
 
@@ -87,7 +88,7 @@ class Runner:
         child.save()
         self._changed()
         try:
-            code = await process.wait()
+            code = await _ended(process, child.log(index))
         except asyncio.CancelledError:
             await processes.end_tree(leader, marker, self._grace)
             await process.wait()
@@ -122,6 +123,18 @@ class Runner:
             child.finished_at = stamp(datetime.now(UTC))
         child.save()
         self._changed()
+
+
+async def _ended(process: asyncio.subprocess.Process, log: Path) -> int:
+    """Wait for a process's end, keeping its log short meanwhile; return its exit code."""
+    ended = asyncio.ensure_future(process.wait())
+    try:
+        while not ended.done():
+            await asyncio.wait([ended], timeout=_LOG_SECONDS)
+            logs.shorten(log)
+    finally:
+        ended.cancel()
+    return ended.result()
 
 
 def _is_worth_another_try(shard: Shard) -> bool:
