@@ -26,7 +26,7 @@ class ModelNumbers(Contract):
     macs: int
     """Multiply-accumulate operations of one forward pass at the declared input shapes."""
     params: int
-    """Trainable parameters."""
+    """Trainable parameters that inference uses."""
 
 
 class Shares(Contract):

@@ -233,7 +233,7 @@ CASES: dict[str, Case] = {
     "gate on each channel": Case(
         lambda: Between(lambda net, x: x * (x.mean([2, 3], keepdim=True) > 0.2).astype("float32"))
     ),
-    "branch on data": Case(Branches),
+    "branch on data": Case(Branches, {"g": "forward does not use it"}),
     # positions: what goes where depends on the number of channels
     "slice at a fixed number": Case(
         lambda: Between(

@@ -82,7 +82,8 @@ def _size(tensor: Tensor, quantity: str, counts: Counts) -> int:
     if quantity == "size":
         return tensor.elements * int(tensor.value.element_size())
     if quantity == "params":
-        return 0 if tensor.value.stop_gradient else tensor.elements
+        is_counted = not tensor.value.stop_gradient and id(tensor.value) not in counts.unused
+        return tensor.elements if is_counted else 0
     return tensor.macs(counts)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import CONVOLUTIONS, TRANSPOSED, named_layers
+from secateur_jobs.pruning.used import unused_parameters
 
 _RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 _COUNTED = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear, *_RECURRENT)
@@ -29,7 +30,9 @@ class Counts:
 
     macs: int
     params: int
-    """Trainable parameters."""
+    """Trainable parameters that inference uses."""
+    unused: frozenset[int]
+    """Ids of the others."""
     layers: dict[str, int]
     """MACs of each convolution, linear and recurrent layer that ran, in the order of their first run."""
     products: tuple[int, ...]
@@ -57,9 +60,13 @@ def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
             handle.remove()
         if was_training:
             net.train()
+    unused = unused_parameters(net, inputs)
     return Counts(
         macs=sum(tally.layers.values()) + sum(tally.products),
-        params=sum(math.prod(p.shape) for p in net.parameters() if not p.stop_gradient),
+        params=sum(
+            math.prod(p.shape) for p in net.parameters() if not p.stop_gradient and id(p) not in unused
+        ),
+        unused=frozenset(unused),
         layers=tally.layers,
         products=tuple(tally.products),
     )

@@ -12,7 +12,7 @@ from secateur_jobs.pruning.native.findings import Findings
 from secateur_jobs.pruning.native.leaves import Kind
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import parameter_axes
-from secateur_jobs.pruning.native.units import Units
+from secateur_jobs.pruning.native.units import UNUSED, Units
 
 Signature = tuple[tuple[int, int], ...]
 """How many of which nodes: (2 x leaf, plus 1 for an output; number)."""
@@ -51,7 +51,7 @@ def why_not(
         if leaf.kind is Kind.LOOSE or not (leaf.stops or index not in called) or leaf.name in cut:
             continue
         if index not in called:
-            reasons[leaf.name] = "forward does not use it"
+            reasons[leaf.name] = UNUSED
         elif not leaf.is_producer:
             reasons[leaf.name] = f"{type(leaf.layer).__name__} with this weight cannot be cut"
         else:

@@ -13,6 +13,8 @@ from secateur_jobs.pruning.native.leaves import Kind
 from secateur_jobs.pruning.native.nodes import Nodes
 from secateur_jobs.pruning.native.parameter_axes import cuts_whole_groups, parameter_axes
 
+UNUSED = "forward does not use it"
+TRAINING_ONLY = "only training uses it: inference does not run it"
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
@@ -39,12 +41,26 @@ def find_units(nodes: Nodes, findings: Sequence[Findings]) -> Units:
     _, of_node = sparse.csgraph.connected_components(graph, directed=False)
     frozen = [f for finding in findings for f in finding.frozen]
     frozen += [f for leaf in sorted(called) for f in _kept_by(leaf, nodes)]
+    frozen += _not_inferred(nodes, findings[0].called, called)
     reasons: dict[int, str] = {}
     for each in frozen:
         for node in each.nodes.tolist():
             at = nodes.leaves[nodes.leaf_of[node]].name
             reasons.setdefault(int(of_node[node]), each.reason.replace("{at}", at))
     return Units(of_node, reasons)
+
+
+def _not_inferred(nodes: Nodes, inferred: set[int], called: set[int]) -> list[Frozen]:
+    """Return output channels of layers that inference does not run: to cut them gains nothing there."""
+    shared = {id(p) for leaf in inferred for p in nodes.leaves[leaf].layer._parameters.values()}
+    return [
+        Frozen(nodes.outs(index), TRAINING_ONLY if index in called else UNUSED)
+        for index, leaf in enumerate(nodes.leaves)
+        if index not in inferred
+        and leaf.is_producer
+        and leaf.kind is not Kind.LOOSE
+        and not shared & {id(p) for p in leaf.layer._parameters.values()}
+    ]
 
 
 def _kept_by(index: int, nodes: Nodes) -> list[Frozen]:
