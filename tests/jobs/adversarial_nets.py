@@ -233,6 +233,10 @@ CASES: dict[str, Case] = {
     "gate on each channel": Case(
         lambda: Between(lambda net, x: x * (x.mean([2, 3], keepdim=True) > 0.2).astype("float32"))
     ),
+    "one mask for all channels": Case(
+        lambda: Between(lambda net, x: x * F.sigmoid(net.g(x)), g=conv(16, 1)),
+        {"g": "it has one output channel"},
+    ),
     "branch on data": Case(Branches, {"g": "forward does not use it"}),
     # positions: what goes where depends on the number of channels
     "slice at a fixed number": Case(

@@ -58,10 +58,13 @@ def explore(probe: Probe, nodes: Nodes) -> Findings:
         elif source not in loose:  # a parameter of the outputs is not cut, so it ties nothing
             frozen += _fixed_source(source, np.unique(at[reached]), nodes)
     links, mixing = find_links(probe, live)
-    links = links.without(leaf for leaf in loose & live.keys() if links.mixes(leaf, leaves[leaf].out_width))
+    mixing_loose = {leaf for leaf in loose & live.keys() if links.mixes(leaf, leaves[leaf].out_width)}
+    # one channel that meets many (a mask, a gate) cannot be cut, and they go without it
+    single = {leaf for leaf in live if leaves[leaf].out_width == 1}
+    links = links.without(mixing_loose | single)
     first_out = np.asarray(nodes.first_out)
     one, other = first_out[links.leaf] + links.channel, at[links.position]
-    unseen = [np.setdiff1d(nodes.outs(leaf), one) for leaf in live.keys() - loose]
+    unseen = [np.setdiff1d(nodes.outs(leaf), one) for leaf in live.keys() - loose - single]
     frozen += [Frozen(n, UNSEEN) for n in unseen if len(n)]
     mixed = {leaf: leaves[nodes.leaf_of[at[position]]].name for leaf, position in mixing.items()}
     return Findings(called, one, other, frozen, mixed)
