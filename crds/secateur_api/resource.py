@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -73,9 +75,13 @@ def parse_job(document: object) -> PruningJob:
         raise InvalidResource(
             [Problem("apiVersion", f"expected {API_VERSION!r}, found {document.get('apiVersion')!r}")]
         )
+    strange = list(_not_json(document, ""))
+    if strange:
+        raise InvalidResource(strange)
     try:
         # as JSON, where types are strict as the API server's are: no "4" for 4, no "yes" for true
-        job = PruningJob.model_validate_json(json.dumps(document, default=str), strict=True)
+        text = json.dumps(document, allow_nan=False)
+        job = PruningJob.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         problems = [_problem(dict(detail)) for detail in error.errors(include_url=False)]
         raise InvalidResource(problems) from None
@@ -83,6 +89,23 @@ def parse_job(document: object) -> PruningJob:
     if size > SPEC_LIMIT:
         raise InvalidResource([_too_long(job.spec.to_wire(), size)])
     return job
+
+
+def _not_json(value: object, path: str) -> Iterator[Problem]:
+    """Yield what JSON cannot say: it would reach a factory as something else than what was written."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_json(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _not_json(inner, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(path, f"{value} is no number that JSON has; expected a finite one")
+    elif value is not None and not isinstance(value, (str, int, float, bool)):
+        kind = type(value).__name__
+        yield Problem(
+            path, f"a value of type {kind} cannot be said in JSON; expected text, a number, a list ..."
+        )
 
 
 def _too_long(spec: dict[str, Any], size: int) -> Problem:
@@ -124,14 +147,17 @@ def _problem(detail: dict[str, Any]) -> Problem:
             str(value), str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", "), n=1
         )
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Problem(path, f"{value!r} is not one of {context['expected']}{hint}")
+        return Problem(path, f"{_short(value)} is not one of {context['expected']}{hint}")
     if kind == "string_pattern_mismatch":
         return Problem(path, _pattern_words(path, value, context["pattern"]))
     if kind == "string_type":
-        return Problem(path, f"expected text, found {value!r}; put it in quotes, with its unit if it has one")
+        return Problem(
+            path, f"expected text, found {_short(value)}; put it in quotes, with its unit if it has one"
+        )
     return Problem(path, f"{detail['msg'][0].lower()}{detail['msg'][1:]}, found {_name(value)}")
 
 
+_SHOWN = 80
 _EXAMPLES: dict[str, str] = {
     "factory": "module:callable, such as 'paddle.vision.models:mobilenet_v1'",
     "criterion": f"{', '.join(BUILT_IN_CRITERIA)}, or module:callable",
@@ -154,7 +180,7 @@ _EXAMPLES: dict[str, str] = {
 
 def _pattern_words(path: str, value: object, pattern: str) -> str:
     field = path.rsplit(".", 1)[-1]
-    return f"{value!r} is not valid here; expected {_EXAMPLES.get(field, f'text matching {pattern}')}"
+    return f"{_short(value)} is not valid here; expected {_EXAMPLES.get(field, f'text matching {pattern}')}"
 
 
 def _name(value: object) -> str:
@@ -164,7 +190,12 @@ def _name(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return repr(value)
+    return _short(value)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:

@@ -81,6 +81,11 @@ class Model(Contract):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
+            "self.inputs.all(i, self.inputs.exists_one(j, j.name == i.name))",
+            "inputs names an input twice",
+            lambda s: len({i.name for i in s.inputs}) == len(s.inputs),
+        ),
+        Rule(
             "has(self.weights) || has(self.pretrain)",
             "model needs weights: {uri: ...}, or pretrain: {epochs: N} to train the baseline first",
             lambda s: s.weights is not None or s.pretrain is not None,

@@ -80,7 +80,7 @@ def test_the_wire_form_reads_back_as_the_same_spec():
         (
             "spec.pruning.layers",
             [{"match": "conv1", "ratio": float("nan")}],
-            "spec.pruning.layers[0].ratio: input should be a finite number",
+            "spec.pruning.layers[0].ratio: nan is no number that JSON has",
         ),
         ("spec.model.pretrain", ..., "spec.model: model needs weights: {uri: ...}, or pretrain"),
         (

@@ -17,6 +17,23 @@ from secateur_operator.local_files import pinned
 from tests.unit.control.jobs import document
 
 GOOD = yaml.safe_dump(document())
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+def with_arg(value: str) -> str:
+    """Return a job whose model gets an argument, as it stands in the file."""
+    text = document()
+    text["spec"]["model"]["args"] = {"width": "HERE"}
+    return yaml.safe_dump(text).replace("HERE", value)
+
+
+def _twice() -> str:
+    text = document()
+    text["spec"]["model"]["inputs"] *= 2
+    return yaml.safe_dump(text)
+
+
+TWICE = _twice()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +50,19 @@ GOOD = yaml.safe_dump(document())
         (GOOD.replace("pruning:", "prunning:"), "spec.prunning: unknown field; did you mean 'pruning'?"),
         (GOOD.replace("macs: 50%", "macs: 50"), "spec.pruning.target.macs"),
         (GOOD.replace("spec:", "spec:\n  seed: 1\n  seed: 2"), "the key 'seed' is there twice"),
-        (b"\xff\xfe\x00", "no text file"),
+        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (BOMB, "with its aliases written out it has more than 100000 values"),
+        (GOOD + "more: &a [*a]\n", "the alias *a is in itself"),
+        ("a: " + "[" * 5000, "nested more than 100 levels deep"),
+        ("{" * 5000, "nested more than 100 levels deep"),
+        (GOOD + "#" * 2**20, "more than 1048576 bytes"),
+        (GOOD.replace("spec:", "spec:\n  seed: " + "1" * 5001), "spec.seed: "),
+        (GOOD.replace("spec:", "spec:\n  seed: 0x_"), "spec.seed: "),
+        (with_arg(".inf"), ".inf is no number that JSON has"),
+        (with_arg("!!set {a, b}"), "the tag !!set makes no value that JSON has"),
+        (with_arg("!!python/object:os.system {}"), "makes no value that JSON has"),
+        (GOOD.replace("spec:", "spec:\n  fine_tune: {epochs: 2}"), "spec.fine_tune: unknown field; did you"),
+        (TWICE, "spec.model: inputs names an input twice"),
     ],
 )
 def test_each_mistake_gets_its_line(tmp_path: Path, content: str | bytes | None, says: str) -> None:
@@ -132,3 +161,32 @@ def test_code_in_the_file_must_have_the_digest_it_says(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(text))
     with pytest.raises(InvalidResource, match="not on this machine"):
         pinned(read_job(file), tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_read_as"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 100000.0),
+        (".5", 0.5),
+        ("0o17", 15),
+        ("010", 8),
+        ("08", 8),
+        ("0b11", 3),
+        ("1_000", 1000),
+        ("yes", True),
+        ("off", False),
+        ("~", None),
+        ("2024-02-30", "2024-02-30"),
+        ("12:30:45", "12:30:45"),
+        ("1e400", "1e400"),
+        ("0x_", "0x_"),
+        ('"1e-3"', "1e-3"),
+    ],
+)
+def test_values_mean_what_they_mean_to_kubectl(tmp_path: Path, written: str, is_read_as: object) -> None:
+    """The table was made with Helm's ``fromYaml | toJson``."""
+    file = tmp_path / "job.yaml"
+    file.write_text(with_arg(written))
+    found = read_job(file).spec.model.args["width"]
+    assert (found, type(found)) == (is_read_as, type(is_read_as))
