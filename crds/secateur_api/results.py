@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from secateur_api.base import Contract
 from secateur_api.spec import Backend, Format, InputSpec
@@ -179,6 +181,8 @@ class BenchmarkOutcome(Contract):
     the two p50 is less steady."""
     drop: float
     """Relative drop of the converted pruned model's metric from the converted baseline's."""
+    drop_interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Ends of the drop's 95 % interval, paired over the samples; None where the metric is the user's."""
 
 
 class BenchmarksOutcome(Contract):

@@ -14,7 +14,7 @@ from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import Stage
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.manifest import manifest
-from secateur_jobs.measure.accuracy import converted_metric
+from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.store import Store
@@ -121,7 +121,7 @@ def test_the_named_output_is_judged_of_the_converted_model_too(
         judged = spec.model_copy(update={"evaluation": Evaluation(output=output)})
         scratch = tmp_path / output
         scratch.mkdir()
-        found = converted_metric(model, reference.structure, judged, data, scratch, lambda share: None)
+        found = converted_tally(model, reference.structure, judged, data, scratch, lambda share: None).value()
         assert found == expected == evaluate(net, data, judged.evaluation)
 
 

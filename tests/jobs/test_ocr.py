@@ -175,7 +175,9 @@ def test_a_recogniser_learns_is_measured_and_is_taught() -> None:
     def run(inputs: list[np.ndarray]) -> Outputs:
         return forward(net, inputs).arrays()
 
-    assert evaluate_with(run, checked, similarity, 8) == pytest.approx(evaluate(net, checked, similarity))
+    assert evaluate_with(run, checked, similarity, 8).value() == pytest.approx(
+        evaluate(net, checked, similarity)
+    )
     images, labels = checked.arrays
     outputs = forward(net, [images])
     found = distillation_loss(outputs, outputs, labels, "0", _CTC, Distillation())

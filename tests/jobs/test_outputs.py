@@ -125,7 +125,7 @@ def test_the_named_output_is_judged_in_paddle_and_converted() -> None:
         return rebuilt({"colour": "colour", "shape": "shape"}, arrays)
 
     for evaluation in (right, wrong):
-        assert evaluate_with(run, data, evaluation, 9) == evaluate(net, data, evaluation)
+        assert evaluate_with(run, data, evaluation, 9).value() == evaluate(net, data, evaluation)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_a_converted_model_is_measured_like_the_net(digits: Splits) -> None:
         return forward(net, inputs).arrays()
 
     assert len(digits.eval) % 64 != 0
-    assert evaluate_with(run, digits.eval, _EVALUATION, 64) == evaluate(net, digits.eval, _EVALUATION)
+    assert evaluate_with(run, digits.eval, _EVALUATION, 64).value() == evaluate(net, digits.eval, _EVALUATION)
     assert sizes == {64}
 
 

@@ -13,19 +13,20 @@ from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.evaluate import evaluate_with
 from secateur_jobs.training.outputs import Outputs, Structure, rebuilt
+from secateur_jobs.training.tally import Tally
 
 
-def converted_metric(
+def converted_tally(
     model: Path,
     outputs: Structure,
     spec: PruningJobSpec,
     dataset: paddle.io.Dataset,
     scratch: Path,
     report: Callable[[float], None],
-) -> float:
-    """Return the metric on the whole data set; ``report`` is told the share that is done (0..1).
+) -> Tally:
+    """Return what the metric follows from, on the whole data set.
 
-    ``outputs`` says which of the model's outputs is which.
+    ``outputs`` says which of the model's outputs is which; ``report`` is told the share that is done (0..1).
     """
     inputs = spec.model.inputs
     batch_size = inputs[0].shape[0]

@@ -68,8 +68,7 @@ def margin(judged: Judged) -> str:
         return "exactly on the bound"
     if (over > 0) == at_least:
         return f"{size} to spare"
-    words = f"{size} short" if at_least else f"{size} over"
-    return f"{words}, within the tolerance" if judged.holds else words
+    return f"{size} short" if at_least else f"{size} over"
 
 
 def _amount(judged: Judged, size: float) -> str:

@@ -14,11 +14,12 @@ from secateur_api.results import (
     RunNumbers,
     StageOutcome,
 )
-from secateur_api.spec import Backend, Benchmark, Format
+from secateur_api.spec import Backend, Benchmark, Format, Goal
 from secateur_api.stage import FileRef
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
-from secateur_jobs.measure.accuracy import converted_metric
+from secateur_jobs.measure import interval
+from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.measure.latency import compare, peak_memory
 from secateur_jobs.measure.statistics import percentile, speedup
@@ -26,6 +27,8 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.sources import splits_of
+from secateur_jobs.training.metrics import built_in_metric
+from secateur_jobs.training.tally import Tally
 
 _ACCURACY_SHARE = 0.3
 """Of one benchmark's progress, for each of the two models."""
@@ -73,10 +76,12 @@ class _Bench:
         """Accuracy of both, then latency side by side, then peak memory of each."""
         baseline, pruned = (self._fetch(artifact) for artifact in (self._baseline, self._pruned))
         goal = self._spec.evaluation.goal
-        metrics = [
-            self._metric(path, role, share)
+        tallies = [
+            self._evaluate(path, role, share)
             for path, role, share in ((baseline, "baseline", 0.0), (pruned, "pruned", _ACCURACY_SHARE))
         ]
+        metrics = [tally.value() for tally in tallies]
+        drop = relative_drop(*metrics, goal)
         batch = first_batches(self._dataset, self._spec.model.inputs, count=1)[0]
         samples = compare(
             baseline,
@@ -102,7 +107,8 @@ class _Bench:
             baseline=_numbers(samples.baseline_seconds, metrics[0], memory[0], self._baseline),
             pruned=_numbers(samples.pruned_seconds, metrics[1], memory[1], self._pruned),
             speedup=speedup(samples.baseline_seconds, samples.pruned_seconds),
-            drop=relative_drop(metrics[0], metrics[1], goal),
+            drop=drop,
+            drop_interval=self._interval(*tallies, metrics[0]),
         )
 
     def _find(self, made: Manifest, role: Literal["baseline", "pruned"]) -> Artifact:
@@ -122,9 +128,25 @@ class _Bench:
         ref = FileRef(path=artifact.path, sha256=artifact.sha256, bytes=artifact.bytes)
         return self._context.store.fetch(ref, self._context.scratch)
 
-    def _metric(self, path: Path, role: str, begin: float) -> float:
+    def _interval(self, baseline: Tally, pruned: Tally, metric: float) -> list[float] | None:
+        """Return the drop's interval; None where a metric of the user's is not known sample by sample."""
+        built_in = built_in_metric(self._spec.evaluation)
+        if built_in is None or metric == 0:
+            return None
+        if built_in.is_mean:
+            low, high = interval.of_means(baseline.kept, pruned.kept, abs(metric))
+            return [low, high] if self._spec.evaluation.goal is Goal.MAXIMIZE else [-high, -low]
+        goal = self._spec.evaluation.goal
+        found = interval.of_values(
+            baseline.kept,
+            pruned.kept,
+            lambda a, b: relative_drop(built_in.value(a), built_in.value(b), goal),
+        )
+        return list(found)
+
+    def _evaluate(self, path: Path, role: str, begin: float) -> Tally:
         step = f"evaluate the converted {role} model"
-        return converted_metric(
+        return converted_tally(
             path,
             self._outputs,
             self._spec,

@@ -48,8 +48,8 @@ def evaluate_with(
     dataset: paddle.io.Dataset,
     evaluation: Evaluation,
     batch_size: int,
-) -> float:
-    """Return the metric of a converted model on the whole of ``dataset``.
+) -> Tally:
+    """Return what the metric of a converted model follows from, on the whole of ``dataset``.
 
     ``run`` takes the inputs of exactly ``batch_size`` samples and returns all outputs, batch axis first. The
     last batch is filled up by repeating its last sample; what was added does not count.
@@ -60,4 +60,4 @@ def evaluate_with(
         indices = np.minimum(np.arange(start, start + batch_size), start + count - 1)
         *inputs, labels = gather(dataset, indices)
         tally.add(run(inputs).first(count), labels[:count])
-    return tally.value()
+    return tally

@@ -103,7 +103,7 @@ def _judge_one(constraint: Constraint, found: Measurement) -> Judged:
         name=_name(constraint, found),
         metric=constraint.metric.value,
         bound=_bound(constraint),
-        measured=_show(constraint, found.value),
+        measured=_show(constraint, found, limit),
         value=found.value,
         limit=limit,
         device=found.device,
@@ -150,8 +150,14 @@ def _name(constraint: Constraint, found: Measurement) -> str:
     return f"{constraint.metric.value} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
 
 
-def _show(constraint: Constraint, value: float) -> str:
-    return _show_as(constraint.metric.value, _bound(constraint), value)
+def _show(constraint: Constraint, found: Measurement, limit: float) -> str:
+    """Write a measurement with its interval; one that holds and whose interval does not is said to."""
+    text = _show_as(constraint.metric.value, _bound(constraint), found.value)
+    if found.interval is None:
+        return text
+    low, high = (_show_as(constraint.metric.value, _bound(constraint), end) for end in found.interval)
+    noise = ", holds by less than its noise" if found.value <= limit < found.interval[1] else ""
+    return f"{text} (95 %: {low} to {high}){noise}"
 
 
 def _show_as(metric: str, bound: str, value: float) -> str:

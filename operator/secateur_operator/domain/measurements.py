@@ -18,6 +18,8 @@ class Measurement:
     device: str | None = None
     format: Format | None = None
     backend: Backend | None = None
+    interval: tuple[float, float] | None = None
+    """Its 95 % interval, where it has one."""
 
 
 def select(constraint: Constraint, status: PruningJobStatus) -> list[Measurement]:
@@ -31,7 +33,13 @@ def select(constraint: Constraint, status: PruningJobStatus) -> list[Measurement
             if artifact.role == "pruned" and _selects(constraint, artifact)
         ]
     return [
-        Measurement(_of_benchmark(constraint.metric, found), found.device, found.format, found.backend)
+        Measurement(
+            _of_benchmark(constraint.metric, found),
+            found.device,
+            found.format,
+            found.backend,
+            _interval(constraint.metric, found),
+        )
         for found in status.benchmarks
         if constraint.device in (None, found.device) and _selects(constraint, found)
     ]
@@ -54,6 +62,13 @@ def cuts(status: PruningJobStatus) -> dict[str, float]:
 
 def _selects(constraint: Constraint, found: Artifact | BenchmarkOutcome) -> bool:
     return constraint.format in (None, found.format) and constraint.backend in (None, found.backend)
+
+
+def _interval(metric: Metric, found: BenchmarkOutcome) -> tuple[float, float] | None:
+    if metric is not Metric.ACCURACY_DROP or found.drop_interval is None:
+        return None
+    low, high = found.drop_interval
+    return low, high
 
 
 def _of_benchmark(metric: Metric, found: BenchmarkOutcome) -> float:

@@ -85,6 +85,24 @@ def test_every_selected_measurement_is_judged(constraint: dict[str, Any], kinds:
     assert found == kinds
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("1%", "0.1% (95 %: -0.3% to 0.5%)"),
+        ("0.2%", "0.1% (95 %: -0.3% to 0.5%), holds by less than its noise"),
+        ("0.05%", "0.1% (95 %: -0.3% to 0.5%)"),
+    ],
+)
+def test_a_drop_is_shown_with_its_interval_and_noise_is_said(limit: str, said: str) -> None:
+    one = STATUS.benchmarks[0].model_copy(update={"drop_interval": [-0.003, 0.005]})
+    found = verdict(
+        STATUS.model_copy(update={"benchmarks": [one]}),
+        constraints=[{"metric": "accuracyDrop", "max": limit}],
+    )
+    assert [j.measured for j in found.judged if j.metric == "accuracyDrop"] == [said]
+    assert found.holds is (limit != "0.05%")
+
+
 def test_the_baselines_file_is_not_judged() -> None:
     assert all(one.value == 150_000 for one in only({"metric": "modelSize", "max": "1Mi"}))
 
