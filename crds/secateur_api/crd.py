@@ -9,12 +9,14 @@ from pydantic.json_schema import models_json_schema
 
 from secateur_api.base import GROUP, KIND, VERSION, Contract
 from secateur_api.conditions import Phase
+from secateur_api.resource import NAME_MESSAGE, NAME_PATTERN
 from secateur_api.spec import MUTABLE, PruningJobSpec
 from secateur_api.status import PruningJobStatus
 
 _COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     # name, type, path, priority (1: only with -o wide)
     ("Phase", "string", ".status.phase", 0),
+    ("Reason", "string", '.status.conditions[?(@.type=="Reconciling")].reason', 0),
     ("Stage", "string", ".status.stage.name", 0),
     ("Round", "integer", ".status.printed.round", 0),
     ("Progress", "string", ".status.printed.progress", 0),
@@ -33,6 +35,11 @@ FROZEN_MESSAGE = (
     "cannot change while the job runs; set spec.suspend to true, wait for phase Suspended, then change it; "
     "or delete the job"
 )
+_NAME = {
+    "rule": f"self.metadata.name.matches('{NAME_PATTERN}')",
+    "message": NAME_MESSAGE,
+    "fieldPath": ".metadata.name",
+}
 UNSEEN_STATUS = {"observedGeneration": -1}
 """Of a resource that no operator has seen: by kstatus' rules no status at all would mean that all is done."""
 _DROP = ("title", "additionalProperties", "$defs", "const", "discriminator")
@@ -74,14 +81,14 @@ def crd() -> dict[str, Any]:
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
-                                "metadata": {"type": "object"},
+                                "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
                                 "spec": schema_of(PruningJobSpec),
                                 "status": {
                                     **schema_of(PruningJobStatus, with_defaults=False),
                                     "default": UNSEEN_STATUS,
                                 },
                             },
-                            "x-kubernetes-validations": [_frozen(name) for name in frozen_fields()],
+                            "x-kubernetes-validations": [_NAME, *map(_frozen, frozen_fields())],
                         }
                     },
                 }

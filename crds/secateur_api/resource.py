@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from secateur_api.base import API_VERSION, KIND, Contract
 from secateur_api.spec import BUILT_IN_CRITERIA, PruningJobSpec
@@ -18,7 +20,20 @@ from secateur_api.status import PruningJobStatus
 SPEC_LIMIT = 32 * 1024
 """Longest spec in bytes of JSON, defaults included. A stage is told the spec, what went before and the
 verdict in one environment variable (:data:`secateur_api.stage.INPUT_LIMIT`); with this, the longest fits."""
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
+NAME_PATTERN = "^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$"
+NAME_MESSAGE = (
+    "a PruningJob's name is the beginning of its pods' host names: at most 52 lower-case letters, digits "
+    "and '-', with a letter or a digit first and last (no dots)"
+)
+
+
+def _fitting(name: str) -> str:
+    if re.fullmatch(NAME_PATTERN[1:-1], name) is None:
+        raise PydanticCustomError("rule", "{rule}", {"rule": NAME_MESSAGE})
+    return name
+
+
+ObjectName = Annotated[str, AfterValidator(_fitting)]
 
 
 class ObjectMeta(BaseModel):
@@ -173,7 +188,7 @@ _EXAMPLES: dict[str, str] = {
     "cpu": "a CPU quantity such as '2' or '500m'",
     "memory": "a memory quantity such as '4Gi'",
     "gpuWait": "a duration such as '10m'",
-    "name": "letters, digits, '-' (metadata.name: lower case, at most 52)",
+    "name": "letters, digits, '-'",
     "device": "local-x86",
 }
 

@@ -7,6 +7,7 @@ import pytest
 import secateur_api.spec
 from secateur_api import InvalidResource, parse_job
 from secateur_api.base import Contract
+from secateur_api.resource import NAME_MESSAGE
 from tests.api.documents import FULL, MINIMAL, job
 from tests.api.rules import CASES, Case
 from tests.api.server import Server
@@ -52,3 +53,18 @@ def test_a_spec_that_breaks_the_rule_is_refused_in_the_same_words(server: Server
 def test_a_spec_with_every_field_is_taken(server: Server) -> None:
     parse_job(job(FULL))
     server.accepts(job(FULL))
+
+
+@pytest.mark.parametrize("name", ["a.b.c", "a" * 53, "a" * 64])
+def test_a_name_that_pods_cannot_have_is_refused_in_the_same_words(server: Server, name: str) -> None:
+    document = job(MINIMAL, name=name)
+    said = server.refuses(document)
+    assert list(said) == ["metadata.name"]
+    assert said["metadata.name"].endswith(NAME_MESSAGE)
+    with pytest.raises(InvalidResource) as refused:
+        parse_job(document)
+    assert [(one.path, one.message) for one in refused.value.problems] == [("metadata.name", NAME_MESSAGE)]
+
+
+def test_the_longest_name_is_taken(server: Server) -> None:
+    server.accepts(job(MINIMAL, name="a" * 52))

@@ -86,15 +86,17 @@ def test_what_kubectl_get_shows(server: Server, namespace: str) -> None:
     Job(server, namespace, "shown-2-running").write(_when(EVENTFUL, phase="Running", model=_second_model()))
     Job(server, namespace, "shown-3-ended").write(_when(EVENTFUL, phase="Succeeded"))
     rows = _shown(server, namespace)
-    assert list(rows["shown-1-unseen"].values())[1:-1] == [""] * 8
+    assert list(rows["shown-1-unseen"].values())[1:-1] == [""] * 9
     running = rows["shown-2-running"]
     assert (running["PHASE"], running["STAGE"]) == ("Running", "round")
+    assert running["REASON"] == "StageRunning"
     assert running["PROGRESS"].endswith("%")
     assert running["ROUND"] == "3"
     assert running["SPEED-UP"] == ""
     ended = rows["shown-3-ended"]
     assert {name: ended[name] for name in list(ended)[1:-1]} == {
         "PHASE": "Succeeded",
+        "REASON": "ConstraintsMet",
         "STAGE": "",
         "ROUND": "5",
         "PROGRESS": "100%",

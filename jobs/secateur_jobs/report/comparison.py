@@ -107,7 +107,9 @@ def benchmark_rows(measured: Measured, evidence: Evidence) -> list[Row]:
         _row("latency p50", before.p50_seconds, after.p50_seconds, show_seconds),
         _row("latency p90", before.p90_seconds, after.p90_seconds, show_seconds),
         _row("peak memory", before.peak_memory_bytes, after.peak_memory_bytes, show_bytes),
-        Row("speed-up (median of pairs)", "", numerals.factor(run.speedup), "", _trend(1.0, run.speedup, True)),
+        Row(
+            "speed-up (median of pairs)", "", numerals.factor(run.speedup), "", _trend(1.0, run.speedup, True)
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from secateur_api import PruningJobSpec, PruningJobStatus, Stage
 from secateur_api.conditions import ConditionType, Phase, Reason
@@ -106,7 +107,7 @@ class _Pass:
             job=self._name(following.stage, following.round.number if following.round else None, 1),
             started_at=stamp(self.now),
         )
-        self._say(Reason.STAGE_RUNNING, f"{_title(current)} starts")
+        self._say(Reason.STAGE_RUNNING, f"{_title(current)} starts", of=current)
         return self._create(spec, current)
 
     def _create(self, spec: PruningJobSpec, current: CurrentStage) -> Decision:
@@ -222,6 +223,7 @@ class _Pass:
         return self._decision(*self._garbage(keep=None))
 
     def _end(self, phase: Phase, reason: str, message: str, met: bool | None) -> None:
+        of = self.status.stage
         self.status = self.status.model_copy(
             update={"finished_at": stamp(self.now), "stage": None, "progress": None}
         )
@@ -235,7 +237,8 @@ class _Pass:
             constraints_met=met,
             constraints_reason=Reason.NOT_MEASURED.value if met is None else reason,
         )
-        self.events.append(Event("Normal" if phase is Phase.SUCCEEDED else "Warning", reason, message))
+        kind: Literal["Normal", "Warning"] = "Normal" if phase is Phase.SUCCEEDED else "Warning"
+        self.events.append(Event(kind, reason, message, of.name if of else None))
 
     # ---- suspension ----
 
@@ -301,15 +304,20 @@ class _Pass:
     def _during(self) -> str:
         return f" during {_title(self.status.stage)}" if self.status.stage else ""
 
-    def _say(self, reason: Reason, message: str, warning: bool = False) -> None:
-        self.events.append(Event("Warning" if warning else "Normal", reason.value, message))
+    def _say(
+        self, reason: Reason, message: str, warning: bool = False, of: CurrentStage | None = None
+    ) -> None:
+        """Say something of a stage: the current one, where no other is named."""
+        of = of or self.status.stage
+        kind: Literal["Normal", "Warning"] = "Warning" if warning else "Normal"
+        self.events.append(Event(kind, reason.value, message, of.name if of else None))
 
     def _say_finished(self, current: CurrentStage) -> None:
         done = self.status.stages[-1]
         found = f", found in the store ({reuse.of_stage(done)})" if done.reused else ""
-        self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}")
+        self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}", of=current)
         if done.note:
-            self._say(Reason.DONE, f"{_title(current)}: {done.note}", warning=True)
+            self._say(Reason.DONE, f"{_title(current)}: {done.note}", True, current)
         if current.name is not Stage.ROUND:
             return
         last = self.status.rounds[-1]
@@ -318,10 +326,10 @@ class _Pass:
             f"{_title(current)} {gate}: drop {100 * last.outcome.drop:.2f}%, "
             f"floor {100 * last.floor:.2f}%, MACs cut {100 * last.outcome.cut_macs:.1f}%"
         )
-        self._say(Reason.DONE, message, warning=not last.accepted)
+        self._say(Reason.DONE, message, not last.accepted, current)
         chosen = rounds.candidate(self.status.rounds)
         if chosen is not last and not last.accepted and chosen is not None:
-            self._say(Reason.DONE, f"going on from round {chosen.outcome.number}")
+            self._say(Reason.DONE, f"going on from round {chosen.outcome.number}", of=current)
 
     def _decision(self, *actions: Action, requeue_after: float | None = None) -> Decision:
         status = printed.with_printed(self.status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from secateur_api import PruningJobStatus
+from secateur_api import PruningJobStatus, Stage
 from secateur_operator.domain.plan import StageJob
 
 
@@ -34,6 +34,8 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    stage: Stage | None = None
+    """The stage that it speaks of, which may be over."""
 
 
 @dataclass(frozen=True)

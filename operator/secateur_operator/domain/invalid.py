@@ -27,9 +27,11 @@ def refuse(document: dict[str, Any], error: InvalidResource, now: datetime) -> P
     )
 
 
-def with_refusal(job: PruningJob, said: str, now: datetime) -> PruningJobStatus | None:
+def with_refusal(job: PruningJob, said: str, remedy: str, now: datetime) -> PruningJobStatus | None:
     """Return the status that says why the cluster refused the Job; None if it says so already."""
-    message = f"the cluster refuses the Job: {said}; change spec.template or what the message names"
+    message = (
+        f"the cluster refuses the Job: {said}; {remedy or 'change spec.template or what the message names'}"
+    )
     if job.status.message == message:
         return None
     return with_phase(

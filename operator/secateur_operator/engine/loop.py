@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from secateur_operator.engine.queue import WorkQueue
-from secateur_operator.engine.reconciler import Reconciler
+from secateur_operator.engine.reconciler import REFUSED_SECONDS, Reconciler
 from secateur_operator.engine.reference import reference
 from secateur_operator.engine.schedule import Schedule
 from secateur_operator.gateway.protocol import (
@@ -21,6 +21,7 @@ from secateur_operator.gateway.protocol import (
     Key,
     NotFound,
     NotLeader,
+    Refused,
     Transient,
 )
 
@@ -144,6 +145,12 @@ async def _pass(reconciler: Reconciler, queue: WorkQueue[Key], key: Key) -> Resu
         log.debug("%s", error, extra=extra)
         queue.failed(key)
         return Result.CONFLICT
+    except Refused as error:
+        words = f"{error}; {error.remedy}" if error.remedy else str(error)
+        log.warning("%s; again in %.0f s", words, REFUSED_SECONDS, extra=extra)
+        queue.done(key)
+        queue.add(key, REFUSED_SECONDS)
+        return Result.FAULT
     except GatewayError as error:
         asked = error.retry_after if isinstance(error, Transient) else None
         log.warning("%s; again in %.1f s", error, queue.failed(key, asked or 0.0), extra=extra)

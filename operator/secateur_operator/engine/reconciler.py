@@ -10,7 +10,7 @@ from datetime import datetime
 from secateur_api import InvalidResource, PruningJob, PruningJobStatus, parse_job
 from secateur_api.conditions import Reason
 from secateur_operator.domain.decide import decide
-from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
+from secateur_operator.domain.decision import Action, Create, Delete, Event
 from secateur_operator.domain.invalid import refuse, with_refusal
 from secateur_operator.domain.observed import Observed, ObservedJob
 from secateur_operator.engine.reference import reference
@@ -19,7 +19,7 @@ from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Refused, 
 log = logging.getLogger(__name__)
 
 REFUSED_SECONDS = 20.0
-"""After a Job was refused, it is tried again so often."""
+"""What was refused is tried again so often: nobody hears when a right or a quota is back."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,28 @@ class Reconciler:
         children = await self._gateway.list_jobs(key, job.metadata.uid, current)
         observed = Observed(job, tuple(children), self._gateway.defaults)
         decision = decide(observed, self._clock())
+        # before any act, also when nothing changed: the version proves that what was read still stands
+        if decision.actions or decision.status != job.status:
+            await self._gateway.apply_status(key, decision.status, resource.version)
         try:
-            await self._carry_out(key, job, resource.version, decision)
+            for action in decision.actions:
+                await self._act(key, action)
         except Refused as error:
-            return await self._refused(key, job, error)
+            return await self._refused(key, error)
+        for event in decision.events:
+            await self._tell(key, job.metadata.uid, event, run=decision.status.run)
         idle = not decision.actions and not any(child.state.is_active for child in children)
         now = job.model_copy(update={"status": decision.status})
         self._watcher(key, Seen(now, decision.events, idle, job.status, observed.children))
         return decision.requeue_after
 
-    async def _carry_out(self, key: Key, job: PruningJob, version: str, decision: Decision) -> None:
-        # before any act, also when nothing changed: the version proves that what was read still stands
-        if decision.actions or decision.status != job.status:
-            await self._gateway.apply_status(key, decision.status, version)
-        for action in decision.actions:
-            await self._act(key, action)
-        now = job.model_copy(update={"status": decision.status})
-        for event in decision.events:
-            log.info("%s: %s", event.reason, event.message, extra=reference(key, now, reason=event.reason))
-            await self._gateway.event(key, job.metadata.uid, event)
+    async def _tell(self, key: Key, uid: str, event: Event, run: int | None = None) -> None:
+        """Log an event and publish it, both at its weight."""
+        about = {"uid": uid, "run": run, "stage": event.stage and event.stage.value, "reason": event.reason}
+        level = logging.WARNING if event.type == "Warning" else logging.INFO
+        extra = reference(key, **about)
+        log.log(level, "%s: %s", event.reason, event.message, extra=extra)
+        await self._gateway.event(key, uid, event)
 
     async def _act(self, key: Key, action: Action) -> None:
         if isinstance(action, Create):
@@ -96,30 +99,29 @@ class Reconciler:
         except NotFound:
             log.debug("Job %s is gone already", action.name)
 
-    async def _refused(self, key: Key, job: PruningJob, error: Refused) -> float:
+    async def _refused(self, key: Key, error: Refused) -> float:
         """Say that the cluster refused the Job; it is tried again, in case that the cause goes."""
         resource = await self._gateway.get(key)
-        status = with_refusal(parse_job(resource.document), str(error), self._clock())
+        job = parse_job(resource.document)
+        status = with_refusal(job, str(error), error.remedy, self._clock())
         if status is not None:
             await self._gateway.apply_status(key, status, resource.version)
-            event = Event("Warning", Reason.JOB_REFUSED.value, status.message)
-            await self._gateway.event(key, job.metadata.uid, event)
-            log.warning(
-                "%s: %s", event.reason, status.message, extra=reference(key, job, reason=event.reason)
-            )
+            stage = status.stage.name if status.stage else None
+            event = Event("Warning", Reason.JOB_REFUSED.value, status.message, stage)
+            await self._tell(key, job.metadata.uid, event, run=status.run)
         return REFUSED_SECONDS
 
     async def _refuse(self, key: Key, resource: Resource, error: InvalidResource) -> None:
         """Say what is wrong with the resource, and end what still runs for it."""
         uid = resource.document["metadata"].get("uid", "")
         running = [one for one in await self._gateway.list_jobs(key, uid, None) if one.state.is_active]
-        status = refuse(resource.document, error, self._clock())
-        if status is not None:
-            reason = Reason.INVALID_SPEC.value
-            log.warning("%s: %s", reason, status.message, extra=reference(key, uid=uid, reason=reason))
-        elif running:  # said already; the version proves that what was read still stands
+        refusal = refuse(resource.document, error, self._clock())
+        status = refusal
+        if status is None and running:  # said already; the version proves that what was read still stands
             status = PruningJobStatus.model_validate(resource.document.get("status"))
         if status is not None:
             await self._gateway.apply_status(key, status, resource.version)
         for child in running:
             await self._act(key, Delete(child.name, child.uid))
+        if refusal is not None:
+            await self._tell(key, uid, Event("Warning", Reason.INVALID_SPEC.value, refusal.message))

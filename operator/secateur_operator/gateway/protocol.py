@@ -56,6 +56,11 @@ class Transient(GatewayError):
 class Refused(GatewayError):
     """It is refused for what it says: trying the same again cannot help. The message says why."""
 
+    def __init__(self, message: str, remedy: str = "") -> None:
+        """``remedy``: what would help, where it is not the object that has to change."""
+        super().__init__(message)
+        self.remedy = remedy
+
 
 class NotLeader(GatewayError):
     """This process does not lead any more, so it writes nothing."""

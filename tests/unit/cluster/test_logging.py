@@ -13,7 +13,6 @@ from secateur_operator.cluster.logging import configure
 from secateur_operator.cluster.settings import LogFormat
 from secateur_operator.engine.reference import reference
 from secateur_operator.gateway.protocol import Key
-from tests.unit.control.jobs import job
 
 OURS = logging.getLogger("secateur_operator.engine.reconciler")
 KOPF = logging.getLogger("kopf._cogs.clients.api")
@@ -36,7 +35,11 @@ def lines(form: LogFormat, verbose: bool = False) -> io.StringIO:
 
 def test_a_line_of_json_says_what_it_is_about() -> None:
     stream = lines(LogFormat.JSON)
-    OURS.info("Queued: run %d starts", 1, extra=reference(Key("ns", "digits"), job(), reason="Queued"))
+    OURS.info(
+        "Queued: run %d starts",
+        1,
+        extra=reference(Key("ns", "digits"), uid="u-1", run=1, stage=None, reason="Queued"),
+    )
     [line] = stream.getvalue().splitlines()
     entry = json.loads(line)
     assert entry.pop("ts").endswith("Z")

@@ -137,7 +137,7 @@ def test_the_wire_form_reads_back_as_the_same_spec():
         ("spec.convert", [{"format": "paddle-lite"}], "spec.convert[0]: format paddle-lite needs backend"),
         ("spec.benchmark", [{"runs": 10}], "spec.benchmark[0].runs: input should be greater than or equal"),
         ("spec.data", ..., "spec.data: this field is required"),
-        ("metadata.name", "Digits!", "metadata.name: 'Digits!' is not valid here"),
+        ("metadata.name", "Digits!", "metadata.name: a PruningJob's name is the beginning"),
         ("kind", "Job", "kind: expected 'PruningJob', found 'Job'"),
         ("apiVersion", "v1", "apiVersion: expected 'secateur.dev/v1alpha1', found 'v1'"),
     ],

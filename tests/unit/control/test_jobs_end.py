@@ -244,6 +244,9 @@ def test_a_document_that_is_no_pruning_job_is_refused_in_its_status() -> None:
     status = drive(cluster, key)
     assert condition(status, ConditionType.READY)[1] == "InvalidSpec"
     assert "did you mean 'pruning'" in status.message
+    assert [(said.type, said.reason, said.message) for said in cluster.events] == [
+        ("Warning", "InvalidSpec", status.message)
+    ]
     cluster.apply(document())
     assert drive(cluster, key).phase is Phase.SUCCEEDED
 

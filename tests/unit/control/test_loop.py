@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
+from secateur_api import PruningJobStatus
 from secateur_operator.domain.observed import ObservedJob
-from secateur_operator.engine.loop import Result, run_forever, spread_over, work_queue
+from secateur_operator.engine.loop import Result, _pass, run_forever, spread_over, work_queue
+from secateur_operator.engine.queue import WorkQueue
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.gateway.protocol import Conflict, Key, NotFound, NotLeader, Resource, Transient
+from secateur_operator.engine.schedule import Schedule
+from secateur_operator.gateway.protocol import (
+    Conflict,
+    Key,
+    NotFound,
+    NotLeader,
+    Refused,
+    Resource,
+    Transient,
+)
 from tests.control_plane.fake_cluster import FakeCluster
-from tests.unit.control.jobs import START, all_well, document
+from tests.unit.control.jobs import START, all_well, document, drive
 
 
 class Counts:
@@ -128,3 +139,54 @@ def test_a_resync_is_spread_over_its_time() -> None:
     assert [key for key, _ in spread_over(keys, 300.0)] == keys
     nothing: list[Any] = spread_over([], 300.0)
     assert nothing == []
+
+
+class WithoutRight(FakeCluster):
+    """Refuses each write of a status."""
+
+    asked = 0
+
+    async def apply_status(self, key: Key, status: PruningJobStatus, version: str) -> None:
+        self.asked += 1
+        raise Refused("cannot patch pruningjobs/status", "give it this right")
+
+
+def test_a_status_that_may_not_be_written_is_tried_every_20_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    """Once a pass, however often: a back-off would go on for minutes after the right is back."""
+    times = [0.0]
+    cluster = WithoutRight(all_well, START)
+    key = cluster.apply(document())
+    queue = WorkQueue(Schedule[Key](lambda: 0.5), lambda: times[0])
+    reconciler = Reconciler(cluster, lambda: START)
+    for count in range(1, 9):
+        queue.add(key)
+        assert asyncio.run(queue.get()) == key
+        assert asyncio.run(_pass(reconciler, queue, key)) is Result.FAULT
+        assert cluster.asked == count
+        times[0] += 19.9
+        assert queue.backlog().depth == 0
+        times[0] += 0.2
+        assert queue.backlog().depth == 1
+    assert cluster.created == []
+    words = "cannot patch pruningjobs/status; give it this right; again in 20 s"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [words] * 8
+
+
+def test_lines_are_of_the_stage_that_they_speak_of(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cluster = FakeCluster(all_well, START)
+    drive(cluster, cluster.apply(document()))
+    said = {record.getMessage(): record.__dict__["reference"].get("stage") for record in caplog.records}
+    done = {text: stage for text, stage in said.items() if " done in " in text or text.endswith(" starts")}
+    assert len(done) > 6
+    for text, stage in done.items():
+        assert text.split()[1] == (stage or "run"), text
+
+
+def test_a_warning_is_logged_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cluster = FakeCluster(all_well, START)
+    wrong = document()
+    wrong["spec"]["prunning"] = wrong["spec"].pop("pruning")
+    drive(cluster, cluster.apply(wrong))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -34,8 +34,17 @@ def error_of(what: str, status: int, body: bytes, retry_after: str | None = None
     if status == 409:
         return AlreadyExists(message) if reason == "AlreadyExists" else Conflict(message)
     if 400 <= status < 500 and status not in _AGAIN:
-        return Refused(message)
+        return Refused(message, _remedy(said) if status == 403 else "")
     return Transient(f"{message} (HTTP {status})", _seconds(retry_after, answer))
+
+
+def _remedy(said: str) -> str:
+    """Return what helps against a 403; "" where the object itself has to change (Pod Security, a policy)."""
+    if "exceeded quota" in said:
+        return "raise the namespace's ResourceQuota, or wait until it has room"
+    if "cannot" in said and "resource" in said:
+        return "give the operator's service account this right; the chart's role has it"
+    return ""
 
 
 def unreachable(what: str, error: BaseException) -> Transient:
