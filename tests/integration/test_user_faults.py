@@ -172,7 +172,7 @@ def finished(user: User) -> User:
 
 def test_weights_of_other_shapes(finished: User) -> None:
     user = finished
-    checkpoint = next((user.home / "store" / "units").glob("pretrain-*/checkpoint.safetensors"))
+    checkpoint = next((user.home / "store" / "units").glob("pretrain-*/*/checkpoint.safetensors"))
     shutil.copy(checkpoint, user.folder / "trained.safetensors")
     changes = {
         "model.pretrain": None,
@@ -199,7 +199,7 @@ def test_weights_of_other_shapes(finished: User) -> None:
         (
             {"model.args": {"product": True}},
             "ConversionUnsupported",
-            "onnx: Paddle2ONNX has no operator 'cumprod' (after layer head)",
+            "onnx: Paddle2ONNX cannot convert operator 'cumprod' (after layer head)",
         ),
     ],
     ids=["NothingPrunable", "TargetUnreachable", "ConversionUnsupported"],
@@ -207,8 +207,9 @@ def test_weights_of_other_shapes(finished: User) -> None:
 def test_what_preflight_refuses(user: User, changes: dict[str, Any], reason: str, words: str) -> None:
     done = user.run(user.write("preflight", changes))
     failed(done, reason, words)
-    assert done.status["message"].startswith("preflight: spec.")
-    assert [one["name"] for one in done.status["stages"]] == ["pretrain"]
+    early = reason == "ConversionUnsupported"  # the untrained network is converted before the training
+    assert done.status["message"].startswith("pretrain: spec." if early else "preflight: spec.")
+    assert [one["name"] for one in done.status["stages"]] == ([] if early else ["pretrain"])
 
 
 def test_paddle_lite_without_its_python(user: User) -> None:
@@ -239,7 +240,8 @@ def test_constraints_that_are_not_met_give_numbers_and_the_nearest_model(user: U
     assert (status["phase"], done.ready["reason"]) == ("Failed", "ConstraintsNotMet")
     macs = status["rounds"][-1]["outcome"]["numbers"]["macs"]
     documented(status["message"])
-    assert status["message"] == f"macs <= 1k: {macs / 1000:.2f} k, missed by {macs / 1000 - 1:.2f} k"
+    words = f"macs <= 1k: {macs / 1000:.2f} k, missed by {macs / 1000 - 1:.2f} k"
+    assert status["message"].split("; ")[0] == words  # what follows says what was reused
     kept = {one["kind"]: Path(one["uri"].removeprefix("file://")) for one in status["artifacts"]}
     assert {"checkpoint", "model", "report", "card"} <= set(kept)
     assert all(path.stat().st_size for path in kept.values())
