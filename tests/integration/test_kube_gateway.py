@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -469,14 +470,23 @@ def test_an_event_said_again_is_counted(play: Play) -> None:
         for _ in range(3):
             await place.gateway.event(place.key, place.uid, said)
         (event,) = [event async for event in place.client.items(EVENTS, place.namespace)]
-        assert event["series"]["count"] == 3
-        assert (event["type"], event["reason"], event["regarding"]["uid"]) == (
+        assert event["count"] == 3
+        assert (event["type"], event["reason"], event["involvedObject"]["uid"]) == (
             "Warning",
             "Retrying",
             place.uid,
         )
-        assert len(event["note"].encode()) <= 1024
-        assert "Retrying" in place.cluster.kubectl("describe", "pruningjob", "digits", "-n", place.namespace)
+        assert len(event["message"].encode()) <= 1024
+
+    play(scenario)
+
+
+def test_kubectl_describe_shows_events_in_the_order_in_which_they_were_said(play: Play) -> None:
+    async def scenario(place: Place) -> None:
+        for number in range(15):
+            await place.gateway.event(place.key, place.uid, Event("Normal", f"Said{number}", "x"))
+        told = place.cluster.kubectl("describe", "pruningjob", "digits", "-n", place.namespace)
+        assert re.findall(r"Said(\d+)", told) == [str(number) for number in range(15)]
 
     play(scenario)
 

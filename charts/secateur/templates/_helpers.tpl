@@ -76,10 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # Why a Job has no pod, or a pod does not start.
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
-- apiGroups: [events.k8s.io]
-  resources: [events]
-  verbs: [get, create, patch]
+  verbs: [list, get, create, patch]
 {{- end }}
 
 {{/* What the removal of old results does: it asks what PruningJobs name, and runs a Job beside each store. */}}

@@ -10,7 +10,7 @@ KEY, AT = Key("team", "digits"), "2026-01-01T00:00:00.000000Z"
 
 
 def name(uid: str, event: Event) -> str:
-    return str(event_body(KEY, uid, event, "pod-1", AT)["metadata"]["name"])
+    return str(event_body(KEY, uid, event, "pod-1", AT, AT)["metadata"]["name"])
 
 
 def test_the_name_is_a_function_of_what_is_said() -> None:
@@ -26,6 +26,6 @@ def test_the_name_is_a_function_of_what_is_said() -> None:
 
 
 def test_a_note_fits_in_bytes() -> None:
-    note = event_body(KEY, "u-1", Event("Normal", "Done", "ä" * 2000), "pod-1", AT)["note"]
+    note = event_body(KEY, "u-1", Event("Normal", "Done", "ä" * 2000), "pod-1", AT, AT)["message"]
     assert len(note.encode()) <= 1024
     assert note.endswith("ä...")

@@ -11,7 +11,7 @@ from secateur_operator.gateway.kube import logs, names
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.conditions import has, is_finished
 from secateur_operator.gateway.kube.hints import Hints, owner_uid
-from secateur_operator.gateway.kube.kinds import CORE_EVENTS, JOBS, PODS, Kind
+from secateur_operator.gateway.kube.kinds import EVENTS, JOBS, PODS, Kind
 from secateur_operator.gateway.kube.observe import completions, index_of, newest_by_index, phase, terminated
 from secateur_operator.gateway.protocol import GatewayError, NotFound
 
@@ -58,7 +58,7 @@ class Children:
             meta = one["metadata"]
             try:
                 selector = f"involvedObject.uid={meta['uid']}"
-                about = self._client.items(CORE_EVENTS, meta["namespace"], fields=selector)
+                about = self._client.items(EVENTS, meta["namespace"], fields=selector)
                 found += [event async for event in about]
             except GatewayError as error:
                 log.warning("what holds up %s/%s stays unsaid: %s", meta["namespace"], meta["name"], error)

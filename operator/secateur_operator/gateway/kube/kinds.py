@@ -29,8 +29,6 @@ class Kind:
 PRUNING_JOBS = Kind(f"/apis/{GROUP}/{VERSION}", "pruningjobs")
 JOBS = Kind("/apis/batch/v1", "jobs")
 PODS = Kind("/api/v1", "pods")
-EVENTS = Kind("/apis/events.k8s.io/v1", "events")
-"""Where events are written."""
-CORE_EVENTS = Kind("/api/v1", "events")
-"""Where events are read: only here can they be selected by the object that they are about."""
+EVENTS = Kind("/api/v1", "events")
+"""Not events.k8s.io: only here can they be selected by the object that they are about, and be sorted."""
 LEASES = Kind("/apis/coordination.k8s.io/v1", "leases")
