@@ -12,7 +12,7 @@ from secateur_api.quantity import show_bytes, show_moment
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
-from secateur_jobs.report.judgement import headline, margin
+from secateur_jobs.report.judgement import chosen_by_what_judges, headline, margin
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
 
@@ -90,6 +90,9 @@ def _verdict(evidence: Evidence) -> list[str]:
         parts.append("\n".join(f"- Missed: {plain(line)}" for line in said.misses))
     if said.note:
         parts.append(plain(said.note))
+    choices = chosen_by_what_judges(evidence)
+    if choices is not None:
+        parts.append(plain(choices))
     if evidence.verdict and evidence.verdict.judged:
         rows = [
             [plain(j.name), plain(j.measured), plain(margin(j)), "holds" if j.holds else "**missed**"]

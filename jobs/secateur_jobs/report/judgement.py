@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from secateur_api.quantity import show_bytes, show_count, show_seconds
+from secateur_api.results import PointSource
 from secateur_api.status import Judged
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
@@ -48,6 +49,25 @@ def headline(evidence: Evidence) -> Headline:
     if verdict.message and not misses:
         misses = [verdict.message]
     return Headline("Failed", gains or "No model could be measured.", misses, _which(evidence))
+
+
+def chosen_by_what_judges(evidence: Evidence) -> str | None:
+    """Say which choices read the evaluation set, on which the drop is measured too; None where none did.
+
+    Such a choice makes the drop look better than it is on other data, by an amount that was not measured.
+    """
+    measured = (PointSource.MEASURED, PointSource.BEYOND)
+    choices = []
+    if any(point.source in measured for points in evidence.points.values() for point in points):
+        choices.append("the widths, by the sensitivity curves")
+    if any(found.gate is not None and not found.gate.accepted for found in evidence.rounds):
+        choices.append("the rounds to go on from, by the gate")
+    if evidence.model is None or not choices:
+        return None
+    return (
+        f"The evaluation set chose {' and '.join(choices)}, and it judges: on data that had no say the drop "
+        "may be larger. An interval of the drop does not include this."
+    )
 
 
 def miss(judged: Judged) -> str:
