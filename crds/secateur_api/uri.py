@@ -1,8 +1,13 @@
-"""URIs as they may be shown: without the passwords and signatures that some carry."""
+"""URIs: of local paths, and as they may be shown, without the passwords and signatures that some carry.
+
+A ``file:`` URI is ``file://`` and the path as it is, as for fsspec: ``%`` and ``#`` stand for themselves.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"@]*(?:@[^/?#\s'\"@]*)*@")
 _SECRET = re.compile(
@@ -11,6 +16,19 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 HIDDEN = "***"
+_FILE = "file://"
+
+
+def file_uri(path: Path) -> str:
+    """Return the URI of an absolute path."""
+    return f"{_FILE}{path}"
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the path that a URI with ``file:`` or without scheme names; None for any other scheme."""
+    if uri.startswith(_FILE):
+        return Path(uri.removeprefix(_FILE))
+    return None if "://" in uri else Path(os.path.expanduser(uri))
 
 
 def redacted(text: str) -> str:

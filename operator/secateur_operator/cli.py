@@ -22,6 +22,7 @@ from secateur_operator.cluster.settings import LogFormat, PullPolicy, Settings, 
 from secateur_operator.document import read_job
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
+from secateur_operator.view import streams
 from secateur_operator.view.live import LiveView
 from secateur_operator.view.plain import PlainView
 from secateur_operator.view.summary import print_summary
@@ -50,9 +51,11 @@ class Output(str, Enum):
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="YAML file with one PruningJob.")],
-    home: Annotated[Path, typer.Option(help="Folder that keeps state and results.")] = Path(".secateur"),
+    home: store_cli.HomeOption = Path(".secateur"),
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print the result.")] = Output.TABLE,
-    code: Annotated[Path | None, typer.Option(help="Folder with your Python modules.")] = None,
+    code: Annotated[
+        Path | None, typer.Option(help="Folder with your Python modules.", callback=store_cli.expanded)
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure everything anew.")] = False,
 ) -> None:
     """Run a PruningJob on this machine; interrupted, the same command goes on where it was.
@@ -72,6 +75,9 @@ def run(
         print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_INTERRUPTED)
     _print(ending.job, output)
+    lost = streams.take_loss()
+    if lost:
+        _say(f"the result cannot be written to stdout: {lost}; it is kept in {home}")
     raise typer.Exit(0 if ending.job.status.phase is Phase.SUCCEEDED else EXIT_FAILED)
 
 
@@ -209,8 +215,12 @@ def _print(job: PruningJob, output: Output) -> None:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=_has_all_letters(), width=110)
     return text
+
+
+def _has_all_letters() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def _say(line: str) -> None:
@@ -225,7 +235,16 @@ def _wrong(lines: list[str]) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    streams.make_lossy()
+    code: str | int | None = 0
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code
+    lost = streams.take_loss()
+    if lost:
+        _say(f"the output cannot be written: {lost}")
+    sys.exit(code or (EXIT_FAILED if lost else 0))
 
 
 if __name__ == "__main__":

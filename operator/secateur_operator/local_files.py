@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
 from secateur_api.code_names import hiding
 from secateur_api.spec import Code, FineTune, Weights
-from secateur_api.uri import redacted
+from secateur_api.uri import local_path, redacted
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -69,6 +70,11 @@ def _checked_code(code: Code, folder: Path) -> Code:
 
 
 def _code(path: Path, field: str) -> Code:
+    if os.pathsep in str(path):
+        message = (
+            f"{path} has {os.pathsep!r} in its path, where Python's search path ends a folder; rename it"
+        )
+        raise InvalidResource([Problem(field, message)])
     try:
         digest = code_sha256(path)
         hides = hiding(path) if path.is_dir() else None
@@ -82,7 +88,5 @@ def _code(path: Path, field: str) -> Code:
 
 
 def _local(uri: str, folder: Path) -> Path | None:
-    """Return the path that a URI without scheme or with ``file:`` names; None for any other scheme."""
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if "://" in uri else (folder / uri).absolute()
+    path = local_path(uri)
+    return None if path is None else (folder / path).absolute()

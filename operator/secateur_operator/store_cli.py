@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -36,7 +37,13 @@ app = typer.Typer(
     help="Look at an artifact store, verify it, or remove what no job names.", no_args_is_help=True
 )
 
-HomeOption = Annotated[Path, typer.Option(help="Folder that keeps state and results.")]
+
+def expanded(path: Path | None) -> Path | None:
+    """Return a path with its ``~``, which a shell leaves as it is in ``--home=~/results``."""
+    return None if path is None else Path(os.path.expanduser(path))
+
+
+HomeOption = Annotated[Path, typer.Option(help="Folder that keeps state and results.", callback=expanded)]
 Uri = Annotated[str | None, typer.Option("--store", help="Instead of a home: the store's URI.")]
 Cluster = Annotated[
     bool, typer.Option("--cluster", help="Stores of a cluster's PruningJobs, by a Job there.")
@@ -202,7 +209,7 @@ def _where(
 
 def _print(action: Action, title: str, answers: list[Answer], dry_run: bool) -> bool:
     console = Console(soft_wrap=True)
-    console.print(title, style="bold", highlight=False)
+    console.print(title, style="bold", highlight=False, markup=False)
     if action == "gc":
         print_cleared(console, [one.cleared for one in answers if one.cleared is not None], dry_run)
         return False

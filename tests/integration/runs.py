@@ -28,6 +28,7 @@ class Secateur:
 
     def __init__(self, folder: Path, **spec: Any) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.home = folder / "home"
         self.file = folder / "job.yaml"
         self.write(**spec)
@@ -36,15 +37,27 @@ class Secateur:
         """Write the PruningJob's file."""
         self.file.write_text(yaml.safe_dump(document(**spec)))
 
-    def start(self, *options: str, **steer: Any) -> subprocess.Popen[str]:
-        """Start ``secateur run``."""
-        env = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": str(ROOT)}
+    def start(
+        self, *options: str, to: str | None = None, env: dict[str, str] | None = None, **steer: Any
+    ) -> subprocess.Popen[str]:
+        """Start ``secateur run``; ``to`` is where a shell sends its stdout and stderr (3: the test)."""
+        environment = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": str(ROOT), **(env or {})}
         command = [sys.executable, "-c", _MAIN, "run", str(self.file), "--home", str(self.home), *options]
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if to is not None:
+            both = to if " " in to else f"{to} 2>{to}"
+            command = ["bash", "-c", f'"$@" 3>&2 >{both}', "bash", *command]
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding=environment.get("PYTHONIOENCODING"),
+        )
 
-    def run(self, *options: str, **steer: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run ``secateur run`` to its end."""
-        process = self.start(*options, **steer)
+        process = self.start(*options, **more)
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

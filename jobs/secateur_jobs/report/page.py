@@ -53,7 +53,7 @@ def _environment() -> Environment:
 
 
 def _view(evidence: Evidence) -> dict[str, Any]:
-    style = (resources.files("secateur_jobs.report") / "templates" / "report.css").read_text()
+    style = (resources.files("secateur_jobs.report") / "templates" / "report.css").read_text(encoding="utf-8")
     return {
         "style": Markup(style),
         "job": evidence.job,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from secateur_api.conditions import Reason
-from secateur_api.uri import redacted
+from secateur_api.uri import local_path, redacted
 from secateur_jobs.runtime.backends import explain
 from secateur_jobs.runtime.errors import Absent, InvalidInput, Retryable
 
@@ -46,8 +46,12 @@ class Files:
     def __init__(self, uri: str, refused: Reason = Reason.STORE_REFUSED, where: str = "") -> None:
         self.uri = uri
         self._refused, self._where = refused, where
+        path = local_path(uri)
         try:
-            self._fs, root = fsspec.core.url_to_fs(uri)
+            if path is not None:  # fsspec would take '::' in it for a chain of file systems
+                self._fs, root = fsspec.filesystem("file"), os.path.abspath(path)
+            else:
+                self._fs, root = fsspec.core.url_to_fs(uri)
         except (ValueError, ImportError) as error:  # an unknown protocol, or its package is not installed
             raise InvalidInput(
                 refused, f"{where}{redacted(uri)} cannot be used: {redacted(str(error))}"

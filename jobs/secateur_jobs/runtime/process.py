@@ -219,8 +219,10 @@ def _log(text: str) -> None:
 def _leave(path: Path, text: str) -> None:
     writable = path.parent.is_dir() and os.access(path.parent, os.W_OK)
     if path.exists() and (not writable or path.parent.stat().st_dev != path.stat().st_dev):
-        path.write_text(text)  # a bind mount, as the kubelet makes it: it cannot be replaced
+        path.write_text(
+            text, encoding="utf-8"
+        )  # a bind mount, as the kubelet makes it: it cannot be replaced
     elif writable:
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)

@@ -14,6 +14,7 @@ from secateur_api import PruningJob, PruningJobStatus
 from secateur_api.conditions import ConditionType, Phase
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.status import ArtifactStatus
+from secateur_api.uri import local_path
 from secateur_operator.domain import rounds
 from secateur_operator.domain.times import moment_of, seconds_between
 from secateur_operator.view import words
@@ -129,7 +130,7 @@ def _artifacts(status: PruningJobStatus) -> Iterator[Text]:
     yield Text("Artifacts", style="bold")
     for one in status.artifacts:
         size = show_bytes(one.bytes) if one.bytes is not None else ""
-        yield Text(f"  {_kind(one):22} {size:>10}  {one.uri.removeprefix('file://')}")
+        yield Text(f"  {_kind(one):22} {size:>10}  {local_path(one.uri) or one.uri}")
 
 
 def _kind(one: ArtifactStatus) -> str:

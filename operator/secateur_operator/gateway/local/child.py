@@ -146,7 +146,7 @@ class Child:
             index=index,
             state=shard.state,
             exit_code=shard.exit_code,
-            message=message.read_text() if ended and message.exists() else None,
+            message=message.read_text(encoding="utf-8") if ended and message.exists() else None,
             progress=logs.newest_progress(path) if shard.state is JobState.RUNNING else None,
             log=str(path),
             last_line=logs.last_words(path) if shard.state is JobState.FAILED else None,

@@ -122,7 +122,7 @@ class LocalGateway:
             "message": event.message,
         }
         try:
-            with (self._home.job(key.name) / "events.jsonl").open("a") as file:
+            with (self._home.job(key.name) / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise self._refused("write an event", error) from None

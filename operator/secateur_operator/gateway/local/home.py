@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur_api.spec import Store
+from secateur_api.uri import file_uri
 from secateur_operator.domain.observed import Defaults
 
 
@@ -34,6 +35,12 @@ class Home:
     def __init__(self, path: Path) -> None:
         """Create and lock the folder; raises HomeError if it is busy or not writable."""
         self.path = path.absolute()
+        try:
+            str(self.path).encode()  # jobs and results name it in JSON
+        except UnicodeEncodeError:
+            raise HomeError(
+                f"{str(self.path)!a} has bytes that are no text; choose another with --home"
+            ) from None
         try:
             (self.path / "store").mkdir(parents=True, exist_ok=True)
             (self.path / "jobs").mkdir(exist_ok=True)
@@ -65,7 +72,7 @@ class Home:
     @property
     def defaults(self) -> Defaults:
         """What jobs get here: the home's store, whatever they say."""
-        return Defaults(Store(uri=(self.path / "store").as_uri()), forced=True)
+        return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
 
     def jobs(self) -> list[str]:
         """Return the names of all PruningJobs."""
@@ -85,7 +92,7 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        with partial.open("w") as file:
+        with partial.open("w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
@@ -97,7 +104,7 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read what :func:`write_json` wrote; None if it is not there. Raises HomeError if it is damaged."""
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from secateur_api import ExitCode, Stage, StageInput, StageSummary
 from secateur_api.conditions import Reason
 from secateur_api.stage import INPUT_VARIABLE, RECALL_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
+from secateur_api.uri import local_path
 from secateur_operator.domain.observed import JobState
 from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.local import logs, processes
@@ -101,11 +102,12 @@ class Runner:
         shard.state = JobState.SUCCEEDED if code == 0 else JobState.FAILED
 
     def _cannot_start(self, child: Child, index: int, stage: Stage, error: OSError) -> None:
-        text = f"the process cannot be started: {error.strerror or error}"
-        summary = StageSummary(stage=stage, ok=False, reason=Reason.KILLED.value, message=text)
+        why = f"the process cannot be started: {error.strerror or error}"
+        summary = StageSummary(stage=stage, ok=False, reason=Reason.KILLED.value, message=why)
         child.shards[index].state = JobState.FAILED
         child.shards[index].exit_code = int(ExitCode.RETRYABLE)
-        child.message(index).write_text(summary.model_dump_json(by_alias=True, exclude_none=True))
+        text = summary.model_dump_json(by_alias=True, exclude_none=True)
+        child.message(index).write_text(text, encoding="utf-8")
 
     def _give_up(self, child: Child, cause: int) -> None:
         """A failure that no retry can mend, or of a shard that the others need: end those of the Job too."""
@@ -155,7 +157,8 @@ def _environment(child: Child, index: int) -> dict[str, str]:
         # user code comes from --code only: what merely lies in the current folder has no digest
         "PYTHONSAFEPATH": "1",
     }
-    if code is not None:
-        paths = [str(Path(code.uri.removeprefix("file://"))), env.get("PYTHONPATH", "")]
+    folder = local_path(code.uri) if code is not None else None
+    if folder is not None:
+        paths = [str(folder), env.get("PYTHONPATH", "")]
         env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return env
