@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from secateur_api.stage import Stage, StageResult, StageSummary
 from secateur_jobs.runtime.store import Store
 
-_LONGEST_SECONDS = 0.01
-"""What one commit takes here, about; kills fall within it."""
-
-
 def commit_once(store: Store, unit: str, content: bytes) -> StageResult:
     """Do what a stage does at its end."""
     files = {name: store.put(unit, f"{name}.bin", content + name.encode()) for name in ("a", "b")}
@@ -34,12 +30,15 @@ class Tally:
 def rounds(uri: str, count: int, seed: int = 0, processes: int = 2) -> Tally:
     """Let ``processes`` commit one unit, ``count`` times; some are killed, at random moments."""
     dice, found = random.Random(seed), Tally()
+    begin = time.monotonic()
+    os.waitpid(_child(uri, "pretrain-first", os.urandom(50_000)), 0)
+    longest = time.monotonic() - begin  # of one child here: kills fall within it
     for number in range(count):
         unit = f"pretrain-{number}"
         children = [_child(uri, unit, os.urandom(50_000)) for _ in range(processes)]
         for pid in children:
             if dice.random() < 0.5:
-                time.sleep(dice.random() * _LONGEST_SECONDS)
+                time.sleep(dice.random() * longest)
                 os.kill(pid, signal.SIGKILL)
         ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         found.killed += ends.count(-signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from secateur_operator.gateway.kube.client import KubeClient
 from secateur_operator.gateway.kube.manifests.defaults import PodDefaults
 from secateur_operator.gateway.kube.storekeeping import ask_on, pruning_jobs
 from secateur_operator.gateway.protocol import GatewayError
+
+_AT_A_TIME = 16
+"""Stores that are asked together: one whose namespace has no room for a pod must not hold up the others."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,18 @@ async def keep_shelves(
         raise StoreError(f"no API server: {error}; set KUBECONFIG, or run in a pod") from None
     try:
         jobs = [job for one in where.namespaces or (None,) async for job in pruning_jobs(client, one)]
-        found: list[tuple[str, list[Answer] | StoreError]] = []
-        for shelf in shelves(jobs, where.only):
+        turns = asyncio.Semaphore(_AT_A_TIME)
+
+        async def keep(shelf: Shelf) -> tuple[str, list[Answer] | StoreError]:
             title = f"{shelf.namespace}: {shelf.store.public_uri}"
             try:
-                request = await _request(client, action, shelf, jobs, where, older_than, dry_run)
-                found.append((title, await _ask(client, shelf, request, where)))
+                async with turns:
+                    request = await _request(client, action, shelf, jobs, where, older_than, dry_run)
+                    return title, await _ask(client, shelf, request, where)
             except (StoreError, GatewayError) as error:
-                found.append((title, StoreError(f"{title}: {error}")))
-        return found
+                return title, StoreError(f"{title}: {error}")
+
+        return list(await asyncio.gather(*(keep(shelf) for shelf in shelves(jobs, where.only))))
     finally:
         await client.close()
 

@@ -150,7 +150,7 @@ def test_the_account_that_removes_old_results_has_the_rights_that_it_uses(
     scene.wait("store", "whole", "phase", "Succeeded")
     config = _as(scene.server, tmp_path, "secateur-gc")
     process = subprocess.Popen(
-        [sys.executable, "-m", "secateur_operator.cli", "store", "gc", "--cluster"],
+        [sys.executable, "-m", "secateur_operator.cli", "store", "gc", "--cluster", "--namespace", "store"],
         env={**os.environ, "KUBECONFIG": str(config)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
