@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from secateur_api.stage import Stage, StageResult, StageSummary
 from secateur_jobs.runtime.store import Store
 
+
 def commit_once(store: Store, unit: str, content: bytes) -> StageResult:
     """Do what a stage does at its end."""
     files = {name: store.put(unit, f"{name}.bin", content + name.encode()) for name in ("a", "b")}
@@ -38,7 +39,7 @@ def rounds(uri: str, count: int, seed: int = 0, processes: int = 2) -> Tally:
         children = [_child(uri, unit, os.urandom(50_000)) for _ in range(processes)]
         for pid in children:
             if dice.random() < 0.5:
-                time.sleep(dice.random() * longest)
+                time.sleep(dice.random() * longest / 2)
                 os.kill(pid, signal.SIGKILL)
         ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         found.killed += ends.count(-signal.SIGKILL)
