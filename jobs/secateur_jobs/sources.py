@@ -50,7 +50,7 @@ def find(spec: PruningJobSpec, code: Path | None = None) -> tuple[Sources, Split
     """
     with _same_randomness():
         seed_everything(spec.seed)
-        build_model(spec.model)
+        net = build_model(spec.model)
         splits = load_data(spec.data, len(spec.model.inputs))
         for ref, field in _named_code(spec):
             load_callable(ref, field)
@@ -58,7 +58,7 @@ def find(spec: PruningJobSpec, code: Path | None = None) -> tuple[Sources, Split
             train=_content(splits.train),
             eval=_content(splits.eval),
             modules=_user_modules(code),
-            weights={field: _sha256(weights, field) for field, weights in _weights(spec)},
+            weights={field: _sha256(weights, field) for field, weights in _weights(spec)} | _built(spec, net),
         ), splits
 
 
@@ -238,6 +238,14 @@ def _weights(spec: PruningJobSpec) -> list[tuple[str, Weights]]:
     found = [] if spec.model.weights is None else [(_MODEL, spec.model.weights)]
     teacher = spec.fine_tune.distillation.teacher
     return found if teacher is None else [*found, (_TEACHER, teacher.weights)]
+
+
+def _built(spec: PruningJobSpec, net: paddle.nn.Layer) -> dict[str, str]:
+    """Return the digest of the weights that the factory itself brings."""
+    if not spec.model.trained:
+        return {}
+    state = net.state_dict()
+    return {"spec.model.factory": _digest(state[name].numpy() for name in sorted(state))}
 
 
 def _sha256(weights: Weights, field: str) -> str:

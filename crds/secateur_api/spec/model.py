@@ -73,9 +73,11 @@ class Model(Contract):
     args: Args = {}
     """Keyword arguments of the factory."""
     weights: Weights | None = None
-    """Trained weights; may be left out only with ``pretrain``."""
+    """Trained weights; may be left out only with ``pretrain`` or ``trained``."""
     pretrain: Pretrain | None = None
     """Train the baseline in a first stage (starting from ``weights`` where both are given)."""
+    trained: bool = False
+    """The factory returns the network with its trained weights, as an exported model's does."""
     inputs: Annotated[list[InputSpec], Field(min_length=1, max_length=16)]
     """Inputs of ``forward``, in order."""
 
@@ -86,9 +88,9 @@ class Model(Contract):
             lambda s: len({i.name for i in s.inputs}) == len(s.inputs),
         ),
         Rule(
-            "has(self.weights) || has(self.pretrain)",
+            "has(self.weights) || has(self.pretrain) || (has(self.trained) && self.trained)",
             "model needs weights: {uri: ...}, or pretrain: {epochs: N} to train the baseline first",
-            lambda s: s.weights is not None or s.pretrain is not None,
+            lambda s: s.weights is not None or s.pretrain is not None or s.trained,
         ),
         Rule(
             "has(self.weights) || !has(self.pretrain) || !has(self.pretrain.fresh)"

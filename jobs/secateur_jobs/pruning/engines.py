@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from secateur_api.spec import Engine, InputSpec
+from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.native.engine import NativeEngine
@@ -19,7 +20,10 @@ def make_engine(
     ``labels`` are those of a sample, for a ``forward`` that asks for them in training.
     """
     if name in (Engine.AUTO, Engine.NATIVE):
-        return NativeEngine(net, inputs, labels)
+        engine = NativeEngine(net, inputs, labels)
+        if isinstance(net, GraphNetwork):
+            net.follow(engine.groups)
+        return engine
     if name is Engine.PADDLESLIM:
         return PaddleSlimEngine(net, inputs)
     raise ValueError(f"no engine is named {name!r}")

@@ -130,11 +130,12 @@ def _unpruned(context: StageContext) -> paddle.nn.Layer:
     spec, pretrain = context.request.spec, context.request.upstream.pretrain
     if pretrain is not None:
         return checkpoint.from_bytes(context.store.unit_file(pretrain, "checkpoint"), spec.model)
-    if spec.model.weights is None:
+    if spec.model.weights is None and not spec.model.trained:
         raise InvalidInput(Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain has not been run")
     net = build_model(spec.model)
     with generators_kept():
         check_repeatable(net, spec.model)
-    load_weights(net, spec.model.weights)
+    if spec.model.weights is not None:
+        load_weights(net, spec.model.weights)
     net.eval()
     return net

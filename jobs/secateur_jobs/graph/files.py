@@ -1,0 +1,93 @@
+"""An exported model's files as a network that is proven to answer as they do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from secateur_jobs.graph.network import GraphNetwork, UnknownOperator
+from secateur_jobs.graph.pir import inputs_file, outputs_file
+from secateur_jobs.graph.program import read
+from secateur_jobs.paddle_env import paddle
+
+TOLERANCE = 1e-5
+"""Largest allowed difference from the original's outputs, relative to the largest of them."""
+_LIMIT_SECONDS = 300
+
+
+class NotRebuilt(ValueError):
+    """The files cannot be rebuilt as a network; the message says why."""
+
+
+def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tuple[GraphNetwork, float]:
+    """Return the network of a ``.pdmodel`` or ``.json`` file, its ``.pdiparams`` beside it.
+
+    ``shapes`` are those of the inputs, batch first, that the network is for. Beside it stands the largest
+    difference between its outputs and the original's on random inputs, relative to the largest output; it
+    is at most :data:`TOLERANCE`. Where the program leaves the batch open, it is compared at another one as
+    well.
+
+    Raises NotRebuilt: files that are missing or broken, inputs of other shapes, an operator that is not
+    known, or outputs that differ.
+    """
+    params = model.with_suffix(".pdiparams")
+    for file in (model, params):
+        if not file.is_file():
+            raise NotRebuilt(f"there is no file {file.name} beside {model.name}")
+    scratch.mkdir(parents=True, exist_ok=True)
+    _read(model, shapes, scratch)
+    program = read(scratch)
+    runs = sorted(scratch.glob(inputs_file(scratch, 0).name.replace("0", "*")))
+    network, worst = None, 0.0
+    for run in range(len(runs)):
+        arrays = safetensors.numpy.load_file(inputs_file(scratch, run))
+        inputs = [arrays[feed.name] for feed in program.feeds]
+        if network is None:
+            try:
+                network = GraphNetwork(program, inputs)
+            except UnknownOperator as error:
+                raise NotRebuilt(f"{model.name}: {error}") from None
+        worst = max(worst, _difference(network, inputs, outputs_file(scratch, run)))
+    if network is None or not worst <= TOLERANCE:
+        raise NotRebuilt(
+            f"{model.name}: the rebuilt network's outputs differ from the original's by {worst:.1e} of the "
+            f"largest, {TOLERANCE:.0e} is allowed"
+        )
+    return network, worst
+
+
+def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
+    """Read and run the files in a process of their own, which a broken file may end."""
+    command = [sys.executable, "-m", "secateur_jobs.graph.pir", str(model), str(scratch)]
+    done = subprocess.run(
+        [*command, json.dumps([list(shape) for shape in shapes])],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_SECONDS,
+    )
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        last = lines[-1][:300] if lines else f"its reader ended with exit code {done.returncode}"
+        raise NotRebuilt(f"{model.name} and {model.stem}.pdiparams cannot be read: {last}")
+
+
+def _difference(network: GraphNetwork, inputs: Sequence[np.ndarray], expected: Path) -> float:
+    with paddle.no_grad():
+        answers = network(*(paddle.to_tensor(array) for array in inputs))
+    answers = answers if isinstance(answers, tuple) else (answers,)
+    outputs = safetensors.numpy.load_file(expected)
+    worst = 0.0
+    for index, answer in enumerate(answers):
+        other = outputs[str(index)].astype(np.float64)
+        largest = max(float(np.abs(other).max()), 1e-30)
+        worst = max(worst, float(np.abs(answer.numpy() - other).max()) / largest)
+    return worst

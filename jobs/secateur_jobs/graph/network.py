@@ -1,0 +1,200 @@
+"""The network that a program is: its layers, and the steps between them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from secateur_jobs.graph.layers import build
+from secateur_jobs.graph.program import Operation, Program
+from secateur_jobs.graph.steps import Step, Value
+from secateur_jobs.graph.widths import Factors
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import ChannelGroup
+
+
+class UnknownOperator(ValueError):
+    """The program has an operator that cannot be rebuilt; the message names it and its place."""
+
+
+class GraphNetwork(paddle.nn.Layer):
+    """An exported model with layers that train and can be cut; ``forward`` takes the program's inputs."""
+
+    def __init__(self, program: Program, example: Sequence[np.ndarray]) -> None:
+        """``example`` are inputs of the shapes that the program's constants were made for.
+
+        Raises UnknownOperator.
+        """
+        super().__init__()
+        self._feeds = [feed.value for feed in program.feeds]
+        self._fetched = program.fetched
+        self._constants: dict[int, Value] = {}
+        self._own: dict[int, str] = {}
+        """Value of a parameter that no layer has to the attribute that holds it."""
+        self._calls: list[tuple[str | Step, list[int | None], list[int | None]]] = []
+        """Name of a layer, or a step; the values that go in, and those that come out."""
+        self._last: dict[int | None, int] = {}
+        """Value to the last call that takes it."""
+        self._splits: list[Factors] = []
+        self._add_calls(program)
+        self.eval()
+        self._learn(example)
+        self._fold()
+        self._last = {value: at for at, (_, inputs, _) in enumerate(self._calls) for value in inputs}
+        self._splits = [split for call, _, _ in self._calls for split in _splits_of(call)]
+        free = np.array([split.free for split in self._splits], np.int64)
+        self.register_buffer("free_axes", paddle.to_tensor(free))
+
+    def follow(self, groups: Sequence[ChannelGroup]) -> None:
+        """Let each width that is split into constants (3 x heads x width of a head) be cut as groups lie.
+
+        Which factor follows is a hypothesis: heads or their width, by the channels that were found. The proof
+        decides whether it holds. It is kept in the buffer ``free_axes``, and so in every checkpoint.
+        """
+        for split in self._splits:
+            votes = Counter(axis for g in groups for s in g.slices for axis in split.follows(s.owner))
+            if votes:
+                split.free = votes.most_common(1)[0][0]
+        self.free_axes.set_value(np.array([split.free for split in self._splits], np.int64))
+
+    def _recall_axes(self) -> None:
+        """Take the free axes from the buffer, which a checkpoint may have filled; not while it is traced."""
+        if paddle.in_dynamic_mode() and self._splits:
+            for split, axis in zip(self._splits, self.free_axes.numpy().tolist(), strict=True):
+                split.free = int(axis)
+
+    @paddle.jit.not_to_static
+    def forward(self, *inputs: paddle.Tensor) -> Any:
+        """Return the program's result; a tuple where it has several."""
+        self._recall_axes()
+        values: dict[int, Value] = dict(zip(self._feeds, inputs, strict=True))
+        for at, (call, taken, made) in enumerate(self._calls):
+            self._run(call, taken, made, values)
+            for value in taken:  # what nobody takes again must not fill the memory
+                if self._last.get(value) == at and value in values and value not in self._fetched:
+                    del values[value]
+        answers = tuple(values[value] for value in self._fetched)
+        return answers[0] if len(answers) == 1 else answers
+
+    def _run(
+        self,
+        call: str | Step,
+        taken: list[int | None],
+        made: list[int | None],
+        values: dict[int, Value],
+    ) -> None:
+        arguments = [None if value is None else self._value(value, values) for value in taken]
+        if isinstance(call, str):
+            results: Value = (self._sub_layers[call](*arguments),)
+        else:
+            results = call(arguments)
+            results = results if isinstance(results, tuple) else (results,)
+        values.update({v: r for v, r in zip(made, results, strict=False) if v is not None})
+
+    def _learn(self, example: Sequence[np.ndarray]) -> None:
+        """Run once, so that the steps see the widths that their constants were made for."""
+        tensors = [paddle.to_tensor(array) for array in example]
+        values: dict[int, Value] = dict(zip(self._feeds, tensors, strict=True))
+        with paddle.no_grad():
+            for call, taken, made in self._calls:
+                try:
+                    self._run(call, taken, made, values)
+                except Exception as error:
+                    what = call if isinstance(call, str) else f"operator {call.operation.name}"
+                    lines = str(error).strip().splitlines()
+                    raise UnknownOperator(
+                        f"{what} cannot be rebuilt: {type(error).__name__}: {lines[-1] if lines else ''}"
+                    ) from error
+
+    def _value(self, value: int, values: dict[int, Value]) -> Value:
+        if value in values:
+            return values[value]
+        return getattr(self, self._own[value]) if value in self._own else self._constants[value]
+
+    def _add_calls(self, program: Program) -> None:
+        built = {id(operation): build(program, operation) for operation in program.operations}
+        done = {id(one) for layer in built.values() if layer is not None for one in layer.absorbed}
+        for operation in program.operations:
+            layer = built[id(operation)]
+            if layer is not None:
+                name = self._add_layer(layer.weight or operation.name, layer.layer)
+                self._calls.append((name, [layer.input], [layer.output]))
+            elif id(operation) not in done:
+                self._add_step(program, operation)
+
+    def _add_layer(self, wanted: str, layer: paddle.nn.Layer) -> str:
+        name = self._free_name(re.sub(r"(\.w_0|\.weight|_weights?)$", "", wanted))
+        self.add_sublayer(name, layer)
+        return name
+
+    def _add_step(self, program: Program, operation: Operation) -> None:
+        step = Step(operation, _constant_axes(program, operation))
+        if not step.is_known:
+            where = next((f" (it makes {shape})" for shape in operation.shapes if shape), "")
+            raise UnknownOperator(f"operator {operation.name}{where} cannot be rebuilt")
+        for value in operation.inputs:
+            if value is not None and value in program.names and value not in self._own:
+                self._own[value] = self._add_parameter(program.names[value], program.parameter(value))
+        self._calls.append((step, operation.inputs, operation.outputs))
+
+    def _add_parameter(self, wanted: str, array: np.ndarray | None) -> str:
+        if array is None:
+            raise ValueError(f"{wanted} has no values")
+        name = self._free_name(wanted)
+        if array.dtype.kind == "f" and array.size > 1:
+            initial = paddle.nn.initializer.Assign(array)
+            self.add_parameter(name, self.create_parameter(array.shape, default_initializer=initial))
+        else:
+            self.register_buffer(name, paddle.to_tensor(array))
+        return name
+
+    def _free_name(self, wanted: str) -> str:
+        """Return an attribute's name that is not taken: names in the files have dots, and may come twice."""
+        base = name = re.sub(r"\W", "_", wanted)
+        count = 1
+        while hasattr(self, name):
+            count += 1
+            name = f"{base}_{count}"
+        return name
+
+    def _fold(self) -> None:
+        """Compute once what depends on constants alone."""
+        kept = []
+        with paddle.no_grad():
+            for call, taken, made in self._calls:
+                known = {value for value in taken if value is not None} <= self._constants.keys()
+                if isinstance(call, str) or not known:
+                    kept.append((call, taken, made))
+                    continue
+                results = call([None if value is None else self._constants[value] for value in taken])
+                results = results if isinstance(results, tuple) else (results,)
+                self._constants |= {v: r for v, r in zip(made, results, strict=False) if v is not None}
+        self._calls = kept
+        for value, constant in self._constants.items():
+            if isinstance(constant, paddle.Tensor):
+                self._own[value] = self._free_name(f"constant_{value}")
+                self.register_buffer(self._own[value], constant, persistable=False)
+
+
+def _splits_of(call: str | Step) -> list[Factors]:
+    reshape = None if isinstance(call, str) else call.reshape
+    return [] if reshape is None else [factors for factors in reshape.factors if factors.is_split]
+
+
+def _constant_axes(program: Program, operation: Operation) -> list[bool]:
+    """Return of a reshape's target which axes are constants of the program; empty: all, or no reshape."""
+    if operation.name != "reshape" or operation.inputs[1] is None:
+        return []
+    source = program.makers.get(operation.inputs[1])
+    while source is not None and source.name in ("stack", "concat") and source.inputs[0] is not None:
+        source = program.makers.get(source.inputs[0])
+    if source is None or source.name == "full_int_array":
+        return []
+    if source.name != "builtin.combine":
+        return [False] * len(operation.shapes[0] or [])
+    makers = [program.makers.get(value) if value is not None else None for value in source.inputs]
+    return [maker is not None and maker.name in ("full", "full_int_array") for maker in makers]

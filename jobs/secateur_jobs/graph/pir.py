@@ -1,0 +1,160 @@
+"""``python -m secateur_jobs.graph.pir MODEL FOLDER SHAPES``: read an exported model, and run it.
+
+A process of its own: it needs Paddle's static mode and a flag that is read when Paddle is imported. A
+``.pdmodel`` is translated to PIR, the form that a ``.json`` has already, so that one reader serves both. It
+leaves :mod:`secateur_jobs.graph.program`'s files in FOLDER, and what the model answers to random inputs of
+SHAPES (JSON, one list per input): :func:`inputs_file` and :func:`outputs_file` of run 0, and of run 1 with
+another batch where the model leaves it open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from secateur_jobs.graph.program import Feed, Operation, Program
+
+_UNUSED = {
+    "op_callstack",
+    "stop_gradient",
+    "op_namescope",
+    "op_role",
+    "struct_name",
+    "persistable",
+    "place",
+    "is_distributed",
+    "trainable",
+}
+
+
+class NotReadable(ValueError):
+    """The files are no model that can be rebuilt; the message says why."""
+
+
+def inputs_file(folder: Path, run: int) -> Path:
+    """Return where a run's inputs are: arrays by the names of the feeds."""
+    return folder / f"inputs-{run}.safetensors"
+
+
+def outputs_file(folder: Path, run: int) -> Path:
+    """Return where a run's outputs are: arrays named ``0``, ``1`` ... in the model's order."""
+    return folder / f"outputs-{run}.safetensors"
+
+
+def main(model: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
+    """Read ``model`` (``.pdmodel`` or ``.json``, its ``.pdiparams`` beside it) into ``folder``, and run it.
+
+    Raises NotReadable.
+    """
+    is_pir = model.suffix == ".json"
+    os.environ["FLAGS_enable_pir_api"] = "1" if is_pir else "0"  # noqa: SIM112  (Paddle's name)
+    from secateur_jobs.paddle_env import paddle
+
+    paddle.enable_static()
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    scope = paddle.static.Scope()
+    with paddle.static.scope_guard(scope):
+        program, names, fetches = paddle.static.load_inference_model(str(model.with_suffix("")), executor)
+        pir = program if is_pir else paddle.pir.translate_to_pir(program.desc)
+        plain = _plain(pir, list(names), scope)
+        plain.write(folder)
+        _check_shapes(plain.feeds, shapes)
+        for run, batch in enumerate(_batches(plain.feeds, shapes)):
+            inputs = _examples(plain.feeds, shapes, batch)
+            answers = executor.run(program, feed=inputs, fetch_list=fetches)
+            outputs = {str(index): np.ascontiguousarray(answer) for index, answer in enumerate(answers)}
+            safetensors.numpy.save_file(inputs, inputs_file(folder, run))
+            safetensors.numpy.save_file(outputs, outputs_file(folder, run))
+
+
+def _check_shapes(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> None:
+    if len(feeds) != len(shapes):
+        wanted = ", ".join(f"{feed.name} {feed.shape} {feed.dtype}" for feed in feeds)
+        raise NotReadable(f"the model has {len(feeds)} inputs ({wanted}), {len(shapes)} are declared")
+    for feed, shape in zip(feeds, shapes, strict=True):
+        if len(feed.shape) != len(shape) or any(
+            own not in (-1, declared) for own, declared in zip(feed.shape, shape, strict=True)
+        ):
+            raise NotReadable(f"input {feed.name} is {feed.shape} (-1: any), {list(shape)} is declared")
+
+
+def _batches(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> list[int]:
+    """Two where the model leaves the batch open: a batch of 1 does not tell which axis it is."""
+    declared = shapes[0][0]
+    is_open = all(feed.shape and feed.shape[0] == -1 for feed in feeds)
+    return [max(2, declared), declared + 2] if is_open else [declared]
+
+
+def _examples(
+    feeds: Sequence[Feed], shapes: Sequence[Sequence[int]], batch: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Return random inputs: normal, or the ids 0 and 1."""
+    random = np.random.default_rng(seed)
+    found = {}
+    for feed, shape in zip(feeds, shapes, strict=True):
+        whole = [batch, *shape[1:]]
+        is_float = feed.dtype.startswith("float")
+        array = random.standard_normal(whole) if is_float else random.integers(0, 2, whole)
+        found[feed.name] = array.astype(feed.dtype)
+    return found
+
+
+def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:
+    numbers: dict[int, int] = {}
+
+    def number(value: Any) -> int | None:
+        return numbers.setdefault(value.id, len(numbers)) if value.initialized() else None
+
+    operations, found_feeds, fetched, names, parameters = [], [], [], {}, {}
+    for op in pir.global_block().ops:
+        attributes = _attributes(op)
+        operation = Operation(
+            name=op.name().removeprefix("pd_op."),
+            attributes=attributes,
+            inputs=[number(operand.source()) for operand in op.operands()],
+            outputs=[number(result) for result in op.results()],
+            shapes=[_shape(result) for result in op.results()],
+        )
+        if any(True for _ in op.blocks()):
+            raise NotReadable(f"operator {operation.name} holds a program of its own (a branch or a loop)")
+        if operation.name == "builtin.parameter":
+            name = attributes["parameter_name"]
+            names[operation.outputs[0]] = name
+            parameters[name] = np.array(scope.find_var(name).get_tensor())
+        elif operation.name in ("feed", "data"):
+            found_feeds.append(_feed(op, operation))
+        elif operation.name == "fetch":
+            fetched.append(operation.inputs[0])
+        else:
+            operations.append(operation)
+    ordered = sorted(found_feeds, key=lambda feed: feeds.index(feed.name))
+    return Program(ordered, operations, fetched, names, parameters)
+
+
+def _feed(op: Any, operation: Operation) -> Feed:
+    dtype = str(op.results()[0].dtype).rsplit(".", 1)[-1].lower()
+    return Feed(operation.outputs[0], operation.attributes["name"], operation.shapes[0] or [], dtype)
+
+
+def _attributes(op: Any) -> dict[str, Any]:
+    found = {name: value for name, value in op.attrs().items() if name not in _UNUSED}
+    return {n: v if isinstance(v, (int, float, bool, str, list)) else str(v) for n, v in found.items()}
+
+
+def _shape(result: Any) -> list[int] | None:
+    return list(result.shape) if result.initialized() and result.is_dense_tensor_type() else None
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))
+    except NotReadable as error:
+        print(error, file=sys.stderr)  # noqa: T201  (the last line of the log is the message)
+        sys.exit(65)

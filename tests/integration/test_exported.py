@@ -1,0 +1,50 @@
+"""A model that is only there as exported files goes through a whole job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paddle
+import pytest
+
+from tests.integration.real import User
+from tests.integration.user_code.tiny import Tiny
+
+pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(200)]
+
+
+def export(folder: Path, seed: int) -> Path:
+    """Write an exported model as a user of Paddle does: in the form that this Paddle writes now."""
+    paddle.seed(seed)
+    net = Tiny()
+    net.eval()
+    spec = paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")
+    with paddle.utils.unique_name.guard():
+        paddle.jit.save(net, str(folder / "inference"), input_spec=[spec])
+    return next(folder / f"inference.{form}" for form in ("json", "pdmodel") if _is_there(folder, form))
+
+
+def _is_there(folder: Path, form: str) -> bool:
+    return (folder / f"inference.{form}").exists()
+
+
+def test_exported_files_are_pruned_converted_and_followed(tmp_path: Path) -> None:
+    user = User(tmp_path, tmp_path / "home")
+    changes = {
+        "model.factory": "secateur_jobs.graph.model:exported",
+        "model.args": {"file": str(export(tmp_path, 1)), "shapes": [[1, 1, 8, 8]]},
+        "model.pretrain": None,
+        "model.trained": True,
+        "pruning.schedule": {"rounds": 1, "step": 0.4, "floor": "100%"},
+    }
+    file = user.write("exported", changes)
+    done = user.run(file)
+    assert done.code == 0, done.err
+    first = done.status["stages"]
+    assert [one["name"] for one in first] == ["preflight", "sensitivity", "round", "convert", "report"]
+    assert done.status["rounds"][-1]["outcome"]["cutMacs"] >= 0.3
+    again = user.run(file).status["stages"]
+    assert all(one.get("reused") for one in again)
+    export(tmp_path, 2)  # other weights in the same files
+    other = user.run(file).status["stages"]
+    assert not any(one.get("reused") for one in other)
