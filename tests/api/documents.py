@@ -131,7 +131,7 @@ def largest() -> dict[str, Any]:
                 "ignore": ["i" * 253] * 64,
             },
             "pretrain": {"epochs": 1, "fresh": ["f" * 253] * 64},
-            "inputs": [{"name": "i" * 63, "shape": [2**31] * 8}] * 16,
+            "inputs": [{"name": f"{'i' * 61}{number:02}", "shape": [2**31] * 8} for number in range(16)],
         },
         "evaluation": {"metric": f"m:{'f' * 251}", "loss": f"m:{'f' * 251}", "output": "o" * 253},
         # the last benchmark is the one that each of them needs

@@ -64,6 +64,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Model,
+        "inputs names an input twice",
+        "spec.model",
+        {"model.inputs": [{"name": "a", "shape": [1, 2]}, {"name": "b", "shape": [1, 2]}]},
+        {"model.inputs": [{"name": "a", "shape": [1, 2]}, {"name": "a", "shape": [1, 3]}]},
+    ),
+    Case(
+        Model,
         "model needs weights",
         "spec.model",
         {"model.pretrain": None, "model.weights": {"uri": "net.npz"}},

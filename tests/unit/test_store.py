@@ -39,7 +39,7 @@ def test_whoever_comes_second_takes_what_is_there(store: Store) -> None:
 def test_two_processes_that_are_killed_leave_a_whole_unit(tmp_path: Path) -> None:
     found = rounds((tmp_path / "store").as_uri(), 40)
     assert (found.whole, found.broken) == (40, 0)
-    assert found.killed > 5
+    assert found.killed > 0
 
 
 def test_who_commits_while_another_looks_was_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
