@@ -20,6 +20,7 @@ from secateur_api.crd import crd as build_crd
 from secateur_operator import local_run, store_cli
 from secateur_operator.cluster.settings import LogFormat, PullPolicy, Settings, SettingsError, store_of
 from secateur_operator.document import read_job
+from secateur_operator.engine import reconciler
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
 from secateur_operator.view import streams
@@ -196,6 +197,7 @@ def _run(job: PruningJob, path: Path) -> local_run.Ending:
     pretty = RichHandler(console=errors, show_time=False, show_path=False)
     handler = pretty if errors.is_terminal else logging.StreamHandler()  # in a pipe a line stays one line
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger(reconciler.__name__).setLevel(logging.ERROR)  # the view shows events
     home = Home(path)
     try:
         submitted = local_run.submit(home, job)

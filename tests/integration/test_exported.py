@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import paddle
 import pytest
 
+from secateur_jobs.paddle_env import paddle
 from tests.integration.real import User
 from tests.integration.user_code.tiny import Tiny
 

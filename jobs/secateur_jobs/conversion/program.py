@@ -8,7 +8,7 @@ from typing import Any
 
 from secateur_jobs.paddle_env import paddle  # noqa: F401  (its flags must be set before the import below)
 
-from paddle.base.proto import framework_pb2 as proto  # isort: skip
+from paddle.base.proto import framework_pb2 as proto  # isort: skip  # noqa: TID251
 
 _ITEM_BYTES = {
     proto.VarType.BOOL: 1,
