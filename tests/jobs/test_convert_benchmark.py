@@ -64,7 +64,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(baseline, Stage.PREFLIGHT)
     narrow = spec.model.model_copy(update={"args": {"width": 4}})
     pruned = context_of(Stage.ROUND, "round-1", store, folder)
-    pruned.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(build_model(narrow), narrow))
+    pruned.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(build_model(narrow), spec.model))
     commit(pruned, Stage.ROUND)
     return store
 

@@ -22,6 +22,8 @@ from secateur_jobs.data.text_tsv import read_lines
 from secateur_jobs.data.tokens import SPECIALS, Tokenizer, read_vocabulary
 from secateur_jobs.runtime.errors import InvalidInput
 
+_MOST_BYTES = 8 << 30
+"""More is no text model that is made smaller for a phone."""
 EMBEDDING = "embeddings.word_embeddings.weight"
 """Of a bare encoder; a classifier's name has ``ernie.`` before it."""
 
@@ -63,7 +65,7 @@ def main() -> None:
         tokens = read_vocabulary(options.vocabulary)
         texts = [text for path in options.texts for _, text in read_lines(path)]
         ids = used(tokens, texts, not options.cased)
-        weights = parse(options.weights.read_bytes(), str(options.weights), "--weights")
+        weights = parse(options.weights.read_bytes(), str(options.weights), "--weights", _MOST_BYTES)
         kept = keep_rows(weights, ids, len(tokens))
     except (ValueError, OSError, InvalidInput) as error:
         parser.error(str(error))
