@@ -31,7 +31,7 @@ def delete_pod(site: Site, name: str) -> bool:
     """Delete what runs, without grace."""
     running = [pod for pod in site.pods(name) if pod["status"]["phase"] == "Running"]
     for pod in running:
-        site.delete("pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+        site.delete("pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--ignore-not-found")
     return bool(running)
 
 
@@ -39,7 +39,7 @@ def delete_pod_unseen(site: Site, name: str) -> bool:
     """Delete what runs, or has just ended, while no operator is there."""
     site.operator.kill()
     for pod in site.pods(name):
-        site.delete("pod", pod["metadata"]["name"])
+        site.delete("pod", pod["metadata"]["name"], "--ignore-not-found")
     site.operator.start()
     return True
 

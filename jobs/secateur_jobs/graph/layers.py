@@ -24,6 +24,8 @@ class Built:
     output: int
     absorbed: list[Operation] = field(default_factory=list)
     """Operations that are done by the layer as well."""
+    is_first_of_several: bool = False
+    """Whether ``output`` is the first of a tuple that the layer returns."""
 
 
 def build(program: Program, operation: Operation) -> Built | None:
@@ -119,6 +121,62 @@ def _group_norm(program: Program, operation: Operation) -> Built | None:
     layer.weight.set_value(weight)
     layer.bias.set_value(bias)
     return Built(layer, _name(program, operation.inputs[1]), _first(operation), _made(operation))
+
+
+def _instance_norm(program: Program, operation: Operation) -> Built | None:
+    weight, bias = (program.parameter(value) for value in operation.inputs[1:3])
+    kind = {3: nn.InstanceNorm1D, 4: nn.InstanceNorm2D}.get(len(operation.shapes[0] or ()))
+    if weight is None or bias is None or kind is None:
+        return None
+    layer = kind(len(weight), epsilon=operation.attributes["epsilon"])
+    layer.scale.set_value(weight)
+    layer.bias.set_value(bias)
+    return Built(layer, _name(program, operation.inputs[1]), _first(operation), _made(operation))
+
+
+def _prelu(program: Program, operation: Operation) -> Built | None:
+    weight, attributes = program.parameter(operation.inputs[1]), operation.attributes
+    if weight is None or attributes["mode"] not in ("all", "channel"):
+        return None
+    layer = nn.PReLU(weight.size, data_format=attributes["data_format"])
+    layer._weight.set_value(weight.reshape(-1))
+    return Built(layer, _name(program, operation.inputs[1]), _first(operation), _made(operation))
+
+
+def _recurrent(program: Program, operation: Operation) -> Built | None:
+    """Layers of LSTM, GRU or plain cells, from states of zeros; their last states are used by nobody."""
+    attributes, (x, states, weights, *_) = operation.attributes, operation.inputs
+    kind = {"LSTM": nn.LSTM, "GRU": nn.GRU}.get(attributes["mode"])
+    out, _, after, *_ = operation.outputs
+    arrays = [program.parameter(value) for value in _parts(program, weights)]
+    if kind is None or after in program.users or x is None or any(array is None for array in arrays):
+        return None
+    if not all(_is_zero(program, value) for value in _parts(program, states)):
+        return None
+    layer = kind(
+        attributes["input_size"],
+        attributes["hidden_size"],
+        attributes["num_layers"],
+        direction="bidirect" if attributes["is_bidirec"] else "forward",
+        time_major=True,
+    )
+    for parameter, array in zip(layer._all_weights, arrays, strict=True):  # in the operator's order
+        parameter.set_value(array)
+    name = _name(program, _parts(program, weights)[0])
+    return None if out is None else Built(layer, name, x, out, is_first_of_several=True)
+
+
+def _parts(program: Program, value: int | None) -> list[int | None]:
+    """Return what a list of values is made of."""
+    maker = program.makers.get(value) if value is not None else None
+    return [] if maker is None else maker.inputs
+
+
+def _is_zero(program: Program, value: int | None) -> bool:
+    maker = program.makers.get(value) if value is not None else None
+    while maker is not None and maker.name == "full_with_tensor":
+        maker = program.makers.get(maker.inputs[0]) if maker.inputs[0] is not None else None
+    return maker is not None and maker.attributes.get("value") == 0
 
 
 def _embedding(program: Program, operation: Operation) -> Built | None:
@@ -233,6 +291,9 @@ _BUILDERS: dict[str, Callable[[Program, Operation], Built | None]] = {
     "batch_norm_": _batch_norm,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
+    "prelu": _prelu,
+    "rnn": _recurrent,
     "embedding": _embedding,
     "dropout": _dropout,
 }

@@ -11,7 +11,8 @@ import numpy as np
 
 from secateur_jobs.graph.layers import build
 from secateur_jobs.graph.program import Operation, Program
-from secateur_jobs.graph.steps import Step, Value
+from secateur_jobs.graph.steps import Step
+from secateur_jobs.graph.values import Value
 from secateur_jobs.graph.widths import Factors
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup
@@ -41,6 +42,7 @@ class GraphNetwork(paddle.nn.Layer):
         """Value to the last call that takes it."""
         self._splits: list[Factors] = []
         self._add_calls(program)
+        self._drop_unused()
         self.eval()
         self._learn(example)
         self._fold()
@@ -123,8 +125,20 @@ class GraphNetwork(paddle.nn.Layer):
             if layer is not None:
                 name = self._add_layer(layer.weight or operation.name, layer.layer)
                 self._calls.append((name, [layer.input], [layer.output]))
+                if layer.is_first_of_several:
+                    self._calls.append((_FIRST, [layer.output], [layer.output]))
             elif id(operation) not in done:
                 self._add_step(program, operation)
+
+    def _drop_unused(self) -> None:
+        """Leave out what is computed for nothing, such as the states that a recurrent layer starts from."""
+        needed: set[int | None] = set(self._fetched)
+        kept = []
+        for call, taken, made in reversed(self._calls):
+            if needed.intersection(made) - {None}:
+                needed.update(taken)
+                kept.append((call, taken, made))
+        self._calls = kept[::-1]
 
     def _add_layer(self, wanted: str, layer: paddle.nn.Layer) -> str:
         name = self._free_name(re.sub(r"(\.w_0|\.weight|_weights?)$", "", wanted))
@@ -178,6 +192,9 @@ class GraphNetwork(paddle.nn.Layer):
             if isinstance(constant, paddle.Tensor):
                 self._own[value] = self._free_name(f"constant_{value}")
                 self.register_buffer(self._own[value], constant, persistable=False)
+
+
+_FIRST = Step(Operation("builtin.slice", {"index": 0}, [], [], []))
 
 
 def _splits_of(call: str | Step) -> list[Factors]:

@@ -1,21 +1,18 @@
-"""Operators without layers: each as a function of its operation and of the values that flow in.
-
-A value is a tensor, or what a program computes of shapes: a whole number, a float, or a list of them.
-"""
+"""Operators without layers: each as a function of its operation and of the values that flow in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from secateur_jobs.graph.elementary import ELEMENTARY
 from secateur_jobs.graph.layers import padding_of
 from secateur_jobs.graph.program import Operation
+from secateur_jobs.graph.values import Value, alone, is_plain, numbers
 from secateur_jobs.graph.widths import Reshape, share_of, slice_of
 from secateur_jobs.paddle_env import paddle
 
 F = paddle.nn.functional
-Value = Any
-"""A tensor, a number, or a list of either."""
 
 
 class Step:
@@ -24,7 +21,7 @@ class Step:
     def __init__(self, operation: Operation, is_constant: Sequence[bool] = ()) -> None:
         """``is_constant``: of a reshape's target, which axes the program has as constants."""
         self.operation = operation
-        self._function = _FUNCTIONS.get(operation.name)
+        self._function = _FUNCTIONS.get(operation.name) or _elementary(operation.name)
         self._is_constant = list(is_constant)
         self.reshape: Reshape | None = None
         """Of a reshape that ran once."""
@@ -65,26 +62,6 @@ def _resolved(target: list[int], shape: Sequence[int]) -> list[int]:
     return [shape[axis] if length == 0 else length for axis, length in enumerate(target)]
 
 
-def numbers(value: Value) -> list[int]:
-    """Return whole numbers that stand as a constant, in a list, or in tensors."""
-    if isinstance(value, paddle.Tensor):
-        return [int(number) for number in value.numpy().reshape(-1)]
-    if isinstance(value, (list, tuple)):
-        return [number for one in value for number in numbers(one)]
-    return [int(value)]
-
-
-def _is_plain(value: Value) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(one) for one in value)
-    return isinstance(value, (int, float))  # a tensor has other types while it is traced
-
-
-def _alone(value: Value) -> Value:
-    """Return the one number of a list of one."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
 # ---- of shapes ----
 
 
@@ -93,9 +70,9 @@ def _shape(step: Step, x: paddle.Tensor) -> list[int]:
 
 
 def _scale(step: Step, x: Value, factor: Value = 1.0) -> Value:
-    factor, bias = _alone(factor), step["bias"]
-    if _is_plain(x):
-        x = _alone(x)
+    factor, bias = alone(factor), step["bias"]
+    if is_plain(x):
+        x = alone(x)
         result = x * factor + bias if step["bias_after_scale"] else (x + bias) * factor
         return int(result) if isinstance(x, int) else result
     if not bias:
@@ -105,7 +82,7 @@ def _scale(step: Step, x: Value, factor: Value = 1.0) -> Value:
 
 def _slice(step: Step, x: Value, starts: Value, ends: Value) -> Value:
     starts, ends = numbers(starts), numbers(ends)
-    if _is_plain(x):
+    if is_plain(x):
         part = x[starts[0] : min(ends[0], len(x))] if ends[0] >= 0 else x[starts[0] : ends[0]]
         return part[0] if step["decrease_axis"] else part
     for index, axis in enumerate(step["axes"]):
@@ -114,12 +91,16 @@ def _slice(step: Step, x: Value, starts: Value, ends: Value) -> Value:
     return result.squeeze(step["decrease_axis"]) if step["decrease_axis"] else result
 
 
+def _strided_slice(step: Step, x: paddle.Tensor, starts: Value, ends: Value, strides: Value) -> paddle.Tensor:
+    return paddle.strided_slice(x, step["axes"], numbers(starts), numbers(ends), numbers(strides))
+
+
 def _stack(step: Step, x: list[Value]) -> Value:
-    return [_alone(one) for one in x] if _is_plain(x) else paddle.stack(x, step["axis"])
+    return [alone(one) for one in x] if is_plain(x) else paddle.stack(x, step["axis"])
 
 
 def _concat(step: Step, x: list[Value], axis: Value) -> Value:
-    if _is_plain(x):
+    if is_plain(x):
         return [number for one in x for number in (one if isinstance(one, list) else [one])]
     return paddle.concat(x, numbers(axis)[0])
 
@@ -189,7 +170,7 @@ def _interpolated(
 
 
 def _cast(step: Step, x: Value) -> Value:
-    return x if _is_plain(x) else x.astype(step["dtype"].rsplit(".", 1)[-1])
+    return x if is_plain(x) else x.astype(step["dtype"].rsplit(".", 1)[-1])
 
 
 def _filled(step: Step) -> Value:
@@ -207,12 +188,31 @@ def _set_value(step: Step, x: paddle.Tensor, starts: Value, ends: Value, steps: 
     return result
 
 
+def _set_part(
+    step: Step, x: paddle.Tensor, part: paddle.Tensor, starts: Value, ends: Value, steps: Value
+) -> paddle.Tensor:
+    """Put ``part`` in the place of as many channels of ``x``, whatever the widths of both have become."""
+    if len(step["axes"]) != 1 or numbers(steps) != [1] or step["decrease_axes"] or part.ndim != x.ndim:
+        raise ValueError("only a part along one axis can be set")
+    axis = step["axes"][0]
+    start, _ = slice_of(numbers(starts)[0], numbers(ends)[0], *step.widths(x, axis))
+    length, end = int(x.shape[axis]), start + int(part.shape[axis])
+    before = [x.slice([axis], [0], [start])] if start else []
+    after = [x.slice([axis], [end], [length])] if end < length else []
+    return paddle.concat([*before, part, *after], axis)
+
+
+def _elementary(name: str) -> Callable[..., Value] | None:
+    function = ELEMENTARY.get(name)
+    return None if function is None else lambda step, *values: function(step.operation.attributes, *values)
+
+
 def _unary(function: Callable[..., paddle.Tensor]) -> Callable[..., Value]:
     return lambda step, x: function(x)
 
 
 def _binary(function: Callable[[Any, Any], Any]) -> Callable[..., Value]:
-    return lambda step, x, y: function(_alone(x), _alone(y))
+    return lambda step, x, y: function(alone(x), alone(y))
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -249,8 +249,8 @@ _FUNCTIONS |= {
         "floor_divide": lambda x, y: x // y,
         "remainder": lambda x, y: x % y,
         "elementwise_pow": lambda x, y: x**y,
-        "maximum": paddle.maximum,
-        "minimum": paddle.minimum,
+        "maximum": lambda x, y: paddle.clip(x, min=y) if is_plain(y) else paddle.maximum(x, y),
+        "minimum": lambda x, y: paddle.clip(x, max=y) if is_plain(y) else paddle.minimum(x, y),
         "equal": lambda x, y: x == y,
         "not_equal": lambda x, y: x != y,
         "less_than": lambda x, y: x < y,
@@ -282,7 +282,7 @@ _FUNCTIONS |= {
     "leaky_relu": lambda step, x: F.leaky_relu(x, step["negative_slope"]),
     "hardsigmoid": lambda step, x: F.hardsigmoid(x, step["slope"], step["offset"]),
     "pow": lambda step, x: x ** step["y"],
-    "clip": lambda step, x, low, high: paddle.clip(x, _alone(low), _alone(high)),
+    "clip": lambda step, x, low, high: paddle.clip(x, alone(low), alone(high)),
     "mean": _reduced(paddle.mean),
     "sum": _reduced(paddle.sum),
     "max": _reduced(paddle.max),
@@ -296,6 +296,10 @@ _FUNCTIONS |= {
     "index_select": lambda step, x, index: paddle.index_select(x, index, step["axis"]),
     "roll": lambda step, x, shifts: paddle.roll(x, numbers(shifts), step["axis"]),
     "where": lambda step, condition, x, y: paddle.where(condition, x, y),
-    "full_like": lambda step, x, value, *_: paddle.full_like(x, _alone(value)),
+    "full_like": lambda step, x, value, *_: paddle.full_like(x, alone(value)),
     "set_value": _set_value,
+    "set_value_": _set_value,
+    "strided_slice": _strided_slice,
+    "set_value_with_tensor": _set_part,
+    "set_value_with_tensor_": _set_part,
 }
