@@ -45,6 +45,7 @@ class Reason(str, Enum):
     SUSPENDED = "Suspended"
     RESUMED = "Resumed"
     # waiting for the cluster; the message names the remedy
+    LIMIT_REACHED = "LimitReached"
     QUEUE_WAITING = "QueueWaiting"
     POD_STARTING = "PodStarting"
     UNSCHEDULABLE = "Unschedulable"

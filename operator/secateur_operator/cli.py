@@ -18,7 +18,14 @@ from secateur_api import InvalidResource, PruningJob
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
 from secateur_operator import local_run, store_cli
-from secateur_operator.cluster.settings import LogFormat, PullPolicy, Settings, SettingsError, store_of
+from secateur_operator.cluster.settings import (
+    LogFormat,
+    PullPolicy,
+    Settings,
+    SettingsError,
+    selector_of,
+    store_of,
+)
 from secateur_operator.document import read_job
 from secateur_operator.engine import reconciler
 from secateur_operator.gateway.local.home import Home, HomeError
@@ -111,6 +118,20 @@ def operator(
         list[str] | None,
         typer.Option(envvar="SECATEUR_NAMESPACES", help="Namespace to serve; repeatable. None: all."),
     ] = None,
+    selector: Annotated[
+        str,
+        typer.Option(
+            envvar="SECATEUR_SELECTOR", help="Labels of the PruningJobs to serve: key=value,... None: all."
+        ),
+    ] = "",
+    max_running: Annotated[
+        int,
+        typer.Option(
+            envvar="SECATEUR_MAX_RUNNING",
+            min=0,
+            help="PruningJobs that run at a time in each namespace; the others wait. 0: all run.",
+        ),
+    ] = Settings.max_running,
     store_claim: Annotated[
         str | None,
         typer.Option(envvar="SECATEUR_STORE_CLAIM", help="Default store: a PersistentVolumeClaim."),
@@ -172,6 +193,8 @@ def operator(
     try:
         settings = Settings(
             namespaces=tuple(namespace or ()),
+            selector=selector_of(selector),
+            max_running=max_running,
             store=store_of(store_claim, store_uri, store_secret),
             image=image,
             image_pull_policy=image_pull_policy,

@@ -11,6 +11,8 @@ import yaml
 from charts.packaging.__main__ import differences, rendered
 from charts.packaging.values_table import values
 from secateur_operator import cli
+from secateur_operator.cluster.settings import selector_of
+from secateur_operator.cluster.territory import lease_name
 from tests.chart.chart import CHART, Document, Refused, helm, of_kind, only, render, settings
 
 EVERYTHING: dict[str, Any] = {
@@ -21,6 +23,8 @@ EVERYTHING: dict[str, Any] = {
     "store": {"uri": "s3://models/secateur", "secret": "s3"},
     "replicas": 2,
     "workers": 4,
+    "selector": "team=vision",
+    "maxRunning": 5,
     "log": {"format": "text", "verbose": True},
     "priorityClassName": "system-cluster-critical",
     "tolerations": [{"key": "dedicated", "operator": "Exists"}],
@@ -94,6 +98,8 @@ def test_old_results_go_by_a_schedule_if_asked() -> None:
 def test_settings() -> None:
     assert env(render(EVERYTHING)) == {
         "SECATEUR_NAMESPACES": "team-a team-b",
+        "SECATEUR_SELECTOR": "team=vision",
+        "SECATEUR_MAX_RUNNING": "5",
         "SECATEUR_IMAGE": "localhost/secateur-jobs:0.1.0",
         "SECATEUR_IMAGE_PULL_POLICY": "IfNotPresent",
         "SECATEUR_IMAGE_PULL_SECRETS": "pull-a pull-b",
@@ -190,3 +196,11 @@ def test_wrong_values_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(Refused) as refused:
         render(wrong)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("selector", ["", "team=vision", "x.dev/tier=gold, team=vision"])
+def test_the_role_has_the_leases_that_the_operator_asks_for(selector: str) -> None:
+    text = ",".join(f"{key}={value}" for key, value in selector_of(selector))
+    role = only(render({"selector": selector, "rbac.userRoles": False}), "ClusterRole")
+    names = [name for rule in role["rules"] for name in rule.get("resourceNames", [])]
+    assert names == [lease_name(text)]

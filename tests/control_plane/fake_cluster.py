@@ -14,6 +14,7 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, JobState, ObservedJob, ObservedShard, Trouble
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
+from secateur_operator.gateway.kube.room import Room
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Refused, Resource
 
 
@@ -54,6 +55,8 @@ class FakeCluster:
     """The trouble that keeps a Job from running; None lets it run."""
     refuses: Callable[[StageJob], str | None] = lambda _: None
     """Why a Job is refused; None takes it."""
+    room: Room = field(default_factory=lambda: Room(0))
+    """How many PruningJobs may run at a time."""
     cut_after: int | None = None
     """Raise Cut after this many writes (1 is the first)."""
     writes: int = 0
@@ -119,6 +122,9 @@ class FakeCluster:
         return [n for (k, n), job in self._jobs.items() if k == key and job.seen.state.is_active]
 
     # ---- Gateway ----
+
+    def full(self, key: Key) -> str:
+        return self.room.full(key)
 
     async def get(self, key: Key) -> Resource:
         history = self._history.get(key)
@@ -210,7 +216,8 @@ class FakeCluster:
         self._serial += 1
         document["metadata"]["resourceVersion"] = str(self._serial)
         self._history[key].append(json.dumps(document))
-        self.pending.add(key)
+        following = self.room.heard(document)
+        self.pending |= {key} if following is None else {key, following}
 
     def _list_again(self) -> None:
         self._listings.append([(job.key, job.seen) for job in self._jobs.values()])

@@ -3,6 +3,12 @@
 {{- with .Values.namespaces }}
 - {name: SECATEUR_NAMESPACES, value: {{ join " " . | quote }}}
 {{- end }}
+{{- with .Values.selector }}
+- {name: SECATEUR_SELECTOR, value: {{ . | quote }}}
+{{- end }}
+{{- with .Values.maxRunning }}
+- {name: SECATEUR_MAX_RUNNING, value: {{ . | int | quote }}}
+{{- end }}
 - {name: SECATEUR_IMAGE, value: {{ include "secateur.image" (dict "image" .Values.stages.image "version" .Chart.AppVersion) | quote }}}
 - {name: SECATEUR_IMAGE_PULL_POLICY, value: {{ .Values.stages.image.pullPolicy }}}
 {{- with .Values.stages.imagePullSecrets }}

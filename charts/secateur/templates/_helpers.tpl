@@ -77,6 +77,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [events]
   verbs: [list, get, create, patch]
+# Which operator serves the namespace: two that would both serve it notice each other. A name cannot be asked for when
+# an object is created.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "secateur.territory" . }}]
+  verbs: [get, update]
+{{- end }}
+
+{{/* The Lease in each namespace that says which operator serves it; cluster/territory.py has the same rule. */}}
+{{- define "secateur.territory" -}}
+{{- with .Values.selector -}}
+secateur-serves-{{ . | replace " " "" | splitList "," | sortAlpha | join "," | sha256sum | trunc 8 }}
+{{- else -}}
+secateur-serves
+{{- end -}}
 {{- end }}
 
 {{/* What the removal of old results does: it asks what PruningJobs name, and runs a Job beside each store. */}}

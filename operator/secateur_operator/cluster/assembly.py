@@ -14,6 +14,7 @@ from secateur_operator.cluster.metrics.operator import OperatorMetrics
 from secateur_operator.cluster.metrics.stages import StageMetrics
 from secateur_operator.cluster.operator import Operator, Parts
 from secateur_operator.cluster.settings import Settings, instance_name
+from secateur_operator.cluster.territory import Territory, lease_name
 from secateur_operator.cluster.watches import Watches
 from secateur_operator.domain.observed import Defaults
 from secateur_operator.engine.loop import work_queue
@@ -34,6 +35,8 @@ async def operator(
     registry.register(jobs)
     client = await KubeClient.connect(metrics.requested)
     place = _place(settings, client)
+    selector = ",".join(f"{key}={value}" for key, value in settings.selector)
+    territory = Territory(lambda n: Leases(client, n, lease_name(selector)), settings.release)
     gateway = KubeGateway(
         client,
         Defaults(settings.store, settings.image),
@@ -42,6 +45,9 @@ async def operator(
         fence=place.may_write,
         instance=instance_name(),
         listed=jobs.listed,
+        selector=dict(settings.selector),
+        max_running=settings.max_running,
+        hold=territory.hold,
     )
     watches = Watches(
         client.configuration,
@@ -50,12 +56,22 @@ async def operator(
         metrics.requested,
         partial(_listed, gateway),
         take_signals,
+        selector,
     )
     queue = work_queue(observer=metrics)
     metrics.watch_queue(queue.backlog)
     metrics.watch_leadership(place.may_write)
     parts = Parts(
-        client, gateway, place, watches, queue, metrics, stages.seen, settings.namespaces, settings.workers
+        client=client,
+        gateway=gateway,
+        place=place,
+        territory=territory,
+        watches=watches,
+        queue=queue,
+        metrics=metrics,
+        watcher=stages.seen,
+        namespaces=settings.namespaces,
+        workers=settings.workers,
     )
     return Operator(parts), client
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from secateur_operator.cluster.leadership import Place
 from secateur_operator.cluster.metrics.operator import OperatorMetrics
 from secateur_operator.cluster.probes import STUCK_SECONDS
+from secateur_operator.cluster.territory import Territory
 from secateur_operator.cluster.watches import Watches
 from secateur_operator.engine.loop import run_forever
 from secateur_operator.engine.queue import WorkQueue
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _PASSES_SECONDS = 5.0
 """At the end the passes at work get so long to finish."""
+_TERRITORY_SECONDS = 2.0
 _SERVED_RETRY_SECONDS = 5.0
 
 
@@ -37,6 +39,7 @@ class Parts:
     client: KubeClient
     gateway: KubeGateway
     place: Place
+    territory: Territory
     watches: Watches
     queue: WorkQueue[Key]
     metrics: OperatorMetrics
@@ -141,4 +144,12 @@ class Operator:
                     await self._worked.wait()
             except TimeoutError:
                 log.warning("passes took longer than %.0f s and are given up", _PASSES_SECONDS)
+            await self._give_back()
         await self._parts.place.resign()
+
+    async def _give_back(self) -> None:
+        try:
+            async with asyncio.timeout(_TERRITORY_SECONDS):
+                await self._parts.territory.release()
+        except TimeoutError:
+            log.debug("the leases of namespaces run out by themselves")

@@ -14,6 +14,8 @@ from secateur_api.spec import Store
 from secateur_api.uri import redacted
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?")
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -42,6 +44,10 @@ class Settings:
 
     namespaces: tuple[str, ...] = ()
     """Namespaces that are served. None: all, which needs a ClusterRole."""
+    selector: tuple[tuple[str, str], ...] = ()
+    """Labels of the PruningJobs that are served. None: all."""
+    max_running: int = 0
+    """How many PruningJobs run at a time in each namespace; the others wait, the oldest first. 0: all run."""
     store: Store | None = None
     """Where jobs keep their results if their spec names no store. None: each must name one."""
     image: str | None = None
@@ -80,6 +86,11 @@ class Settings:
             raise SettingsError(f"--metrics-port and --health-port: both are {self.health_port}; change one")
 
     @property
+    def release(self) -> str:
+        """What all replicas of this operator have in common, and no other operator: its Lease."""
+        return f"{self.where_lease_is}/{self.lease_name}"
+
+    @property
     def where_lease_is(self) -> str:
         """The namespace of the Lease."""
         if self.lease_namespace:
@@ -87,6 +98,17 @@ class Settings:
         if _POD_NAMESPACE.exists():
             return _POD_NAMESPACE.read_text().strip()
         return self.namespaces[0] if self.namespaces else "default"
+
+
+def selector_of(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the labels that ``key=value,key=value`` names. Raises SettingsError."""
+    found = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+            raise SettingsError(f"--selector: {part!r} is no label; write key=value, several with commas")
+        found[key] = value
+    return tuple(sorted(found.items()))
 
 
 def store_of(claim: str | None, uri: str | None, secret: str | None) -> Store | None:

@@ -13,6 +13,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
+from secateur_api.base import GROUP, VERSION
 from secateur_operator.cluster.registration import Listener, registry
 from secateur_operator.gateway.kube.client import Observe
 from secateur_operator.gateway.kube.names import MANAGED
@@ -35,8 +36,11 @@ class Watches:
         observe: Observe,
         listed: Callable[[str], None],
         take_signals: Callable[[], None],
+        selector: str = "",
     ) -> None:
-        """No namespace: all. ``observe`` is told of requests, ``listed`` of each resource's first listing.
+        """No namespace: all. ``selector`` (``key=value,...``) chooses PruningJobs.
+
+        ``observe`` is told of requests, ``listed`` of each resource's first listing.
 
         ``take_signals`` installs the process's own signal handlers: Kopf replaces them when it starts.
         """
@@ -46,6 +50,7 @@ class Watches:
         self._observe = observe
         self._listed = listed
         self._take_signals = take_signals
+        self._selector = selector
         self._streams: dict[str, set[str]] = {resource: set() for resource in RESOURCES}
         self._began: dict[str, float] = {}
         self._complete = asyncio.Event()
@@ -73,7 +78,7 @@ class Watches:
         """
         tasks = await kopf.spawn_tasks(
             registry=registry(self._listeners, self._login),
-            settings=watch_settings(),
+            settings=watch_settings(self._selector),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -156,9 +161,11 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         raise NotImplementedError("only on.event handlers are registered; they store nothing")
 
 
-def watch_settings() -> kopf.OperatorSettings:
+def watch_settings(selector: str = "") -> kopf.OperatorSettings:
     """Return Kopf's settings; measured reasons are in the comments."""
     settings = kopf.OperatorSettings()
+    if selector:
+        settings.watching.label_selectors[GROUP, VERSION, "pruningjobs"] = selector
     settings.watching.label_selectors["batch", "v1", "jobs"] = MANAGED  # not every Job of the cluster
     settings.watching.label_selectors["", "v1", "pods"] = MANAGED
     settings.watching.server_timeout = _STREAM_SECONDS

@@ -70,10 +70,21 @@ class _Pass:
         spec = resolved_spec(self.status)
         if spec.store is None:
             return self._fail(Failure(Reason.INVALID_SPEC.value, _NO_STORE, retryable=False))
+        if self.observed.full and not start.has_begun(self.status):
+            return self._wait_for_room()
+        if conditions.reason(self.status, ConditionType.RECONCILING) == Reason.LIMIT_REACHED:
+            self.status = self.status.model_copy(update={"started_at": stamp(self.now)})
         if deadline.seconds_left(spec, self.status, self.now) <= 0:
             budget = f"budget.wallClock of {spec.budget.wall_clock} is spent{self._during()}"
             return self._fail(Failure(Reason.BUDGET_EXCEEDED.value, budget, retryable=False))
         return self._advance(spec)
+
+    def _wait_for_room(self) -> Decision:
+        """Others run, as many as may at a time; the budget does not go on meanwhile."""
+        if conditions.reason(self.status, ConditionType.RECONCILING) != Reason.LIMIT_REACHED:
+            self._say(Reason.LIMIT_REACHED, self.observed.full)
+        self._phase(Phase.PENDING, Reason.LIMIT_REACHED, self.observed.full)
+        return self._decision(*self._garbage(keep=None), requeue_after=waiting.ROOM_SECONDS)
 
     # ---- the current stage ----
 

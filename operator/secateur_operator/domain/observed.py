@@ -87,6 +87,8 @@ class Observed:
     children: tuple[ObservedJob, ...]
     """At least the current stage's Job and every Job that is active."""
     defaults: Defaults
+    full: str = ""
+    """Why a PruningJob that has not begun must wait: as many as may run at a time do; empty: it may begin."""
 
     def child(self, name: str) -> ObservedJob | None:
         """Return the Job of that name, if it was seen."""

@@ -70,6 +70,11 @@ def mending(job: PruningJob, status: PruningJobStatus, now: datetime, defaults: 
     return fresh.model_copy(update={**kept, **resolved, "mended": status.mended + 1})
 
 
+def has_begun(status: PruningJobStatus) -> bool:
+    """Whether the run has come to its first stage."""
+    return status.stage is not None or bool(status.stages)
+
+
 def moved(status: PruningJobStatus, defaults: Defaults) -> PruningJobStatus:
     """Return the status with the store where it is now: a run on one machine follows its home."""
     if not defaults.forced or defaults.store is None or status.resolved_spec is None:

@@ -14,6 +14,8 @@ from secateur_operator.domain.times import seconds_between
 
 HARMLESS = (Reason.QUEUE_WAITING, Reason.POD_STARTING)
 """Waits that are part of the plan."""
+ROOM_SECONDS = 60.0
+"""How often a job that waits for others to end is looked at; an end wakes the next one at once."""
 LOOK_SECONDS = 10.0
 """How often a Job that does not run yet, or is in trouble, is looked at."""
 

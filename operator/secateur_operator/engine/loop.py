@@ -16,6 +16,7 @@ from secateur_operator.engine.reference import reference
 from secateur_operator.engine.schedule import Schedule
 from secateur_operator.gateway.protocol import (
     Conflict,
+    Elsewhere,
     Gateway,
     GatewayError,
     Key,
@@ -31,6 +32,10 @@ LONGEST_DELAY_SECONDS = 300.0
 """The longest wait after a pass that failed."""
 RESYNC_SECONDS = 300.0
 """How often every PruningJob is looked at whether or not something was heard of it."""
+
+
+ELSEWHERE_SECONDS = 60.0
+"""How often a namespace that another operator serves is looked at."""
 
 
 class Result(str, Enum):
@@ -140,6 +145,11 @@ async def _pass(reconciler: Reconciler, queue: WorkQueue[Key], key: Key) -> Resu
     except NotLeader as error:
         log.debug("%s", error, extra=extra)
         queue.failed(key)
+        return Result.NOT_LEADER
+    except Elsewhere as error:
+        log.debug("%s", error, extra=extra)
+        queue.done(key)
+        queue.add(key, ELSEWHERE_SECONDS)
         return Result.NOT_LEADER
     except NotFound as error:  # the PruningJob is going, or its namespace is
         log.debug("%s", error, extra=extra)

@@ -65,7 +65,7 @@ class Reconciler:
             return None
         current = job.status.stage.job if job.status.stage else None
         children = await self._gateway.list_jobs(key, job.metadata.uid, current)
-        observed = Observed(job, tuple(children), self._gateway.defaults)
+        observed = Observed(job, tuple(children), self._gateway.defaults, self._gateway.full(key))
         decision = decide(observed, self._clock())
         # before any act, also when nothing changed: the version proves that what was read still stands
         if decision.actions or decision.status != job.status:

@@ -62,6 +62,10 @@ class Refused(GatewayError):
         self.remedy = remedy
 
 
+class Elsewhere(GatewayError):
+    """Another operator serves that namespace, so this one leaves it alone; the message says which."""
+
+
 class NotLeader(GatewayError):
     """This process does not lead any more, so it writes nothing."""
 
@@ -74,8 +78,12 @@ class Gateway(Protocol):
         """What a spec that is silent gets here."""
         ...
 
+    def full(self, key: Key) -> str:
+        """Say why a PruningJob that has not begun must wait; empty: it has a place, and keeps it."""
+        ...
+
     async def get(self, key: Key) -> Resource:
-        """Read a PruningJob; raises NotFound."""
+        """Read a PruningJob; raises NotFound, and Elsewhere where another operator acts."""
         ...
 
     async def keys(self) -> list[Key]:

@@ -39,6 +39,8 @@ def test_without_options_the_defaults_of_the_class_count(told: list[Settings]) -
 def test_every_setting_has_an_option_and_a_variable(told: list[Settings]) -> None:
     expected = Settings(
         namespaces=("a", "b"),
+        selector=(("team", "vision"), ("x.dev/tier", "gold")),
+        max_running=5,
         store=Store(uri="s3://b/p", secret="keys"),
         image="registry/jobs:1",
         image_pull_policy=PullPolicy.ALWAYS,
@@ -58,6 +60,7 @@ def test_every_setting_has_an_option_and_a_variable(told: list[Settings]) -> Non
         for field in dataclasses.fields(Settings)
     )
     by_options = operator(
+        *("--selector", "x.dev/tier=gold, team=vision", "--max-running", "5"),
         *("--namespace", "a", "--namespace", "b", "--store-uri", "s3://b/p", "--store-secret", "keys"),
         *("--image", "registry/jobs:1", "--image-pull-policy", "Always"),
         *("--image-pull-secret", "pull", "--image-pull-secret", "more", "--job-ttl", "60", "--workers", "3"),
@@ -66,6 +69,8 @@ def test_every_setting_has_an_option_and_a_variable(told: list[Settings]) -> Non
     )
     by_variables = operator(
         SECATEUR_NAMESPACES="a b",
+        SECATEUR_SELECTOR="team=vision,x.dev/tier=gold",
+        SECATEUR_MAX_RUNNING="5",
         SECATEUR_STORE_URI="s3://b/p",
         SECATEUR_STORE_SECRET="keys",
         SECATEUR_IMAGE="registry/jobs:1",
@@ -91,6 +96,8 @@ def test_every_setting_has_an_option_and_a_variable(told: list[Settings]) -> Non
         (("--store-claim", "c", "--store-uri", "s3://b"), "a store is either a claim or a uri"),
         (("--store-secret", "s"), "--store-secret: it belongs to a store"),
         (("--store-claim", "No Name"), "--store-claim"),
+        (("--selector", "team in (a)"), "--selector: 'teamin(a)' is no label; write key=value"),
+        (("--max-running", "-1"), "--max-running"),
         (("--namespace", "Upper"), "--namespace: 'Upper' is no namespace's name"),
         (("--metrics-port", "8081"), "--metrics-port and --health-port"),
         (("--workers", "0"), "--workers"),

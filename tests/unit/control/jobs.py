@@ -87,7 +87,7 @@ def drive(
         if heard or cluster.now >= min(due, next_resync):
             if cluster.now >= next_resync:
                 next_resync = cluster.now.fromtimestamp(cluster.now.timestamp() + resync, UTC)
-            after = _reconcile(cluster, key)
+            after = pass_over(cluster, key)
             due = cluster.now.fromtimestamp(cluster.now.timestamp() + min(after, 86400.0), UTC)
         if key not in cluster.pending and not cluster.active_jobs(key):
             status = cluster.status(key)
@@ -97,7 +97,8 @@ def drive(
     raise AssertionError(f"the job did not end: {cluster.status(key).message}")
 
 
-def _reconcile(cluster: FakeCluster, key: Key) -> float:
+def pass_over(cluster: FakeCluster, key: Key) -> float:
+    """Reconcile once; return the seconds after which to look again."""
     reconciler = Reconciler(cluster, lambda: cluster.now)
     try:
         after = _LOOP.run(reconciler.reconcile(key))

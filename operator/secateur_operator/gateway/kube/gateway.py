@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from secateur_operator.gateway.kube.events import EventRecorder
 from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
 from secateur_operator.gateway.kube.observe import is_taken_away, observe
 from secateur_operator.gateway.kube.progress import ProgressReader
+from secateur_operator.gateway.kube.room import Room
 from secateur_operator.gateway.protocol import (
     AlreadyExists,
     Conflict,
@@ -36,6 +37,10 @@ FIELD_MANAGER = "secateur"
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+async def _anywhere(_namespace: str) -> None:
+    return None
 
 
 def _nobody(_keys: Iterable[Key], _began: float) -> None:
@@ -60,11 +65,16 @@ class KubeGateway:
         instance: str = "secateur",
         clock: Callable[[], datetime] = _now,
         listed: Callable[[Iterable[Key], float], None] = _nobody,
+        selector: Mapping[str, str] | None = None,
+        max_running: int = 0,
+        hold: Callable[[str], Awaitable[None]] = _anywhere,
     ) -> None:
         """Serve some namespaces (none given: all).
 
         ``manifest`` builds a Job; ``fence`` says whether this process may write; ``instance`` names it;
-        ``listed`` is told of every PruningJob that a listing found, and when it began (``time.monotonic``).
+        ``listed`` is told of every PruningJob that a listing found, and when it began (``time.monotonic``);
+        ``selector`` has the labels of the PruningJobs that are served; ``max_running`` of them run at a time
+        in a namespace (0: all); ``hold`` raises Elsewhere for a namespace that another operator serves.
         """
         self._client = client
         self._defaults = defaults
@@ -73,6 +83,9 @@ class KubeGateway:
         self._fence = fence
         self._clock = clock
         self._listed = listed
+        self._selector = dict(selector or {})
+        self._room = Room(max_running)
+        self._hold = hold
         self._hints = hints.Hints()
         self._owners = owners.Owners()
         self._children = Children(client, self._hints)
@@ -91,6 +104,7 @@ class KubeGateway:
         active = bool(self._hints.active_jobs(body["metadata"]["uid"]))
         if self._owners.heard(body, gone, active):
             self.heard(owners.key_of(body))
+        self._make_room(body, gone)
 
     def heard_job(self, body: Mapping[str, Any], gone: bool = False) -> None:
         """Take over a watch event of a Job of ours."""
@@ -121,24 +135,36 @@ class KubeGateway:
         """Read the progress of running pods from their logs until cancelled; run it beside the loop."""
         await self._progress.run()
 
+    def _make_room(self, body: Mapping[str, Any], gone: bool = False) -> None:
+        following = self._room.heard(body, gone)
+        if following is not None:
+            self.heard(following)
+
     # ---- Gateway: reads ----
 
     @property
     def defaults(self) -> Defaults:
         return self._defaults
 
+    def full(self, key: Key) -> str:
+        return self._room.full(key)
+
     async def get(self, key: Key) -> Resource:
         document = await self._client.get(PRUNING_JOBS, key.namespace, key.name, self._owners.version(key))
         meta = document["metadata"]
         if meta.get("deletionTimestamp"):
             raise NotFound(f"PruningJob {key.namespace}/{key.name} is being deleted")
+        if not self._selector.items() <= (meta.get("labels") or {}).items():
+            raise NotFound(f"PruningJob {key.namespace}/{key.name} is another operator's, by its labels")
+        await self._hold(key.namespace)
         return Resource(document, meta["resourceVersion"])
 
     async def keys(self) -> list[Key]:
         """Name every PruningJob that is not settled."""
         began, everything, found = time.monotonic(), [], []
         for namespace in self._namespaces:
-            async for body in self._client.items(PRUNING_JOBS, namespace):
+            labels = ",".join(f"{name}={value}" for name, value in self._selector.items())
+            async for body in self._client.items(PRUNING_JOBS, namespace, labels=labels):
                 everything.append(owners.key_of(body))
                 active = bool(self._hints.active_jobs(body["metadata"]["uid"]))
                 if active or not owners.is_settled(body):
@@ -204,6 +230,7 @@ class KubeGateway:
             self._owners.outdated(key)  # else the next pass might read the same from the cache again
             raise
         self._owners.wrote(answer)
+        self._make_room(answer)
 
     async def create_job(self, job: StageJob) -> None:
         manifest = self._manifest(job)

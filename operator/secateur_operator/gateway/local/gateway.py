@@ -71,6 +71,9 @@ class LocalGateway:
 
     # ---- Gateway ----
 
+    def full(self, key: Key) -> str:
+        return ""
+
     async def get(self, key: Key) -> Resource:
         return self._resources.get(key.name)
 

@@ -1,0 +1,101 @@
+"""One operator a namespace: of two releases that would serve the same one, the second leaves it alone.
+
+Each keeps a Lease in every namespace that it works in, by the name of its release, so that its replicas and
+its next start share it. No clock is compared with another's: see :mod:`secateur_operator.cluster.election`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from secateur_operator.cluster.election import Candidate, Timing
+from secateur_operator.cluster.leadership import LeaseStore, steady_seconds
+from secateur_operator.gateway.protocol import Elsewhere, GatewayError
+
+log = logging.getLogger(__name__)
+
+TIMING = Timing(duration=600.0, deadline=400.0, retry=200.0)
+"""Renewed by the passes of a namespace, of which there is one every five minutes at least."""
+
+
+def lease_name(selector: str) -> str:
+    """Return the name of the Leases: operators of other selectors do not meet."""
+    digest = hashlib.sha256(selector.encode()).hexdigest()[:8]
+    return f"secateur-serves-{digest}" if selector else "secateur-serves"
+
+
+class Territory:
+    """Which namespaces this release serves."""
+
+    def __init__(
+        self,
+        leases: Callable[[str], LeaseStore],
+        release: str,
+        clock: Callable[[], float] = steady_seconds,
+    ) -> None:
+        """``leases`` gives the Lease of a namespace; ``release`` is the same for all replicas, always."""
+        self._leases = leases
+        self._release = release
+        self._clock = clock
+        self._candidates: dict[str, Candidate] = {}
+        self._renewed: dict[str, float] = {}
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._said: set[str] = set()
+
+    async def hold(self, namespace: str) -> None:
+        """Take or keep the namespace; raises Elsewhere where another release serves it.
+
+        Where the Lease cannot be read or written the work goes on: that says nothing of another operator.
+        """
+        async with self._locks[namespace]:
+            if self._clock() - self._renewed.get(namespace, float("-inf")) < TIMING.retry:
+                return
+            try:
+                candidate = await self._claim(namespace)
+            except GatewayError as error:
+                self._say(f"whether another operator serves namespace {namespace} is not known: {error}")
+                return
+            if not candidate.holds:
+                words = f"namespace {namespace} is served by another operator ({candidate.holder})"
+                self._say(f"{words}; this one leaves it alone: give each its own namespaces or selector")
+                raise Elsewhere(words)
+            self._renewed[namespace] = self._clock()
+
+    async def release(self) -> None:
+        """Give every namespace back, so that another release may follow at once."""
+        for namespace, candidate in self._candidates.items():
+            farewell = candidate.farewell(self._clock() + TIMING.deadline, _stamp())
+            if farewell is not None:
+                try:
+                    await self._leases(namespace).write(farewell)
+                except GatewayError as error:
+                    log.debug("the lease of namespace %s runs out by itself: %s", namespace, error)
+
+    async def _claim(self, namespace: str) -> Candidate:
+        leases, lease = self._leases(namespace), await self._leases(namespace).read()
+        known = self._candidates.get(namespace)
+        if known is not None:
+            known.read(lease, self._clock())
+        proposal = known.proposal(self._clock(), _stamp()) if known is not None else None
+        if known is None or known.lost is not None:  # a candidate that has lost is one for ever
+            known = self._candidates[namespace] = Candidate(self._release, TIMING)
+            known.read(lease, self._clock())
+            proposal = known.proposal(self._clock(), _stamp())
+        if proposal is not None:
+            sent = self._clock()
+            known.wrote(await leases.write(proposal), sent, self._clock())
+        return known
+
+    def _say(self, words: str) -> None:
+        if words not in self._said:  # once, not at every pass
+            self._said.add(words)
+            log.warning(words)
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

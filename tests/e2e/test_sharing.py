@@ -1,0 +1,50 @@
+"""A namespace that two releases would serve, and jobs that must wait for each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster_kit.documents import tiny
+from tests.cluster_kit.fixtures import OpenSite
+from tests.cluster_kit.waiting import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(500)]
+
+
+def test_of_two_releases_one_acts_and_the_other_follows_when_it_is_stopped(open_site: OpenSite) -> None:
+    site = open_site("releases")
+    first = site.serve("--lease-name", "first")
+    name = site.apply(tiny("shared"))
+    site.wait_stage(name, "pretrain")
+    second = site.serve("--lease-name", "second")
+    wait_until("it notices", lambda: "is served by another operator" in second.log.read_text(), 30)
+    status = site.wait_end(name, "Succeeded", 240)
+    assert site.witness.twice(name) == []
+    assert {one["attempt"] for one in status["stages"]} == {1}
+    assert first.stop() == 0
+    again = site.apply(tiny("again"))
+    assert site.wait_end(again, "Succeeded", 180)["run"] == 1
+    second.stop()
+
+
+def test_a_selector_leaves_other_jobs_alone(open_site: OpenSite) -> None:
+    site = open_site("selector")
+    site.serve("--selector", "team=vision")
+    other, mine = tiny("other"), tiny("mine")
+    mine["metadata"]["labels"] = {"team": "vision"}
+    site.apply(other)
+    site.wait_end(site.apply(mine), "Succeeded", 240)
+    assert site.status("other") == {}
+    assert site.pods("other") == []
+
+
+def test_a_limit_makes_the_younger_wait(open_site: OpenSite) -> None:
+    site = open_site("limit")
+    site.serve("--max-running", "1")
+    first, second = site.apply(tiny("first")), site.apply(tiny("second", {"seed": 7}))
+    site.wait_stage(first, "pretrain")
+    assert "1 PruningJobs of namespace" in site.wait_reason(second, "LimitReached")
+    site.wait_end(first, "Succeeded", 240)
+    begun = site.wait_end(second, "Succeeded", 240)
+    assert begun["startedAt"] >= site.status(first)["finishedAt"]
+    assert "LimitReached" in {event["reason"] for event in site.events(second)}
