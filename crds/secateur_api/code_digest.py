@@ -7,8 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+APART = "SECATEUR_APART"
+"""Variable with files that are no code though they lie beside it, as paths separated by a line break."""
 _CACHES = {"__pycache__", "CVS"}
-_COMPILED = (".pyc", ".pyo")
+_NO_CODE = (".pyc", ".pyo", ".log")
 _PART_BYTES = 2**20
 
 
@@ -16,9 +18,10 @@ def code_sha256(path: Path) -> str:
     """Return the SHA-256, in hex, of a wheel or zip (its bytes), or of a folder's files.
 
     Of a folder counts every file, whatever its kind: code may read a table or load a library. Left out are
-    hidden files and folders, caches (``__pycache__``) and homes of Secateur. Files are sorted by relative
-    POSIX path; each adds its path, its length and its content, so that moving bytes between files changes
-    the digest. Links are followed.
+    hidden files and folders, caches (``__pycache__``), logs (``*.log``), homes of Secateur, and what
+    :data:`APART` names: the job's own file, and those that the command's output goes to. Files are sorted by
+    relative POSIX path; each adds its path, its length and its content, so that moving bytes between files
+    changes the digest. Links are followed.
 
     Raises OSError if something cannot be read.
     """
@@ -34,19 +37,33 @@ def code_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def apart(job: Path) -> str:
+    """Return the value of :data:`APART` for a run of the file ``job``: it, and where its output goes."""
+    outputs = (Path("/proc/self/fd") / str(number) for number in (1, 2))
+    return "\n".join(os.path.realpath(path) for path in (job, *outputs) if path.is_file())
+
+
+def newest(path: Path) -> str:
+    """Name the file of a folder of code that was written last; empty for an archive."""
+    files = list(_files(path)) if path.is_dir() else []
+    return max(files, key=lambda file: file.stat().st_mtime_ns).relative_to(path).as_posix() if files else ""
+
+
 def _files(root: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
+    no_code = os.environ.get(APART, "").split("\n")
     for folder, folders, names in os.walk(root, followlinks=True):
         here = Path(folder)
-        status = here.stat()
-        key = (status.st_dev, status.st_ino)
+        found = here.stat()
+        key = (found.st_dev, found.st_ino)
         folders[:] = [] if key in seen else [f for f in folders if _counts(f) and not _is_home(here / f)]
         if key in seen:  # a link back to where it is in
             continue
         seen.add(key)
         for name in names:
             file = here / name
-            if _counts(name) and not name.endswith(_COMPILED) and file.is_file():
+            is_code = _counts(name) and not name.endswith(_NO_CODE) and file.is_file()
+            if is_code and os.path.realpath(file) not in no_code:
                 yield file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from enum import Enum
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from rich.console import Console
 from rich.logging import RichHandler
 
-from secateur_api import InvalidResource, PruningJob
+from secateur_api import InvalidResource, PruningJob, code_digest
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
 from secateur_operator import local_run, store_cli
@@ -70,6 +71,7 @@ def run(
 
     Exit code: 0 Succeeded, 1 Failed, 2 the file is wrong or the home cannot be used, 130 interrupted.
     """
+    os.environ[code_digest.APART] = code_digest.apart(file)  # the stages' processes inherit it
     try:
         job = pinned(read_job(file), file.absolute().parent, code)
         ending = _run(local_run.made_fresh(job) if fresh else job, home)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.real import CODE, User
 from tests.integration.runs import Secateur
@@ -78,3 +80,22 @@ def test_a_real_job_in_odd_folders(tmp_path: Path) -> None:
     uris = [one["uri"] for one in done.status["artifacts"]]
     assert uris
     assert all(Path(uri.removeprefix("file://")).exists() for uri in uris)
+
+
+def test_a_run_may_write_its_output_home_and_job_beside_the_code(tmp_path: Path) -> None:
+    """One folder for all, as people have it; another target then trains no baseline again."""
+    folder = tmp_path / "project"
+    shutil.copytree(CODE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = User(folder, folder / "home").write()
+    command = [str(Path(sys.executable).with_name("secateur")), "run", file.name, "--code", "."]
+    for target, reused in (("30%", False), ("25%", True)):
+        document = yaml.safe_load(file.read_text())
+        document["spec"]["pruning"]["target"]["macs"] = target
+        file.write_text(yaml.safe_dump(document))
+        with (folder / "out.txt").open("w") as out, (folder / "err.txt").open("w") as err:
+            done = subprocess.run(
+                [*command, "--home", "home", "-o", "yaml"], cwd=folder, stdout=out, stderr=err, check=False
+            )
+        assert done.returncode == 0, (folder / "err.txt").read_text()
+        stages = yaml.safe_load((folder / "out.txt").read_text())["status"]["stages"]
+        assert {one["name"]: one["reused"] for one in stages}["pretrain"] is reused

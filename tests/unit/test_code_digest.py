@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur_api.code_digest import code_sha256
+from secateur_api.code_digest import APART, apart, code_sha256, newest
 
 
 def _folder(root: Path, files: dict[str, str]) -> Path:
@@ -20,7 +20,13 @@ def _folder(root: Path, files: dict[str, str]) -> Path:
 def test_equal_files_give_an_equal_digest_wherever_they_are(tmp_path: Path) -> None:
     files = {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "labels.json": "[1]"}
     first = _folder(tmp_path / "a", files)
-    more = {".git/HEAD": "x", ".venv/lib.py": "z", "__pycache__/n.pyc": "", "pack/old.pyc": ""}
+    more = {
+        "run.log": "l",
+        ".git/HEAD": "x",
+        ".venv/lib.py": "z",
+        "__pycache__/n.pyc": "",
+        "pack/old.pyc": "",
+    }
     home = {"results/lock": "1", "results/store/units/a/result.json": "{}", "results/jobs/b": ""}
     second = _folder(tmp_path / "b", {**files, **more, **home})
     (second / "pack" / "round").symlink_to(second)  # a link back ends
@@ -51,6 +57,19 @@ def test_files_behind_links_count(tmp_path: Path) -> None:
 def test_any_change_of_a_file_changes_the_digest(tmp_path: Path, changed: dict[str, str]) -> None:
     before = code_sha256(_folder(tmp_path / "a", {"net.py": "x = 1\n", "pack/data.py": "y = 2\n"}))
     assert code_sha256(_folder(tmp_path / "b", changed)) != before
+
+
+def test_the_jobs_own_file_and_what_the_command_writes_are_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = _folder(tmp_path / "code", {"net.py": "x = 1\n", "job.yaml": "a", "other.yaml": "b"})
+    monkeypatch.setenv(APART, apart(code / "job.yaml"))
+    before = code_sha256(code)
+    (code / "job.yaml").write_text("another target")
+    assert code_sha256(code) == before
+    (code / "other.yaml").write_text("c")
+    assert code_sha256(code) != before
+    assert newest(code) == "other.yaml"
 
 
 def test_an_archive_has_the_digest_of_its_bytes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from secateur_api.code_digest import code_sha256
+from secateur_api.code_digest import code_sha256, newest
 from secateur_api.code_names import hiding
 from secateur_api.conditions import Reason
 from secateur_api.spec import Code
@@ -30,8 +30,8 @@ def make_importable(code: Code, scratch: Path) -> Path:
     if digest != code.sha256:
         raise InvalidInput(
             Reason.CODE_NOT_FOUND,
-            f"spec.code.sha256: {redacted(code.uri)} has {digest}, expected {code.sha256}; it is another "
-            "one, or has changed since the job began",
+            f"spec.code.sha256: {redacted(code.uri)} has {digest}, expected {code.sha256}; it is "
+            f"another one, or has changed since the job began{_last_change(source)}",
         )
     folder = source if source.is_dir() else unpacked(source, scratch / "code", code.uri)
     hides = hiding(folder)
@@ -40,6 +40,11 @@ def make_importable(code: Code, scratch: Path) -> Path:
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     return folder
+
+
+def _last_change(source: Path) -> str:
+    name = newest(source)
+    return f" ({name} was written last; what a run writes belongs elsewhere)" if name else ""
 
 
 def _local(uri: str, scratch: Path) -> Path:
