@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from secateur_jobs.graph.examples import inputs_file, outputs_file
 from secateur_jobs.graph.network import GraphNetwork, UnknownOperator
-from secateur_jobs.graph.pir import inputs_file, outputs_file
 from secateur_jobs.graph.program import read
 from secateur_jobs.paddle_env import paddle
 
@@ -27,7 +27,7 @@ class NotRebuilt(ValueError):
 
 
 def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tuple[GraphNetwork, float]:
-    """Return the network of a ``.pdmodel`` or ``.json`` file, its ``.pdiparams`` beside it.
+    """Return the network of a ``.pdmodel`` or ``.json`` file, its ``.pdiparams`` beside it, or of ``.onnx``.
 
     ``shapes`` are those of the inputs, batch first, that the network is for. Beside it stands the largest
     difference between its outputs and the original's on random inputs, relative to the largest output; it
@@ -37,10 +37,11 @@ def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tupl
     Raises NotRebuilt: files that are missing or broken, inputs of other shapes, an operator that is not
     known, or outputs that differ.
     """
+    if not model.is_file():
+        raise NotRebuilt(f"there is no file {model.name}")
     params = model.with_suffix(".pdiparams")
-    for file in (model, params):
-        if not file.is_file():
-            raise NotRebuilt(f"there is no file {file.name} beside {model.name}")
+    if model.suffix != ".onnx" and not params.is_file():
+        raise NotRebuilt(f"there is no file {params.name} beside {model.name}")
     scratch.mkdir(parents=True, exist_ok=True)
     _read(model, shapes, scratch)
     program = read(scratch)
@@ -65,7 +66,9 @@ def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tupl
 
 def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
     """Read and run the files in a process of their own, which a broken file may end."""
-    command = [sys.executable, "-m", "secateur_jobs.graph.pir", str(model), str(scratch)]
+    is_onnx = model.suffix == ".onnx"
+    reader = "secateur_jobs.graph.onnx_reader" if is_onnx else "secateur_jobs.graph.pir"
+    command = [sys.executable, "-m", reader, str(model), str(scratch)]
     done = subprocess.run(
         [*command, json.dumps([list(shape) for shape in shapes])],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -77,7 +80,8 @@ def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else f"its reader ended with exit code {done.returncode}"
-        raise NotRebuilt(f"{model.name} and {model.stem}.pdiparams cannot be read: {last}")
+        files = model.name if is_onnx else f"{model.name} and {model.stem}.pdiparams"
+        raise NotRebuilt(f"{files} cannot be read: {last}")
 
 
 def _difference(network: GraphNetwork, inputs: Sequence[np.ndarray], expected: Path) -> float:

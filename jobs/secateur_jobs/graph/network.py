@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from secateur_jobs.graph.layers import build
+from secateur_jobs.graph.layers import Built, build
 from secateur_jobs.graph.program import Operation, Program
 from secateur_jobs.graph.steps import Step
 from secateur_jobs.graph.values import Value
@@ -107,6 +108,8 @@ class GraphNetwork(paddle.nn.Layer):
                     self._run(call, taken, made, values)
                 except Exception as error:
                     what = call if isinstance(call, str) else f"operator {call.operation.name}"
+                    if isinstance(call, Step) and call.operation.place:
+                        what = f"{what} ({call.operation.place})"
                     lines = str(error).strip().splitlines()
                     raise UnknownOperator(
                         f"{what} cannot be rebuilt: {type(error).__name__}: {lines[-1] if lines else ''}"
@@ -119,11 +122,15 @@ class GraphNetwork(paddle.nn.Layer):
 
     def _add_calls(self, program: Program) -> None:
         built = {id(operation): build(program, operation) for operation in program.operations}
+        names: dict[str, str] = {}
         done = {id(one) for layer in built.values() if layer is not None for one in layer.absorbed}
         for operation in program.operations:
             layer = built[id(operation)]
             if layer is not None:
-                name = self._add_layer(layer.weight or operation.name, layer.layer)
+                key = _identity(program, operation, layer)
+                name = names.get(key) or self._add_layer(layer.weight or operation.name, layer.layer)
+                if layer.weight:
+                    names[key] = name
                 self._calls.append((name, [layer.input], [layer.output]))
                 if layer.is_first_of_several:
                     self._calls.append((_FIRST, [layer.output], [layer.output]))
@@ -148,8 +155,9 @@ class GraphNetwork(paddle.nn.Layer):
     def _add_step(self, program: Program, operation: Operation) -> None:
         step = Step(operation, _constant_axes(program, operation))
         if not step.is_known:
-            where = next((f" (it makes {shape})" for shape in operation.shapes if shape), "")
-            raise UnknownOperator(f"operator {operation.name}{where} cannot be rebuilt")
+            where = next((f"it makes {shape}" for shape in operation.shapes if shape), "")
+            where = operation.place or where
+            raise UnknownOperator(f"operator {operation.name}{where and f' ({where})'} cannot be rebuilt")
         for value in operation.inputs:
             if value is not None and value in program.names and value not in self._own:
                 self._own[value] = self._add_parameter(program.names[value], program.parameter(value))
@@ -200,6 +208,12 @@ _FIRST = Step(Operation("builtin.slice", {"index": 0}, [], [], []))
 def _splits_of(call: str | Step) -> list[Factors]:
     reshape = None if isinstance(call, str) else call.reshape
     return [] if reshape is None else [factors for factors in reshape.factors if factors.is_split]
+
+
+def _identity(program: Program, operation: Operation, built: Built) -> str:
+    """Return what operations have in common that one layer does: its kind, its settings, its parameters."""
+    own = [value for one in (operation, *built.absorbed) for value in one.inputs if value in program.names]
+    return json.dumps([operation.name, operation.attributes, own])
 
 
 def _constant_axes(program: Program, operation: Operation) -> list[bool]:

@@ -3,8 +3,8 @@
 A process of its own: it needs Paddle's static mode and a flag that is read when Paddle is imported. A
 ``.pdmodel`` is translated to PIR, the form that a ``.json`` has already, so that one reader serves both. It
 leaves :mod:`secateur_jobs.graph.program`'s files in FOLDER, and what the model answers to random inputs of
-SHAPES (JSON, one list per input): :func:`inputs_file` and :func:`outputs_file` of run 0, and of run 1 with
-another batch where the model leaves it open.
+SHAPES (JSON, one list per input): files of :mod:`secateur_jobs.graph.examples`, of run 0 and, with
+another batch where the model leaves it open, of run 1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,14 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from secateur_jobs.graph.examples import (
+    NotReadable,
+    batches,
+    check_shapes,
+    examples,
+    inputs_file,
+    outputs_file,
+)
 from secateur_jobs.graph.program import Feed, Operation, Program
 
 _UNUSED = {
@@ -32,20 +40,6 @@ _UNUSED = {
     "is_distributed",
     "trainable",
 }
-
-
-class NotReadable(ValueError):
-    """The files are no model that can be rebuilt; the message says why."""
-
-
-def inputs_file(folder: Path, run: int) -> Path:
-    """Return where a run's inputs are: arrays by the names of the feeds."""
-    return folder / f"inputs-{run}.safetensors"
-
-
-def outputs_file(folder: Path, run: int) -> Path:
-    """Return where a run's outputs are: arrays named ``0``, ``1`` ... in the model's order."""
-    return folder / f"outputs-{run}.safetensors"
 
 
 def main(model: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
@@ -65,45 +59,13 @@ def main(model: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
         pir = program if is_pir else paddle.pir.translate_to_pir(program.desc)
         plain = _plain(pir, list(names), scope)
         plain.write(folder)
-        _check_shapes(plain.feeds, shapes)
-        for run, batch in enumerate(_batches(plain.feeds, shapes)):
-            inputs = _examples(plain.feeds, shapes, batch)
+        check_shapes(plain.feeds, shapes)
+        for run, batch in enumerate(batches(plain.feeds, shapes)):
+            inputs = examples(plain.feeds, shapes, batch)
             answers = executor.run(program, feed=inputs, fetch_list=fetches)
             outputs = {str(index): np.ascontiguousarray(answer) for index, answer in enumerate(answers)}
             safetensors.numpy.save_file(inputs, inputs_file(folder, run))
             safetensors.numpy.save_file(outputs, outputs_file(folder, run))
-
-
-def _check_shapes(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> None:
-    if len(feeds) != len(shapes):
-        wanted = ", ".join(f"{feed.name} {feed.shape} {feed.dtype}" for feed in feeds)
-        raise NotReadable(f"the model has {len(feeds)} inputs ({wanted}), {len(shapes)} are declared")
-    for feed, shape in zip(feeds, shapes, strict=True):
-        if len(feed.shape) != len(shape) or any(
-            own not in (-1, declared) for own, declared in zip(feed.shape, shape, strict=True)
-        ):
-            raise NotReadable(f"input {feed.name} is {feed.shape} (-1: any), {list(shape)} is declared")
-
-
-def _batches(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> list[int]:
-    """Two where the model leaves the batch open: a batch of 1 does not tell which axis it is."""
-    declared = shapes[0][0]
-    is_open = all(feed.shape and feed.shape[0] == -1 for feed in feeds)
-    return [max(2, declared), declared + 2] if is_open else [declared]
-
-
-def _examples(
-    feeds: Sequence[Feed], shapes: Sequence[Sequence[int]], batch: int, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Return random inputs: normal, or the ids 0 and 1."""
-    random = np.random.default_rng(seed)
-    found = {}
-    for feed, shape in zip(feeds, shapes, strict=True):
-        whole = [batch, *shape[1:]]
-        is_float = feed.dtype.startswith("float")
-        array = random.standard_normal(whole) if is_float else random.integers(0, 2, whole)
-        found[feed.name] = array.astype(feed.dtype)
-    return found
 
 
 def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:

@@ -27,6 +27,8 @@ class Operation:
     outputs: list[int | None]
     shapes: list[list[int] | None]
     """Of the outputs, -1 where it is open; None for a list of values."""
+    place: str = ""
+    """Where it stands in a file whose operators have other names."""
 
 
 @dataclass(frozen=True)

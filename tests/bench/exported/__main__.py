@@ -42,8 +42,8 @@ class Row:
     """The layers that no group cuts, with their reasons."""
 
 
-def measure(model: Path, shape: list[int]) -> Row:
-    """Rebuild an exported model in this process and find its groups."""
+def measure(model: Path, shape: list[int], dtype: str = "float32") -> Row:
+    """Rebuild an exported model of one input in this process and find its groups."""
     from secateur_jobs.graph.files import NotRebuilt, rebuild
     from secateur_jobs.pruning.engines import make_engine
     from secateur_jobs.pruning.layers import CONVOLUTIONS, cuttable_layers, is_depthwise
@@ -55,7 +55,7 @@ def measure(model: Path, shape: list[int]) -> Row:
             net, difference = rebuild(model, [shape], Path(scratch))
     except NotRebuilt as error:
         return Row(refused=str(error))
-    rebuilt, inputs = time.process_time(), [InputSpec(name="x", shape=shape)]
+    rebuilt, inputs = time.process_time(), [InputSpec(name="x", shape=shape, dtype=dtype)]
     engine = make_engine(Engine.AUTO, net, inputs)
     found = time.process_time()
     proven, unproven = prove_groups(engine, inputs)

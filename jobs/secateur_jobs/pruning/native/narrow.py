@@ -63,7 +63,8 @@ class Narrowing:
     example: Example
     modes: tuple[bool, ...] = (False, True)
     """Which modes to probe (training or not): those that told something about the wide net."""
-    _recorded: dict[bool, _Recorded] = field(default_factory=dict)
+    _recorded: dict[tuple[bool, str], _Recorded] = field(default_factory=dict)
+    """By mode and precision: the proof runs the net in float64."""
 
     def at(self, widths: Widths) -> NarrowNet:
         """Return the units of the producers in ``widths`` at these widths.
@@ -99,12 +100,13 @@ class Narrowing:
 
     def _recordings(self, training: bool) -> _Recorded:
         """Return what every leaf that stops returns in the wide net, call by call."""
-        if training not in self._recorded:
+        key = (training, paddle.get_default_dtype())
+        if key not in self._recorded:
             recorded: _Recorded = {}
             with _recording(self.leaves, recorded):
                 Probe(self.net, self.leaves, self.example, training)
-            self._recorded[training] = recorded
-        return self._recorded[training]
+            self._recorded[key] = recorded
+        return self._recorded[key]
 
 
 def parts_of(nodes: Nodes, own: np.ndarray) -> Parts:

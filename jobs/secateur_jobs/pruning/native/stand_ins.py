@@ -65,6 +65,8 @@ class StandIns:
             if not given.is_floating_point():
                 values.append(given)
                 continue
+            if given.dtype == paddle.float32:  # the proof has the net in float64
+                given = given.astype(paddle.get_default_dtype())  # noqa: PLW2901
             output = self._drawn.setdefault((-1, index), _Output.draw(given, self.sample, -1, index))
             values.append(output.values(np.ones(1, bool) if disturbed else None, lambda ndim: 0))
         return values
