@@ -257,7 +257,7 @@ BRANCH = """s = ReduceMean<keepdims = 0>(x) p = Greater(s, zero)
         ),
         ("y = NonZero(x)", r"operator NonZero .* makes a shape that depends on the data"),
         (
-            "r = ReduceMax<keepdims = 0>(x) i = Cast<to = 7>(r) u = Abs(i) m = Mul(u, axis) "
+            "p = ReduceMax<keepdims = 0>(x) i = Cast<to = 7>(p) u = Abs(i) m = Mul(u, axis) "
             "n = Unsqueeze(m, first) t = Concat<axis = 0>(n, rest) y = Reshape(x, t)",
             r"operator Reshape \(it makes y\) cannot be rebuilt: its target depends on the data",
         ),
