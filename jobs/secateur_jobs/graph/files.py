@@ -68,19 +68,22 @@ def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
     """Read and run the files in a process of their own, which a broken file may end."""
     is_onnx = model.suffix == ".onnx"
     reader = "secateur_jobs.graph.onnx_reader" if is_onnx else "secateur_jobs.graph.pir"
+    files = model.name if is_onnx else f"{model.name} and {model.stem}.pdiparams"
     command = [sys.executable, "-m", reader, str(model), str(scratch)]
-    done = subprocess.run(
-        [*command, json.dumps([list(shape) for shape in shapes])],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [*command, json.dumps([list(shape) for shape in shapes])],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotRebuilt(f"{files} cannot be read: not done in {_LIMIT_SECONDS} s") from None
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else f"its reader ended with exit code {done.returncode}"
-        files = model.name if is_onnx else f"{model.name} and {model.stem}.pdiparams"
         raise NotRebuilt(f"{files} cannot be read: {last}")
 
 

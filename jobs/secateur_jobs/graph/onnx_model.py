@@ -104,7 +104,7 @@ class OnnxModel:
     @property
     def opset(self) -> int:
         """Version of the operators."""
-        return next(one.version for one in self.proto.opset_import if one.domain in _OWN_DOMAINS)
+        return max((one.version for one in self.proto.opset_import if one.domain in _OWN_DOMAINS), default=1)
 
     @property
     def outputs(self) -> list[str]:
@@ -204,9 +204,12 @@ def load(file: Path) -> OnnxModel:
     except Exception as error:  # noqa: BLE001  (of several libraries)
         raise NotReadable(f"it is no whole ONNX file ({type(error).__name__})") from None
     if not proto.graph.output or not proto.opset_import:
-        raise NotReadable("it is no whole ONNX file: it has no outputs")
+        raise NotReadable("it is no whole ONNX file: it has no outputs, or no opset")
     _check_external(proto, file)
-    onnx.external_data_helper.load_external_data_for_model(proto, str(file.parent))
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, str(file.parent))
+    except Exception as error:  # noqa: BLE001  (what its checks of paths raise)
+        raise NotReadable(f"its weights in other files cannot be read: {error}") from None
     arrays = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant" and node.domain in _OWN_DOMAINS:

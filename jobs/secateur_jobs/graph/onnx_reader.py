@@ -24,12 +24,15 @@ from secateur_jobs.graph.examples import (
     inputs_file,
     outputs_file,
 )
+from secateur_jobs.graph.onnx_arithmetic import ARITHMETIC
+from secateur_jobs.graph.onnx_axes import AXES
 from secateur_jobs.graph.onnx_graph import Graph
+from secateur_jobs.graph.onnx_layers import LAYERS
 from secateur_jobs.graph.onnx_model import Node, OnnxModel, Run, load
-from secateur_jobs.graph.onnx_operators import OPERATORS
 from secateur_jobs.graph.onnx_patterns import put_together
 from secateur_jobs.graph.program import Feed
 
+OPERATORS = ARITHMETIC | AXES | LAYERS
 _QUANTISED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "DynamicQuantize", "Integer")
 _OF_DATA = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
 
