@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper, parser
 
 from secateur_jobs.paddle_env import paddle
 from tests.integration.real import User
@@ -48,3 +51,36 @@ def test_exported_files_are_pruned_converted_and_followed(tmp_path: Path) -> Non
     export(tmp_path, 2)  # other weights in the same files
     other = user.run(file).status["stages"]
     assert not any(one.get("reused") for one in other)
+
+
+def test_an_onnx_file_is_pruned_and_converted(tmp_path: Path) -> None:
+    """The model was never Paddle's."""
+    random = np.random.default_rng(0)
+    arrays = {
+        "w": random.standard_normal([8, 1, 3, 3]) / 3,
+        "b": random.standard_normal([8]),
+        "v": random.standard_normal([16, 8, 3, 3]) / 9,
+        "u": random.standard_normal([16, 16, 3, 3]) / 12,
+        "head": random.standard_normal([4, 16]) / 4,
+        "shift": random.standard_normal([4]),
+    }
+    body = """a = Conv<pads = [1, 1, 1, 1]>(image, w, b) r = Relu(a) c = Conv<pads = [1, 1, 1, 1]>(r, v)
+        d = Relu(c) e = Conv<pads = [1, 1, 1, 1]>(d, u) g = GlobalAveragePool(e)
+        f = Flatten(g) y = Gemm<transB = 1>(f, head, shift)"""
+    signature = "(float[n,1,8,8] image) => (float[n,4] y)"
+    model = parser.parse_model(f'<ir_version: 7, opset_import: ["" : 13]> net {signature} {{ {body} }}')
+    model.graph.initializer.extend(
+        numpy_helper.from_array(array.astype("float32"), name) for name, array in arrays.items()
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    user = User(tmp_path, tmp_path / "home")
+    changes = {
+        "model.factory": "secateur_jobs.graph.model:exported",
+        "model.args": {"file": str(tmp_path / "net.onnx"), "shapes": [[1, 1, 8, 8]]},
+        "model.pretrain": None,
+        "model.trained": True,
+        "pruning.schedule": {"rounds": 1, "step": 0.4, "floor": "100%"},
+    }
+    done = user.run(user.write("onnx", changes))
+    assert done.code == 0, done.err
+    assert done.status["rounds"][-1]["outcome"]["cutMacs"] >= 0.3
