@@ -33,6 +33,8 @@ SCHEMA = 1
 _TRUSTED = ("secateur_jobs.zoo.", "paddle.vision.models:")
 """Where the networks are that may be built because a file names them."""
 _KEY = "secateur"
+EXPORTED = "secateur_jobs.graph.model:exported"
+"""What builds the network of exported files."""
 
 
 class _Architecture(Contract):
@@ -60,7 +62,7 @@ def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = 
     """Write ``net``, which ``model``'s factory built and which may have been cut since."""
     metadata = Metadata(
         schema_version=SCHEMA,
-        model=_Architecture(factory=model.factory, args=model.args, inputs=model.inputs),
+        model=_architecture(net, model),
         groups={name: n for name, (kind, n) in _groups(net).items() if kind == "_num_groups" or n != 1},
         normed={name: norm._normalized_shape[0] for name, norm in _bare_norms(net).items()},
         toolchain=toolchain(),
@@ -82,9 +84,18 @@ def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> 
     """
     tensors, metadata = _parse(content, origin)
     said = metadata.model
-    if (said.factory, said.args) != (model.factory, model.args):
-        raise _corrupt(origin, f"it is of {said.factory} {said.args}, not of {model.factory} {model.args}")
-    return _rebuilt(build_model(model, f"{origin}: model"), tensors, metadata, origin)
+    net = build_model(model, f"{origin}: model" if model.exported is None else "spec.model")
+    wanted = _architecture(net, model)
+    if (said.factory, said.args) != (wanted.factory, wanted.args):
+        raise _corrupt(origin, f"it is of {said.factory} {said.args}, not of {wanted.factory} {wanted.args}")
+    return _rebuilt(net, tensors, metadata, origin)
+
+
+def _architecture(net: paddle.nn.Layer, model: Model) -> _Architecture:
+    """Say how ``net`` is built; of exported files, from which: others under the same name are refused."""
+    if model.factory is not None:
+        return _Architecture(factory=model.factory, args=model.args, inputs=model.inputs)
+    return _Architecture(factory=EXPORTED, args={"sha256": net.files_sha256}, inputs=model.inputs)
 
 
 def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:

@@ -21,6 +21,7 @@ import secateur_api
 from secateur_api.conditions import Reason
 from secateur_api.sources import Sources, SplitContent, difference
 from secateur_api.spec import PruningJobSpec, Weights
+from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
@@ -241,11 +242,13 @@ def _weights(spec: PruningJobSpec) -> list[tuple[str, Weights]]:
 
 
 def _built(spec: PruningJobSpec, net: paddle.nn.Layer) -> dict[str, str]:
-    """Return the digest of the weights that the factory itself brings."""
-    if not spec.model.trained:
+    """Return the digest of the weights that the network comes with."""
+    if not spec.model.is_trained:
         return {}
+    if isinstance(net, GraphNetwork) and net.files_sha256:
+        return {spec.model.origin_field: net.files_sha256}
     state = net.state_dict()
-    return {"spec.model.factory": _digest(state[name].numpy() for name in sorted(state))}
+    return {spec.model.origin_field: _digest(state[name].numpy() for name in sorted(state))}
 
 
 def _sha256(weights: Weights, field: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from secateur_api.conditions import Reason
 from secateur_api.spec import Data, Model
 from secateur_jobs.explain import RAISED, near, raised
+from secateur_jobs.graph.model import read_exported
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.paddle_modes import as_before
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
@@ -53,10 +54,20 @@ def load_callable(ref: str, field: str) -> Callable[..., Any]:
 
 
 def build_model(model: Model, field: str = "spec.model") -> paddle.nn.Layer:
-    """Call the model factory and return its network; parameter names start from zero in every process.
+    """Call the model factory, or read the exported files, and return the network.
 
-    Raises InvalidInput: CODE_NOT_FOUND, or FACTORY_FAILED if the factory raises or returns no Layer.
+    Parameter names start from zero in every process. Raises InvalidInput: CODE_NOT_FOUND, or FACTORY_FAILED
+    if the factory raises or returns no Layer; what ``graph.model.read_exported`` raises.
     """
+    if model.exported is not None:
+        if model.args:  # CEL cannot look into arguments of any type
+            raise InvalidInput(
+                Reason.INVALID_SPEC, f"{field}.args: they are a factory's; leave them out beside exported"
+            )
+        with paddle.utils.unique_name.guard():
+            return read_exported(model.exported, model.inputs, f"{field}.exported")
+    if model.factory is None:
+        raise RuntimeError("a model without factory and exported files passed validation")
     field = f"{field}.factory"
     if model.factory.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
         # a checkpoint names its factory: a foreign one must not reach for os:system

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
 from secateur_api.code_names import hiding
-from secateur_api.spec import Code, FineTune, Weights
+from secateur_api.spec import Code, Exported, FineTune, Weights
 from secateur_api.uri import local_path, redacted
 
 
@@ -22,6 +23,9 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     if spec.model.weights is not None:
         weights = _weights(spec.model.weights, folder, "spec.model.weights")
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": weights})})
+    if spec.model.exported is not None:
+        exported = _exported(spec.model.exported, folder)
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"exported": exported})})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if code is not None:
         spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
@@ -44,15 +48,35 @@ def _weights(weights: Weights, folder: Path, field: str) -> Weights:
     path = _local(weights.uri, folder)
     if path is None:
         return weights
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InvalidResource([Problem(f"{field}.uri", f"cannot read {path}: {error.strerror}")]) from None
-    if weights.sha256 not in (None, digest):
-        message = f"{path} has {digest}, expected {weights.sha256}; it is another file, or cut short"
-        raise InvalidResource([Problem(f"{field}.sha256", message)])
+    digest = _sha256([path], weights.sha256, field)
     return weights.model_copy(update={"uri": str(path), "sha256": digest})
+
+
+def _exported(model: Exported, folder: Path) -> Exported:
+    path, params = _local(model.uri, folder), _local(model.params_uri, folder)
+    if path is None or params is None:
+        return model
+    digest = _sha256([path, params], model.sha256, "spec.model.exported")
+    return model.model_copy(update={"uri": str(path), "sha256": digest})
+
+
+def _sha256(paths: Sequence[Path], expected: str | None, field: str) -> str:
+    """Return the digest of the files' bytes, one after another, which must be the expected one."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+        except OSError as error:
+            message = f"cannot read {path}: {error.strerror}"
+            raise InvalidResource([Problem(f"{field}.uri", message)]) from None
+    found = digest.hexdigest()
+    if expected not in (None, found):
+        shown = " and ".join(map(str, paths))
+        message = f"{shown} has {found}, expected {expected}; it is another file, or cut short"
+        raise InvalidResource([Problem(f"{field}.sha256", message)])
+    return found
 
 
 def _checked_code(code: Code, folder: Path) -> Code:

@@ -34,10 +34,9 @@ def _is_there(folder: Path, form: str) -> bool:
 def test_exported_files_are_pruned_converted_and_followed(tmp_path: Path) -> None:
     user = User(tmp_path, tmp_path / "home")
     changes = {
-        "model.factory": "secateur_jobs.graph.model:exported",
-        "model.args": {"file": str(export(tmp_path, 1)), "shapes": [[1, 1, 8, 8]]},
+        "model.factory": None,
+        "model.exported": {"uri": export(tmp_path, 1).name},
         "model.pretrain": None,
-        "model.trained": True,
         "pruning.schedule": {"rounds": 1, "step": 0.4, "floor": "100%"},
     }
     file = user.write("exported", changes)

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from secateur_api.spec import InputSpec
+from secateur_api.spec import Exported, InputSpec, Model
+from secateur_jobs import checkpoint
 from secateur_jobs.conversion.export import export
 from secateur_jobs.graph.files import TOLERANCE, NotRebuilt, rebuild
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.native.engine import NativeEngine
+from secateur_jobs.runtime.errors import MissingData
+from secateur_jobs.user_code import build_model
 
 pytestmark = pytest.mark.paddle
 nn, F = paddle.nn, paddle.nn.functional
@@ -199,3 +202,22 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     params.unlink()
     with pytest.raises(NotRebuilt, match=r"there is no file inference\.pdiparams"):
         rebuild(file, [[1, 3, 16, 16]], tmp_path / "d")
+
+
+def test_a_checkpoint_of_exported_files_is_of_these_files_alone(tmp_path: Path) -> None:
+    model = Model(exported=Exported(uri=str(tmp_path / "net.pdmodel")), inputs=IMAGE)
+    with pytest.raises(MissingData, match=r"spec.model.exported.uri: there is no file .*net.pdmodel"):
+        build_model(model)
+    _save(nn.Sequential(nn.Conv2D(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(784, 2)), tmp_path)
+    content = checkpoint.to_bytes(build_model(model), model)
+    assert checkpoint.from_bytes(content, model)(paddle.ones([2, 3, 16, 16])).shape == [2, 2]
+    _save(nn.Sequential(nn.Conv2D(3, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(784, 2)), tmp_path)
+    with pytest.raises(MissingData, match="sha256"):  # the same shapes, another network
+        checkpoint.from_bytes(content, model)
+
+
+def _save(net: nn.Layer, folder: Path) -> None:
+    net.eval()
+    spec = paddle.static.InputSpec([None, 3, 16, 16], "float32", "image")
+    with paddle.utils.unique_name.guard():
+        paddle.jit.save(net, str(folder / "net"), input_spec=[spec])

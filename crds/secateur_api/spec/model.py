@@ -51,6 +51,29 @@ class Weights(Contract):
     )
 
 
+class Exported(Contract):
+    """A model as Paddle exports it, in two files that lie beside each other."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A path or fsspec URI of ``inference.json`` or ``inference.pdmodel``; the ``.pdiparams`` of the same
+    name lies beside it."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the two files, the program's bytes first; others are refused."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            r"self.uri.matches('\\.(json|pdmodel)$')",
+            "exported.uri must end in .json or .pdmodel, with the .pdiparams beside it",
+            lambda s: s.uri.endswith((".json", ".pdmodel")),
+        ),
+    )
+
+    @property
+    def params_uri(self) -> str:
+        """URI of the trained weights."""
+        return self.uri.rpartition(".")[0] + ".pdiparams"
+
+
 class Pretrain(Contract):
     """Train the baseline first, for examples and tests that must not download weights."""
 
@@ -68,12 +91,14 @@ class Pretrain(Contract):
 class Model(Contract):
     """The model to make smaller."""
 
-    factory: Factory
-    """``module:callable`` that returns a ``paddle.nn.Layer``."""
+    factory: Factory | None = None
+    """``module:callable`` that returns a ``paddle.nn.Layer``; this or ``exported``."""
+    exported: Exported | None = None
+    """An exported model, with its trained weights, in place of ``factory``; it needs no code."""
     args: Args = {}
     """Keyword arguments of the factory."""
     weights: Weights | None = None
-    """Trained weights; may be left out only with ``pretrain`` or ``trained``."""
+    """Trained weights; may be left out only with ``pretrain``, ``trained`` or ``exported``."""
     pretrain: Pretrain | None = None
     """Train the baseline in a first stage (starting from ``weights`` where both are given)."""
     trained: bool = False
@@ -81,16 +106,42 @@ class Model(Contract):
     inputs: Annotated[list[InputSpec], Field(min_length=1, max_length=16)]
     """Inputs of ``forward``, in order."""
 
+    @property
+    def origin(self) -> str:
+        """What the network comes from, for messages: the factory, or the exported file."""
+        return self.exported.uri if self.exported is not None else str(self.factory)
+
+    @property
+    def origin_field(self) -> str:
+        """Where the spec has :attr:`origin`."""
+        return "spec.model.exported.uri" if self.exported is not None else "spec.model.factory"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the network comes with its trained weights."""
+        return self.trained or self.exported is not None
+
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.factory) != has(self.exported)",
+            "model needs either factory: module:callable, or exported: {uri: inference.json}",
+            lambda s: (s.factory is None) != (s.exported is None),
+        ),
+        Rule(
+            "!has(self.exported) || (!has(self.weights) && !has(self.pretrain))",
+            "model.exported brings its own weights; leave out weights and pretrain",
+            lambda s: s.exported is None or (s.weights is None and s.pretrain is None),
+        ),
         Rule(
             "self.inputs.all(i, self.inputs.exists_one(j, j.name == i.name))",
             "inputs names an input twice",
             lambda s: len({i.name for i in s.inputs}) == len(s.inputs),
         ),
         Rule(
-            "has(self.weights) || has(self.pretrain) || (has(self.trained) && self.trained)",
+            "has(self.exported) || has(self.weights) || has(self.pretrain) || "
+            "(has(self.trained) && self.trained)",
             "model needs weights: {uri: ...}, or pretrain: {epochs: N} to train the baseline first",
-            lambda s: s.weights is not None or s.pretrain is not None or s.trained,
+            lambda s: s.weights is not None or s.pretrain is not None or s.is_trained,
         ),
         Rule(
             "has(self.weights) || !has(self.pretrain) || !has(self.pretrain.fresh)"

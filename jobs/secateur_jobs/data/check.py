@@ -54,7 +54,7 @@ def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> Outputs:
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"spec.model.inputs: {model.factory} cannot run on {[i.shape for i in model.inputs]}: "
+            f"spec.model.inputs: {model.origin} cannot run on {[i.shape for i in model.inputs]}: "
             f"{raised(error)}",
         ) from error
 

@@ -1,12 +1,19 @@
-"""The factory for a model that is only there as exported files."""
+"""The network of a model that is only there as exported files."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from secateur_jobs.graph.files import rebuild
+from secateur_api.conditions import Reason
+from secateur_api.spec import Exported, InputSpec
+from secateur_api.uri import redacted
+from secateur_jobs.graph.files import NotRebuilt, rebuild
 from secateur_jobs.graph.network import GraphNetwork
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.runtime.named_file import read_named
 
 
 def exported(file: str, shapes: list[list[int]]) -> GraphNetwork:
@@ -17,3 +24,35 @@ def exported(file: str, shapes: list[list[int]]) -> GraphNetwork:
     """
     with tempfile.TemporaryDirectory(prefix="secateur-exported-") as scratch:
         return rebuild(Path(file), shapes, Path(scratch))[0]
+
+
+def read_exported(model: Exported, inputs: Sequence[InputSpec], field: str) -> GraphNetwork:
+    """Return the network of the two files that the spec names at ``field``, with its trained weights.
+
+    Its ``files_sha256`` is their digest. Raises MissingData(WEIGHTS_MISSING) for a file that is not there;
+    InvalidInput: WEIGHTS_INVALID for others than ``model.sha256``, FACTORY_FAILED where they cannot be
+    rebuilt.
+    """
+    program, params = (
+        read_named(uri, None, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
+        for uri in (model.uri, model.params_uri)
+    )
+    digest = hashlib.sha256(program + params).hexdigest()
+    if model.sha256 not in (None, digest):
+        raise InvalidInput(
+            Reason.WEIGHTS_INVALID,
+            f"{field}.sha256: {redacted(model.uri)} and its .pdiparams have {digest}, expected "
+            f"{model.sha256}; other files, or cut short",
+        )
+    with tempfile.TemporaryDirectory(prefix="secateur-exported-") as scratch:
+        file = Path(scratch) / f"inference.{model.uri.rpartition('.')[2]}"
+        file.write_bytes(program)
+        file.with_suffix(".pdiparams").write_bytes(params)
+        try:
+            network, _ = rebuild(file, [one.shape for one in inputs], Path(scratch) / "read")
+        except NotRebuilt as error:
+            raise InvalidInput(
+                Reason.FACTORY_FAILED, f"{field}.uri: {redacted(model.uri)}: {error}"
+            ) from None
+    network.files_sha256 = digest
+    return network

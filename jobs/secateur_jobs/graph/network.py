@@ -26,6 +26,9 @@ class UnknownOperator(ValueError):
 class GraphNetwork(paddle.nn.Layer):
     """An exported model with layers that train and can be cut; ``forward`` takes the program's inputs."""
 
+    files_sha256 = ""
+    """Of the program's bytes and then its weights', where it was read from ``spec.model.exported``."""
+
     def __init__(self, program: Program, example: Sequence[np.ndarray]) -> None:
         """``example`` are inputs of the shapes that the program's constants were made for.
 

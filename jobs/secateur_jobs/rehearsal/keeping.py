@@ -33,7 +33,7 @@ def check_kept(net: paddle.nn.Layer, model: Model, inputs: Sequence[np.ndarray])
         if name not in after or _differs(wanted, after[name]):
             raise InvalidInput(
                 Reason.FACTORY_FAILED,
-                f"spec.model.factory: {model.factory}: output {name} is another one after the network is "
+                f"{model.origin_field}: {model.origin}: output {name} is another one after the network is "
                 "saved and loaded; something that forward uses is no parameter or buffer: make it one "
                 "(self.register_buffer)",
             )

@@ -77,4 +77,4 @@ def _layers(names: list[str]) -> str:
 
 
 def _refused(model: Model, what: str) -> InvalidInput:
-    return InvalidInput(Reason.FACTORY_FAILED, f"spec.model.factory: {model.factory}: {what}")
+    return InvalidInput(Reason.FACTORY_FAILED, f"{model.origin_field}: {model.origin}: {what}")

@@ -46,7 +46,7 @@ def check_step(
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"spec.model.factory: one training step of {spec.model.factory} with loss "
+            f"{spec.model.origin_field}: one training step of {spec.model.origin} with loss "
             f"{spec.evaluation.loss} raised {raised(error)}",
         ) from error
     check_loss(loss, spec.evaluation, "spec.fineTune", _LEARNING_RATE, 0, 0)
@@ -55,7 +55,7 @@ def check_step(
         raise InvalidInput(
             Reason.FACTORY_FAILED,
             f"spec.evaluation.loss: a training step with {spec.evaluation.loss} moves no weight of "
-            f"{spec.model.factory}; the loss must be computed from the outputs by Paddle's operators (no "
+            f"{spec.model.origin}; the loss must be computed from the outputs by Paddle's operators (no "
             ".numpy(), no detach), and parameters need stop_gradient=False",
         )
 

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from secateur_api.quantity import show_bytes, show_moment
+from secateur_api.spec import Model
+from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
@@ -113,7 +115,7 @@ def _before_after(evidence: Evidence) -> list[str]:
 def _how(evidence: Evidence) -> list[str]:
     spec = evidence.spec
     facts = [
-        f"Network: {code(spec.model.factory)}, inputs "
+        f"Network: {code(spec.model.origin)}, inputs "
         + ", ".join(f"{code(i.name)} {plain(str(i.shape))} {i.dtype.value}" for i in spec.model.inputs),
         f"Data: {code(spec.data.factory)}",
         f"Channels chosen by {code(spec.pruning.criterion)}, engine {plain(evidence.groups.engine)}; "
@@ -140,8 +142,8 @@ def _use(evidence: Evidence) -> list[str]:
         return []
     filename = evidence.model.checkpoint.path.rsplit("/", 1)[-1]
     model = evidence.spec.model
-    module, _, name = model.factory.partition(":")
-    arguments = ", ".join(f"{key}={value!r}" for key, value in model.args.items())
+    module, _, name = (model.factory or EXPORTED).partition(":")
+    arguments = ", ".join(f"{key}={value!r}" for key, value in _arguments(model).items())
     lines = [
         "import secateur_jobs",
         f"from {module} import {name}",
@@ -154,6 +156,12 @@ def _use(evidence: Evidence) -> list[str]:
         "The checkpoint describes its own widths; the uncut network is built by its own code:",
         f"```python\n{text}\n```",
     ]
+
+
+def _arguments(model: Model) -> dict[str, object]:
+    if model.exported is None:
+        return model.args
+    return {"file": model.exported.uri, "shapes": [one.shape for one in model.inputs]}
 
 
 def _files(evidence: Evidence) -> list[str]:

@@ -35,6 +35,7 @@ def latency_table(
     shapes = {name: list(array.shape) for name, array in checkpoint.state(engine.net).items()}
     decides = {
         "factory": spec.model.factory,
+        "exported": getattr(engine.net, "files_sha256", None),
         "args": spec.model.args,
         "code": spec.code.sha256 if spec.code is not None else None,
         "image": spec.image,

@@ -130,7 +130,7 @@ def _unpruned(context: StageContext) -> paddle.nn.Layer:
     spec, pretrain = context.request.spec, context.request.upstream.pretrain
     if pretrain is not None:
         return checkpoint.from_bytes(context.store.unit_file(pretrain, "checkpoint"), spec.model)
-    if spec.model.weights is None and not spec.model.trained:
+    if spec.model.weights is None and not spec.model.is_trained:
         raise InvalidInput(Reason.INVALID_SPEC, "spec.model.pretrain: stage pretrain has not been run")
     net = build_model(spec.model)
     with generators_kept():

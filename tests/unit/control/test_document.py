@@ -135,6 +135,34 @@ def test_remote_weights_are_left_alone(tmp_path: Path) -> None:
     assert job.spec.model.weights.uri == "s3://bucket/w.npz"
 
 
+def with_exported(folder: Path, **more: str) -> Path:
+    """Write a job whose model is ``net.json`` beside it."""
+    text = document()
+    text["spec"]["model"] = {
+        "exported": {"uri": "net.json", **more},
+        "inputs": text["spec"]["model"]["inputs"],
+    }
+    file = folder / "job.yaml"
+    file.write_text(yaml.safe_dump(text))
+    return file
+
+
+def test_exported_files_are_pinned_together(tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_bytes(b"program")
+    file = with_exported(tmp_path)
+    with pytest.raises(
+        InvalidResource, match=r"spec.model.exported.uri: cannot read .*net.pdiparams: No such"
+    ):
+        pinned(read_job(file), tmp_path, None)
+    (tmp_path / "net.pdiparams").write_bytes(b"weights")
+    found = pinned(read_job(file), tmp_path, None).spec.model.exported
+    assert found is not None
+    assert found.uri == str(tmp_path / "net.json")
+    assert found.sha256 == hashlib.sha256(b"programweights").hexdigest()
+    with pytest.raises(InvalidResource, match=r"spec.model.exported.sha256: .* expected 000"):
+        pinned(read_job(with_exported(tmp_path, sha256="0" * 64)), tmp_path, None)
+
+
 def test_code_is_pinned_by_its_python_files(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(GOOD)
