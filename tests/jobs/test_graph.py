@@ -19,7 +19,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.native.engine import NativeEngine
-from secateur_jobs.runtime.errors import MissingData
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.user_code import build_model
 
 pytestmark = pytest.mark.paddle
@@ -214,6 +214,14 @@ def test_a_checkpoint_of_exported_files_is_of_these_files_alone(tmp_path: Path) 
     _save(nn.Sequential(nn.Conv2D(3, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(784, 2)), tmp_path)
     with pytest.raises(MissingData, match="sha256"):  # the same shapes, another network
         checkpoint.from_bytes(content, model)
+
+
+def test_an_exported_model_that_is_cut_short_is_refused_by_its_field(tmp_path: Path) -> None:
+    _save(nn.Sequential(nn.Conv2D(3, 4, 3)), tmp_path)
+    params = tmp_path / "net.pdiparams"
+    params.write_bytes(params.read_bytes()[:-1])
+    with pytest.raises(InvalidInput, match=r"spec.model.exported.uri: .*net.pdmodel: .*is cut short"):
+        build_model(Model(exported=Exported(uri=str(tmp_path / "net.pdmodel")), inputs=IMAGE))
 
 
 def _save(net: nn.Layer, folder: Path) -> None:

@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from secateur_jobs.graph.examples import inputs_file, outputs_file
 from secateur_jobs.graph.network import GraphNetwork, UnknownOperator
+from secateur_jobs.graph.params import is_cut_short
 from secateur_jobs.graph.program import read
 from secateur_jobs.paddle_env import paddle
 
@@ -40,8 +41,11 @@ def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tupl
     if not model.is_file():
         raise NotRebuilt(f"there is no file {model.name}")
     params = model.with_suffix(".pdiparams")
-    if model.suffix != ".onnx" and not params.is_file():
-        raise NotRebuilt(f"there is no file {params.name} beside {model.name}")
+    if model.suffix != ".onnx":
+        if not params.is_file():
+            raise NotRebuilt(f"there is no file {params.name} beside {model.name}")
+        if is_cut_short(params.read_bytes()):
+            raise NotRebuilt(f"{model.name} and {params.name} cannot be read: {params.name} is cut short")
     scratch.mkdir(parents=True, exist_ok=True)
     _read(model, shapes, scratch)
     program = read(scratch)
