@@ -53,11 +53,11 @@ def _weights(weights: Weights, folder: Path, field: str) -> Weights:
 
 
 def _exported(model: Exported, folder: Path) -> Exported:
-    path, params = _local(model.uri, folder), _local(model.params_uri, folder)
-    if path is None or params is None:
+    paths = [path for path in (_local(uri, folder) for uri in model.uris) if path is not None]
+    if not paths:
         return model
-    digest = _sha256([path, params], model.sha256, "spec.model.exported")
-    return model.model_copy(update={"uri": str(path), "sha256": digest})
+    digest = _sha256(paths, model.sha256, "spec.model.exported")
+    return model.model_copy(update={"uri": str(paths[0]), "sha256": digest})
 
 
 def _sha256(paths: Sequence[Path], expected: str | None, field: str) -> str:

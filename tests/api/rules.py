@@ -74,7 +74,7 @@ CASES: tuple[Case, ...] = (
         Exported,
         "exported.uri must end in",
         "spec.model.exported",
-        {"model.factory": None, "model.pretrain": None, "model.exported": {"uri": "s3://models/net.json"}},
+        {"model.factory": None, "model.pretrain": None, "model.exported": {"uri": "s3://models/net.onnx"}},
         {"model.factory": None, "model.pretrain": None, "model.exported": {"uri": "net.pdiparams"}},
     ),
     Case(

@@ -52,26 +52,27 @@ class Weights(Contract):
 
 
 class Exported(Contract):
-    """A model as Paddle exports it, in two files that lie beside each other."""
+    """A model as Paddle exports it, in two files that lie beside each other, or as one ONNX file."""
 
     uri: Annotated[str, Field(min_length=1, max_length=2048)]
-    """A path or fsspec URI of ``inference.json`` or ``inference.pdmodel``; the ``.pdiparams`` of the same
-    name lies beside it."""
+    """A path or fsspec URI of ``inference.json`` or ``inference.pdmodel``, the ``.pdiparams`` of the same
+    name beside it; or of an ``.onnx`` file with its weights inside."""
     sha256: Sha256 | None = None
-    """Expected SHA-256 of the two files, the program's bytes first; others are refused."""
+    """Expected SHA-256 of the files, the program's bytes first; others are refused."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            r"self.uri.matches('\\.(json|pdmodel)$')",
-            "exported.uri must end in .json or .pdmodel, with the .pdiparams beside it",
-            lambda s: s.uri.endswith((".json", ".pdmodel")),
+            r"self.uri.matches('\\.(json|pdmodel|onnx)$')",
+            "exported.uri must end in .json or .pdmodel, with the .pdiparams beside it, or in .onnx",
+            lambda s: s.uri.endswith((".json", ".pdmodel", ".onnx")),
         ),
     )
 
     @property
-    def params_uri(self) -> str:
-        """URI of the trained weights."""
-        return self.uri.rpartition(".")[0] + ".pdiparams"
+    def uris(self) -> list[str]:
+        """URIs of its files, the program's first."""
+        is_whole = self.uri.endswith(".onnx")
+        return [self.uri] if is_whole else [self.uri, self.uri.rpartition(".")[0] + ".pdiparams"]
 
 
 class Pretrain(Contract):

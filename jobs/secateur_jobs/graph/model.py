@@ -27,27 +27,27 @@ def exported(file: str, shapes: list[list[int]]) -> GraphNetwork:
 
 
 def read_exported(model: Exported, inputs: Sequence[InputSpec], field: str) -> GraphNetwork:
-    """Return the network of the two files that the spec names at ``field``, with its trained weights.
+    """Return the network of the files that the spec names at ``field``, with its trained weights.
 
     Its ``files_sha256`` is their digest. Raises MissingData(WEIGHTS_MISSING) for a file that is not there;
     InvalidInput: WEIGHTS_INVALID for others than ``model.sha256``, FACTORY_FAILED where they cannot be
     rebuilt.
     """
-    program, params = (
-        read_named(uri, None, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
-        for uri in (model.uri, model.params_uri)
-    )
-    digest = hashlib.sha256(program + params).hexdigest()
+    contents = {
+        uri.rpartition(".")[2]: read_named(uri, None, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
+        for uri in model.uris
+    }
+    digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
     if model.sha256 not in (None, digest):
         raise InvalidInput(
             Reason.WEIGHTS_INVALID,
-            f"{field}.sha256: {redacted(model.uri)} and its .pdiparams have {digest}, expected "
+            f"{field}.sha256: {' and '.join(map(redacted, model.uris))}: the digest is {digest}, expected "
             f"{model.sha256}; other files, or cut short",
         )
     with tempfile.TemporaryDirectory(prefix="secateur-exported-") as scratch:
-        file = Path(scratch) / f"inference.{model.uri.rpartition('.')[2]}"
-        file.write_bytes(program)
-        file.with_suffix(".pdiparams").write_bytes(params)
+        for kind, content in contents.items():
+            (Path(scratch) / f"inference.{kind}").write_bytes(content)
+        file = Path(scratch) / f"inference.{next(iter(contents))}"
         try:
             network, _ = rebuild(file, [one.shape for one in inputs], Path(scratch) / "read")
         except NotRebuilt as error:
