@@ -47,10 +47,20 @@ class PretrainOutcome(Contract):
     epochs: int
 
 
+class Held(Contract):
+    """Items of the training set that no training sees: curves, gate and early stop read them."""
+
+    metric: float
+    """The unpruned model's metric on them."""
+    samples: int
+
+
 class PreflightOutcome(Contract):
     """Stage preflight; the groups are in the file ``groups`` (:class:`GroupTable`)."""
 
     baseline: ModelNumbers
+    held: Held | None = None
+    """None: the evaluation set chooses as well as it judges; a note says why."""
     groups: int
     """Groups that can be cut, each one proven."""
     layers: int
@@ -66,6 +76,11 @@ class PreflightOutcome(Contract):
     engine: str
     """The engine that was chosen."""
     notes: list[str] = []
+
+    @property
+    def choosing_metric(self) -> float:
+        """The metric on the items that choose, from which a round's drop is told."""
+        return self.baseline.metric if self.held is None else self.held.metric
 
 
 class SensitivityOutcome(Contract):
@@ -90,19 +105,27 @@ class RoundOutcome(Contract):
     cut_size: float
     """Share of the unpruned model's checkpoint, in bytes, that is cut."""
     numbers: ModelNumbers
-    """After recovery."""
+    """After recovery; the metric is reported, and chooses nothing."""
     metric_cut: float
-    """The metric after cutting, before any recovery."""
+    """The metric on the items held back (see preflight's ``held``), after cutting, before any recovery."""
     metric_repaired: float
     """The metric after repair (see ``pruning.repair``), before fine-tuning."""
+    metric_recovered: float | None = None
+    """The metric on the items held back, after recovery; None where none are: it is that of ``numbers``."""
     drop: float
-    """Relative drop of the metric from the baseline's, after recovery; negative is better."""
+    """Relative drop of the metric from the unpruned model's on the items held back, after recovery; negative
+    is better. The gate reads it; the verdict reads that of the converted models on the evaluation set."""
     drift: dict[str, float] = {}
     """Each output that the metric does not judge: its mean squared difference from the unpruned model's on
     the evaluation set, in units of the unpruned one's mean square."""
     checkpoint_bytes: int
     checkpoint: FileRef | None = None
     """The pruned model; None in a status that an earlier version wrote."""
+
+    @property
+    def recovered(self) -> float:
+        """The metric after recovery, on the items that the drop is told of."""
+        return self.numbers.metric if self.metric_recovered is None else self.metric_recovered
 
 
 class Parity(Contract):
@@ -301,7 +324,7 @@ class Point(Contract):
     high: float | None = None
     """Upper bound of the loss; None as ``low``, and for a point beyond."""
     samples: int | None = None
-    """Evaluation samples that it was measured on; None: all that ``dataFraction`` allows."""
+    """Samples that it was measured on; None: all that ``dataFraction`` allows."""
     source: PointSource = PointSource.MEASURED
 
 
@@ -329,7 +352,7 @@ class RoundPlan(Contract):
     losses: list[float]
     """Mean training loss of each fine-tuning epoch."""
     metrics: list[float]
-    """Metric after each fine-tuning epoch."""
+    """Metric on the items held back after each fine-tuning epoch."""
     notes: list[str] = []
     """What a person should know of the fine-tuning: options without effect, an early stop."""
 

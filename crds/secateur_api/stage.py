@@ -40,6 +40,8 @@ RECALL_VARIABLE = "SECATEUR_RECALL"
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1
+METHOD = 2
+"""Counts the changes of what a stage does with the same input since the last release."""
 
 
 class ExitCode(IntEnum):
@@ -220,7 +222,7 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
             parts["sources"] = sources.to_wire()
         if request.spec.fresh is not None:
             parts["fresh"] = request.spec.fresh
-    parts["secateur"] = version("secateur")
+    parts["secateur"] = [version("secateur"), METHOD]
     return f"{request.stage.value}-{digest_of(parts)}"
 
 

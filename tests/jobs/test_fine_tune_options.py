@@ -11,9 +11,9 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, EarlyStop, Evaluation, PruningJobSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.batching import ArrayDataset, batch_count, gather, shuffled
+from secateur_jobs.training.batching import ArrayDataset, Part, batch_count, gather, shuffled
 from secateur_jobs.training.distillation import distillation_loss
-from secateur_jobs.training.early_stop import Watch, held_items, upper_bound
+from secateur_jobs.training.early_stop import Watch, upper_bound
 from secateur_jobs.training.features import Taps, comparable_layers, feature_distance
 from secateur_jobs.training.form import Form
 from secateur_jobs.training.forward import forward
@@ -172,63 +172,28 @@ def test_the_bound_covers_what_it_claims() -> None:
 def _watch(data: ArrayDataset, gain: float) -> Watch:
     scores = sample_scores(_EVALUATION)
     assert scores is not None
-    return Watch(EarlyStop(gain=gain), _EVALUATION, scores, data, 0.5, 3, baseline=1.0)
+    return Watch(EarlyStop(gain=gain), _EVALUATION, scores, data, baseline=1.0)
 
 
 def test_training_goes_on_while_it_gains_and_stops_where_it_does_not(data: ArrayDataset) -> None:
     net, idle = _net(), _net()
-    watch, lazy = _watch(data, 0.3), _watch(data, 0.3)
+    trained, held = Part(data, np.arange(0, 96, 2)), Part(data, np.arange(1, 96, 2))
+    watch, lazy = _watch(held, 0.3), _watch(held, 0.3)
     assert watch.look(net) is None
     assert lazy.look(idle) is None
-    held = held_items(data, 0.5)
     losses = train(
         idle,
-        data,
+        trained,
         _EVALUATION,
         epochs=6,
         learning_rate=1e-9,
         batch_size=16,
-        fraction=0.5,
-        held=held,
         seed=3,
         on_epoch=lambda epoch, loss: lazy.look(idle) is not None,
     )
     assert len(losses) == 1
-    _trained(data, net, epochs=4, learning_rate=0.02, fraction=0.5, held=held)
+    _trained(trained, net, epochs=4, learning_rate=0.02)
     assert watch.look(net) is None  # from chance to nearly all
-
-
-def test_items_that_judge_are_not_trained_on(data: ArrayDataset) -> None:
-    class Recording(paddle.io.Dataset):
-        def __init__(self) -> None:
-            self.read: set[int] = set()
-
-        def __len__(self) -> int:
-            return len(data)
-
-        def __getitem__(self, index: int):
-            self.read.add(index)
-            return data[index]
-
-    for fraction in (0.5, 1.0):
-        trained, judged = Recording(), Recording()
-        held = held_items(data, fraction)
-        train(
-            _net(),
-            trained,
-            _EVALUATION,
-            epochs=1,
-            learning_rate=0.01,
-            batch_size=16,
-            fraction=fraction,
-            held=held,
-            seed=3,
-        )
-        Watch(EarlyStop(), _EVALUATION, sample_scores(_EVALUATION), judged, fraction, 3, 1.0)
-        judged.read.discard(0)  # whose size is looked at
-        trained.read.discard(0)
-        assert held - 1 <= len(judged.read) <= held
-        assert not trained.read & judged.read
 
 
 def test_features_are_those_of_uncut_block_ends(data: ArrayDataset) -> None:

@@ -267,7 +267,7 @@ def test_a_wrong_digest_of_weights_ends_the_stage_at_once(tmp_path: Path) -> Non
 
 
 def test_slow_running_averages_do_not_spoil_the_baseline(tmp_path: Path) -> None:
-    """With momentum 0.99 the running variance is still near its start after 38 steps."""
+    """With momentum 0.99 the running variance is still near its start after 90 steps."""
     code = tmp_path / "mine"
     code.mkdir()
     (code / "slow_models.py").write_text(
@@ -281,7 +281,7 @@ def test_slow_running_averages_do_not_spoil_the_baseline(tmp_path: Path) -> None
         "    return made\n"
     )
     spec = _spec(code={"uri": str(code), "sha256": code_sha256(code)})
-    pretrain = {"epochs": 2, "learningRate": 0.005, "batchSize": 32}
+    pretrain = {"epochs": 3, "learningRate": 0.005, "batchSize": 32}
     spec["model"] = {**spec["model"], "factory": "slow_models:net", "args": {}, "pretrain": pretrain}
     ended = run("pretrain", stage_input(Stage.PRETRAIN, spec, tmp_path / "store"), tmp_path)
     assert ended.code == ExitCode.DONE, ended.stderr

@@ -444,7 +444,7 @@ def test_a_round_repairs_what_its_cut_took(home, pretrain):
     assert len({outcome.metric_cut for outcome in found}) == 1
     assert found[0].metric_repaired == found[0].metric_cut
     assert found[0].metric_repaired < found[1].metric_repaired < found[2].metric_repaired
-    assert found[2].numbers.metric == found[2].metric_repaired
+    assert found[2].recovered == found[2].metric_repaired
 
 
 def slow_normalisations():

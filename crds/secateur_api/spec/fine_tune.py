@@ -37,7 +37,7 @@ class Distillation(Contract):
 
 
 class EarlyStop(Contract):
-    """Stop where further epochs are not worth their time, judged on training items that are held out.
+    """Stop where further epochs are not worth their time, judged on training items that are held back.
 
     For metrics that are a mean over samples (``accuracy``, ``top5_accuracy``, ``sequence_accuracy``,
     ``edit_similarity``).

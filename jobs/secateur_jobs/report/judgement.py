@@ -8,6 +8,7 @@ from typing import Literal
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import PointSource
 from secateur_api.status import Judged
+from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
 
@@ -54,6 +55,8 @@ def headline(evidence: Evidence) -> Headline:
 def chosen_by_what_judges(evidence: Evidence) -> str | None:
     """Say which choices read the evaluation set, on which the drop is measured too; None where none did.
 
+    That is where no training items could be held back to choose by.
+
     Such a choice makes the drop look better than it is on other data, by an amount that was not measured.
     """
     measured = (PointSource.MEASURED, PointSource.BEYOND)
@@ -62,7 +65,7 @@ def chosen_by_what_judges(evidence: Evidence) -> str | None:
         choices.append("the widths, by the sensitivity curves")
     if any(found.gate is not None and not found.gate.accepted for found in evidence.rounds):
         choices.append("the rounds to go on from, by the gate")
-    if evidence.model is None or not choices:
+    if evidence.model is None or evidence.preflight.held is not None or not choices:
         return None
     return (
         f"The evaluation set chose {' and '.join(choices)}, and it judges: on data that had no say the drop "
@@ -113,7 +116,8 @@ def _gains(evidence: Evidence) -> list[str]:
         said.append(f"{numerals.factor(run.speedup)} as fast on {run.device}")
         said.append(_drop(run.drop, f"{numerals.metric_name(evaluation)} of the converted model"))
     if not evidence.measured:
-        said.append(_drop(outcome.drop, numerals.metric_name(evaluation)))
+        drop = relative_drop(evidence.preflight.baseline.metric, outcome.numbers.metric, evaluation.goal)
+        said.append(_drop(drop, numerals.metric_name(evaluation)))
     return said
 
 

@@ -105,7 +105,6 @@ def _rounds(evidence: Evidence) -> dict[str, Any] | None:
     if not evidence.rounds:
         return None
     target = evidence.spec.pruning.target
-    base = evidence.preflight.baseline
     judged = [r.gate for r in evidence.rounds if r.gate]
     rolled_back = any(not gate.accepted for gate in judged)
     cut_legend = [("bar", "accepted" if judged else "cut")]
@@ -123,8 +122,11 @@ def _rounds(evidence: Evidence) -> dict[str, Any] | None:
         "recovery_legend": recovery_legend,
         "rows": [_round(r, evidence) for r in evidence.rounds],
         "cut": cut_chart(evidence.rounds, *_drawn(target)),
-        "recovery": recovery_chart(evidence.rounds, base.metric, evidence.spec.evaluation),
+        "recovery": recovery_chart(
+            evidence.rounds, evidence.preflight.choosing_metric, evidence.spec.evaluation
+        ),
         "metric": numerals.metric_name(evidence.spec.evaluation),
+        "held": evidence.preflight.held,
         "epochs": [_epochs(r, evidence) for r in evidence.rounds if r.plan.losses],
     }
 
@@ -159,7 +161,7 @@ def _round(found: Round, evidence: Evidence) -> dict[str, str]:
         "params": numerals.share(outcome.cut_params),
         "cut": metric(outcome.metric_cut),
         "repaired": metric(outcome.metric_repaired),
-        "recovered": metric(outcome.numbers.metric),
+        "recovered": metric(outcome.recovered),
         "drop": numerals.signed_share(outcome.drop, 2),
         "floor": "" if gate is None else numerals.share(gate.floor, 2),
         "seconds": "" if gate is None else show_seconds(gate.seconds),

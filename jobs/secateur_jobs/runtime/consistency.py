@@ -42,7 +42,8 @@ def _round(store: Store, request: StageInput, outcome: RoundOutcome) -> Iterator
     if before is None:
         return
     numbers, baseline = outcome.numbers, before.baseline
-    yield "drop", outcome.drop, relative_drop(baseline.metric, numbers.metric, request.spec.evaluation.goal)
+    goal = request.spec.evaluation.goal
+    yield "drop", outcome.drop, relative_drop(before.choosing_metric, outcome.recovered, goal)
     yield "cutMacs", outcome.cut_macs, 1 - numbers.macs / baseline.macs
     yield "cutParams", outcome.cut_params, 1 - numbers.params / baseline.params
     yield "cutSize", outcome.cut_size, 1 - outcome.checkpoint_bytes / before.checkpoint_bytes

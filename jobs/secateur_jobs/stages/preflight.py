@@ -39,6 +39,7 @@ from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.held import measure as measure_held
 from secateur_jobs.training.losses import check_loss_exists
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
@@ -73,6 +74,8 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(10, "evaluate the unpruned model")
     metric = evaluate(net, splits.eval, spec.evaluation)
     check_drop_is_told(metric, spec.evaluation)
+    trained_here = context.request.upstream.pretrain is not None
+    held, why_none = measure_held(net, splits, spec.evaluation, spec.seed, metric, trained_here)
     counts = count(net, spec.model.inputs)
 
     def on_group(done: int, total: int) -> None:
@@ -99,6 +102,7 @@ def run(context: StageContext) -> StageOutcome:
     return StageOutcome(
         preflight=PreflightOutcome(
             baseline=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
+            held=held,
             groups=len(groups),
             layers=len(cuttable_layers(net)),
             refused=len(found.table.refused),
@@ -109,6 +113,7 @@ def run(context: StageContext) -> StageOutcome:
             notes=[
                 *note_of(outputs, spec.evaluation),
                 *found.notes,
+                *filter(None, [why_none]),
                 *cannot_tell(sources, spec.data.version),
             ],
         )

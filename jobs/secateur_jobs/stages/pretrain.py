@@ -21,6 +21,7 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.held import hold_back
 from secateur_jobs.training.metrics import check_metric
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import load_teacher
@@ -32,7 +33,10 @@ _RECALIBRATION_BATCHES = 100
 
 
 def run(context: StageContext) -> StageOutcome:
-    """Train as ``spec.model.pretrain`` says, recalibrate, evaluate, and commit the file ``checkpoint``."""
+    """Train as ``spec.model.pretrain`` says, recalibrate, evaluate, and commit the file ``checkpoint``.
+
+    The items that are held back (``training.held``) are not trained on.
+    """
     spec = context.request.spec
     settings = spec.model.pretrain
     if settings is None:
@@ -54,6 +58,7 @@ def run(context: StageContext) -> StageOutcome:
         sample = first_batches(splits.eval, spec.model.inputs, 1)[0]
         check_conversion(net, spec, sample, context.scratch)
 
+    parts = hold_back(splits, spec.seed)
     metric: float | None = None
 
     def on_batch(done: int, total: int) -> None:
@@ -62,11 +67,11 @@ def run(context: StageContext) -> StageOutcome:
 
     def on_epoch(epoch: int, loss: float) -> None:
         nonlocal metric
-        metric = evaluate(net, splits.eval, spec.evaluation)
+        metric = evaluate(net, parts.choosing, spec.evaluation)
 
     train(
         net,
-        splits.train,
+        parts.train,
         spec.evaluation,
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -77,7 +82,7 @@ def run(context: StageContext) -> StageOutcome:
         field="spec.model.pretrain",
     )
     # a net with slow running averages (MobileNetV3: momentum 0.99) is far from them after a short training
-    recalibrate(net, splits.train, _RECALIBRATION_BATCHES, settings.batch_size, spec.seed)
+    recalibrate(net, parts.train, _RECALIBRATION_BATCHES, settings.batch_size, spec.seed)
     metric = evaluate(net, splits.eval, spec.evaluation)
     context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
     context.put_json(FILE, context.sources)

@@ -27,18 +27,18 @@ from secateur_jobs.pruning.proof import check, runnable_samples
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
-from secateur_jobs.sources import of_job, pinned, splits_of
+from secateur_jobs.sources import of_job, pinned
 from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
+from secateur_jobs.training.held import Parts, parts_of
 from secateur_jobs.training.parallel.follower import follow_round
 from secateur_jobs.training.parallel.group import Leader, meet
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
-from secateur_jobs.user_code import Splits
 
 _REPAIR_BATCH_SIZE = 64
 
@@ -46,8 +46,8 @@ _REPAIR_BATCH_SIZE = 64
 def run(context: StageContext) -> StageOutcome:
     """Do one round; commits ``checkpoint`` (the pruned net) and ``plan`` (RoundPlan).
 
-    The same round twice gives the same bytes on one machine. The last epoch's weights are kept: choosing
-    among epochs by the evaluation set would flatter the result.
+    The same round twice gives the same bytes on one machine. The last epoch's weights are kept. What
+    follows is chosen by the items held back; the evaluation set is read once, at the end, for the numbers.
     """
     request, spec = context.request.round, context.request.spec
     if request is None:
@@ -59,24 +59,24 @@ def run(context: StageContext) -> StageOutcome:
     context.progress(1, "load the model and the data")
     seed_everything(seed)
     state = _State.load(context, request)
-    splits = splits_of(context)
+    parts = parts_of(context)
     context.progress(5, "choose widths and channels")
-    widths, metric_cut = _cut(context, state, splits, request, seed)
+    widths, metric_cut = _cut(context, state, parts, request, seed)
     context.progress(13, "recalibrate normalisations", metric_cut)
     if spec.pruning.repair.batch_norm:
         samples = spec.pruning.repair.samples
         size = min(samples, _REPAIR_BATCH_SIZE)
-        recalibrate(state.net, splits.train, samples // size, size, seed)
-    metric_repaired = evaluate(state.net, splits.eval, spec.evaluation)
+        recalibrate(state.net, parts.train, samples // size, size, seed)
+    metric_repaired = evaluate(state.net, parts.choosing, spec.evaluation)
     if isinstance(leader, Leader):
         _call_followers(context, leader, state, metric_repaired)
     tuned = FineTuning(
         context=context,
         net=state.net,
         teacher=load_teacher(pinned(spec, of_job(context)), state.teacher) or state.teacher,
-        splits=splits,
+        parts=parts,
         seed=seed,
-        baseline=state.baseline.metric,
+        baseline=state.preflight.choosing_metric,
         metric=metric_repaired,
         group=leader,
     ).run()
@@ -85,8 +85,10 @@ def run(context: StageContext) -> StageOutcome:
     stored = context.put("checkpoint", "checkpoint.safetensors", content)
     context.put_json("plan", _plan(state, widths, tuned))
     counts = count(state.net, spec.model.inputs)
-    metric = tuned.metrics[-1] if tuned.metrics else metric_repaired
-    before = state.baseline
+    recovered = tuned.metrics[-1] if tuned.metrics else metric_repaired
+    held = parts.held is not None
+    metric = evaluate(state.net, parts.eval, spec.evaluation) if held else recovered
+    before, goal = state.baseline, spec.evaluation.goal
     return StageOutcome(
         round=RoundOutcome(
             number=request.number,
@@ -97,8 +99,9 @@ def run(context: StageContext) -> StageOutcome:
             numbers=ModelNumbers(metric=metric, macs=counts.macs, params=counts.params),
             metric_cut=metric_cut,
             metric_repaired=metric_repaired,
-            drop=relative_drop(before.metric, metric, spec.evaluation.goal),
-            drift=drift(state.net, state.teacher, splits.eval, spec.evaluation).errors,
+            metric_recovered=recovered if held else None,
+            drop=relative_drop(state.preflight.choosing_metric, recovered, goal),
+            drift=drift(state.net, state.teacher, parts.eval, spec.evaluation).errors,
             checkpoint_bytes=len(content),
             checkpoint=stored,
         )
@@ -139,14 +142,14 @@ def _seed(seed: int, request: RoundRequest) -> int:
 
 
 def _cut(
-    context: StageContext, state: _State, splits: Splits, request: RoundRequest, seed: int
+    context: StageContext, state: _State, parts: Parts, request: RoundRequest, seed: int
 ) -> tuple[dict[str, int], float]:
     """Bring the net to this round's widths for good, proven, its remaining weights repaired.
 
     Returns the width of every group, and the metric of the cut net before any repair.
     """
     spec = context.request.spec
-    labels = gather(splits.train, [0])[-1]
+    labels = gather(parts.train, [0])[-1]
     engine = make_engine(spec.pruning.engine, state.net, spec.model.inputs, labels)
     now = {group.name: group.channels for group in engine.groups}
     missing = [g.name for g in state.table.groups if g.name not in now]
@@ -154,8 +157,9 @@ def _cut(
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
     origin = Origin(state.table, state.preflight, state.teacher, labels)
     search = search_for(context, origin, request, now)
-    calibration = Calibration(state.net, splits.train, spec.evaluation, seed)
-    widths = best_of(context, search, engine, calibration, state.teacher)
+    calibration = Calibration(state.net, parts.train, spec.evaluation, seed)
+    compared = parts.train if parts.held is None else parts.held
+    widths = best_of(context, search, engine, calibration, state.teacher, compared)
     criterion = criterion_function(spec.pruning.criterion)
     keep = choose_channels(engine.groups, widths, criterion, calibration)
     fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))
@@ -163,12 +167,12 @@ def _cut(
         raise StageError(Reason.INTERNAL_ERROR, f"this round's cut is not exact: {fault}")
     context.progress(8, "evaluate the cut model")
     engine.cut(keep)
-    metric = evaluate(state.net, splits.eval, spec.evaluation)
+    metric = evaluate(state.net, parts.choosing, spec.evaluation)
     engine.restore()
     context.progress(10, "repair the weights that are left", metric)
     repair = spec.pruning.repair
     if repair.least_squares:
-        samples = Calibration(state.net, splits.train, spec.evaluation, seed, repair.samples)
+        samples = Calibration(state.net, parts.train, spec.evaluation, seed, repair.samples)
         repaired = repair_weights(state.net, engine.groups, keep, samples)
         context.progress(12, f"repaired {len(repaired.fitted)} layers", metric)
     engine.cut(keep)

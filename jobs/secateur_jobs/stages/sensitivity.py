@@ -132,8 +132,8 @@ class _Work:
         spec = self.context.request.spec
         if spec.sensitivity.data_fraction < 1:
             fraction = spec.sensitivity.data_fraction
-            return evaluate(self.bench.net, self.bench.splits.eval, spec.evaluation, fraction)
-        return self.context.preflight().baseline.metric
+            return evaluate(self.bench.net, self.bench.parts.choosing, spec.evaluation, fraction)
+        return self.context.preflight().choosing_metric
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -143,6 +143,8 @@ class _Work:
         modes = (
             [mode] if mode is SensitivityMode.FISHER else list(dict.fromkeys([mode, SensitivityMode.EXACT]))
         )
-        sources = of_job(self.context)
-        folders = (folder_of(spec, sha256, sources, self.table.engine, m, self.comparisons) for m in modes)
+        sources, held = of_job(self.context), self.context.preflight().held
+        folders = (
+            folder_of(spec, sha256, sources, self.table.engine, m, self.comparisons, held) for m in modes
+        )
         return Ledger(self.context.store, tuple(folders))

@@ -23,6 +23,7 @@ from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.plan import search_of
 from secateur_jobs.pruning.repair.weights import repair_weights
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.training.batching import Part
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import mean_loss
@@ -30,7 +31,7 @@ from secateur_jobs.training.evaluate import mean_loss
 _BATCHES = 8
 _BATCH_SIZE = 64
 _SAMPLES = 1024
-"""Training samples that candidates are compared on; the evaluation set stays out of the choice."""
+"""Most samples that candidates are compared on."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ def best_of(
     engine: PruningEngine,
     calibration: Calibration,
     unpruned: paddle.nn.Layer,
+    compared: paddle.io.Dataset,
 ) -> dict[str, int]:
     """Return the plan whose cut and repaired net has the least training loss; the net stays as it is.
 
     EagleEye (Li et al. 2020): what a cut net is worth after training shows once its running statistics are
-    recomputed, and hardly before. Measured on training samples, since the evaluation set is for the verdict.
+    recomputed, and hardly before. Measured on up to 1024 items of ``compared``; the evaluation set is for the
+    verdict.
     Outputs that the metric does not judge count by how far they are from the ``unpruned`` net's.
     """
     if search.count == 1:
@@ -85,8 +88,8 @@ def best_of(
     spec = context.request.spec
     train, seed = calibration.dataset, calibration.seed
     random = np.random.default_rng(seed)
-    chosen = random.permutation(len(train))[:_SAMPLES]
-    subset = paddle.io.Subset(train, sorted(int(i) for i in chosen))
+    chosen = random.permutation(len(compared))[:_SAMPLES]
+    subset = Part(compared, np.sort(chosen))
     samples = Calibration(engine.net, train, spec.evaluation, seed, spec.pruning.repair.samples)
     criterion = criterion_function(spec.pruning.criterion)
     for number, plan in enumerate(search, 1):

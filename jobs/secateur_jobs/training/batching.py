@@ -12,6 +12,7 @@ from secateur_api.conditions import Reason
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.several_labels import pack, unpack
 
 
@@ -31,6 +32,36 @@ class ArrayDataset(paddle.io.Dataset):
         return len(self.arrays[0])
 
 
+class Part(paddle.io.Dataset):
+    """Some items of a data set, which messages name by their numbers there."""
+
+    def __init__(self, dataset: paddle.io.Dataset, indices: np.ndarray) -> None:
+        super().__init__()
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        return read_item(self.dataset, int(self.indices[index]))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Steady(paddle.io.Dataset):
+    """A data set that gives the same item at each read, also if it draws from the global generators."""
+
+    def __init__(self, dataset: paddle.io.Dataset) -> None:
+        super().__init__()
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Any:
+        with generators_kept():
+            seed_everything(index % 2**31)
+            return self.dataset[index]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
 def gather(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
     """Collate the items at ``indices``: one array per column, batch axis first, the label column last.
 
@@ -38,6 +69,8 @@ def gather(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> l
     Raises InvalidInput(DATASET_INVALID) naming the first item that raises, does not fit the others, or holds
     a value that is not finite: Paddle's ReLU makes 0 of NaN, so that the loss would not show it.
     """
+    if isinstance(dataset, Part):
+        return gather(dataset.dataset, dataset.indices[np.asarray(indices)])
     columns = _columns(dataset, indices)
     for column in (part for one in columns for part in unpack(one)):
         finite = np.isfinite(column) if column.dtype.kind == "f" else np.True_
@@ -67,6 +100,8 @@ def _columns(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) ->
 
 def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     """Return one item as arrays, ``(input..., label)``; raises InvalidInput(DATASET_INVALID)."""
+    if isinstance(dataset, Part):
+        return dataset[index]
     where = f"spec.data.factory: {_name(dataset)}: item {index}"
     try:
         item = dataset[index]
@@ -115,7 +150,9 @@ class SeveralLabels(paddle.io.Dataset):
 
 
 def _name(dataset: paddle.io.Dataset) -> str:
-    return type(dataset.dataset if isinstance(dataset, SeveralLabels) else dataset).__name__
+    while isinstance(dataset, (SeveralLabels, Steady)):
+        dataset = dataset.dataset
+    return type(dataset).__name__
 
 
 def _shapes(item: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
@@ -150,18 +187,6 @@ def in_order(
     indices = spread(len(dataset), fraction)
     for start in range(0, len(indices), batch_size):
         yield gather(dataset, indices[start : start + batch_size])
-
-
-def split_items(
-    length: int, fraction: float, held: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices to train on (``fraction`` of all, 0..1) and of ``held`` others, both at random.
-
-    Where the rest is not enough, the items that are held are missing in the training. At least one is left.
-    """
-    order = generator.permutation(length)
-    kept = max(1, min(round(length * fraction), length - held))
-    return order[:kept], order[length - held :]
 
 
 def shuffled(length: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Stop where an epoch surely gains less than is worth its time, judged on training items that were held out.
+"""Stop where an epoch surely gains less than is worth its time, judged on training items that were held back.
 
 The evaluation set has no say: it judges the result, and a choice by it would flatter that.
 """
@@ -11,23 +11,14 @@ import numpy as np
 
 from secateur_api.spec import EarlyStop, Evaluation, Goal
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.batching import gather, split_items
+from secateur_jobs.training.batching import gather, spread
 from secateur_jobs.training.forward import forward
 from secateur_jobs.training.metrics import SampleScores
 from secateur_jobs.training.outputs import judged
 from secateur_jobs.training.several_labels import judged_labels
 
-_SHARE = 4
-"""One item is held for so many that are trained on: a look costs less than a tenth of an epoch."""
-_LEAST, _MOST = 32, 2048
-_BYTES = 2**28
-
-
-def held_items(dataset: paddle.io.Dataset, fraction: float) -> int:
-    """Return how many training items to hold out, in view of the ``fraction`` (0..1) that is trained on."""
-    item = sum(column.nbytes for column in gather(dataset, [0]))
-    wanted = min(max(_LEAST, round(len(dataset) * fraction) // _SHARE), _MOST, max(1, _BYTES // item))
-    return min(wanted, len(dataset) // 2)
+_MOST, _BYTES = 2048, 2**28
+NONE_HELD = "fineTune.earlyStop has no effect: no training items are held back to judge by"
 
 
 class Watch:
@@ -38,15 +29,13 @@ class Watch:
         settings: EarlyStop,
         evaluation: Evaluation,
         scores: SampleScores,
-        dataset: paddle.io.Dataset,
-        fraction: float,
-        seed: int,
+        held: paddle.io.Dataset,
         baseline: float,
     ) -> None:
-        """``baseline`` is the unpruned model's metric; the items are those that ``train`` holds out."""
-        held = held_items(dataset, fraction)
-        _, items = split_items(len(dataset), fraction, held, np.random.default_rng(seed))
-        self._columns = gather(dataset, items)
+        """``held`` are items that no training sees, of which some are kept in memory; ``baseline`` is the
+        unpruned model's metric."""
+        most = min(_MOST, max(1, _BYTES // sum(column.nbytes for column in gather(held, [0]))))
+        self._columns = gather(held, spread(len(held), min(1.0, most / len(held))))
         self._scores, self._evaluation, self._settings = scores, evaluation, settings
         self._least = settings.gain * abs(baseline)
         self._last: np.ndarray | None = None

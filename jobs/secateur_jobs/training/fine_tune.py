@@ -10,15 +10,15 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
-from secateur_jobs.training.early_stop import Watch, held_items, no_effect
+from secateur_jobs.training.early_stop import NONE_HELD, Watch, no_effect
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.features import NONE_FOUND, comparable_layers
+from secateur_jobs.training.held import Parts
 from secateur_jobs.training.metrics import sample_scores
 from secateur_jobs.training.parallel.group import Follower, Leader
 from secateur_jobs.training.parallel.team import ALONE, Team
 from secateur_jobs.training.precision import ON_CPU, on_gpu
 from secateur_jobs.training.train import train
-from secateur_jobs.user_code import Splits
 
 _RECALIBRATION_BATCHES = 16
 _RECALIBRATION_BATCH_SIZE = 64
@@ -31,7 +31,7 @@ class Recovery:
     losses: list[float] = field(default_factory=list)
     """Mean training loss."""
     metrics: list[float] = field(default_factory=list)
-    """Metric on the evaluation set."""
+    """Metric on the items that choose (``Parts.choosing``)."""
     notes: list[str] = field(default_factory=list)
     """What a person should know: options without effect, an early stop."""
 
@@ -43,10 +43,10 @@ class FineTuning:
     context: StageContext
     net: paddle.nn.Layer
     teacher: paddle.nn.Layer
-    splits: Splits
+    parts: Parts
     seed: int
     baseline: float
-    """The unpruned model's metric."""
+    """The unpruned model's metric on the items that choose."""
     metric: float | None
     """The net's metric before any training, where it is known."""
     group: Leader | Follower | None = None
@@ -69,13 +69,12 @@ class FineTuning:
             self.group.get_ready()
         self.recovery.losses = train(
             self.net,
-            self.splits.train,
+            self.parts.train,
             self._spec.evaluation,
             epochs=settings.epochs,
             learning_rate=settings.learning_rate,
             batch_size=settings.batch_size,
             fraction=settings.data_fraction,
-            held=self._held(),
             seed=self.seed,
             teacher=self.teacher,
             distillation=settings.distillation,
@@ -93,14 +92,10 @@ class FineTuning:
     def _spec(self) -> PruningJobSpec:
         return self.context.request.spec
 
-    def _held(self) -> int:
-        settings = self._spec.fine_tune
-        return held_items(self.splits.train, settings.data_fraction) if settings.early_stop else 0
-
     def _features(self) -> list[str]:
         if self._spec.fine_tune.distillation.features == 0:
             return []
-        *inputs, _ = gather(self.splits.train, [0, 1] if len(self.splits.train) > 1 else [0])
+        *inputs, _ = gather(self.parts.train, [0, 1] if len(self.parts.train) > 1 else [0])
         found = comparable_layers(self.net, self.teacher, inputs)
         if not found:
             self.recovery.notes.append(NONE_FOUND)
@@ -111,19 +106,11 @@ class FineTuning:
         settings, evaluation = self._spec.fine_tune, self._spec.evaluation
         if settings.early_stop is None or isinstance(self.group, Follower):
             return None
-        scores = sample_scores(evaluation)
-        if scores is None:
-            self.recovery.notes.append(no_effect(evaluation))
+        scores, held = sample_scores(evaluation), self.parts.held
+        if scores is None or held is None:
+            self.recovery.notes.append(no_effect(evaluation) if scores is None else NONE_HELD)
             return None
-        watch = Watch(
-            settings.early_stop,
-            evaluation,
-            scores,
-            self.splits.train,
-            settings.data_fraction,
-            self.seed,
-            self.baseline,
-        )
+        watch = Watch(settings.early_stop, evaluation, scores, held, self.baseline)
         watch.look(self.net)
         return watch
 
@@ -134,8 +121,8 @@ class FineTuning:
 
     def _on_epoch(self, epoch: int, loss: float) -> bool:
         # few steps do not bring slow running averages (MobileNetV3: momentum 0.99) to the new weights
-        recalibrate(self.net, self.splits.train, _RECALIBRATION_BATCHES, _RECALIBRATION_BATCH_SIZE, self.seed)
-        self.metric = evaluate(self.net, self.splits.eval, self._spec.evaluation)
+        recalibrate(self.net, self.parts.train, _RECALIBRATION_BATCHES, _RECALIBRATION_BATCH_SIZE, self.seed)
+        self.metric = evaluate(self.net, self.parts.choosing, self._spec.evaluation)
         self.recovery.metrics.append(self.metric)
         stops = self._stops(epoch)
         if isinstance(self.group, Leader):

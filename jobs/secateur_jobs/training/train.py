@@ -12,7 +12,7 @@ from secateur_api.spec import Distillation, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.average import WeightAverage
-from secateur_jobs.training.batching import batch_count, gather, shuffled, split_items
+from secateur_jobs.training.batching import batch_count, gather, shuffled
 from secateur_jobs.training.distillation import distiller_of
 from secateur_jobs.training.divergence import check_loss, check_tensors
 from secateur_jobs.training.optimizer import make_optimizer
@@ -35,7 +35,6 @@ def train(
     learning_rate: float,
     batch_size: int,
     fraction: float = 1.0,
-    held: int = 0,
     seed: int = 0,
     teacher: paddle.nn.Layer | None = None,
     distillation: Distillation | None = None,
@@ -51,10 +50,10 @@ def train(
     """Train ``net`` in place and return the mean loss of each epoch; the net is left in evaluation mode.
 
     The result depends on the net, the data and ``seed`` only. ``fraction`` picks one seeded share of the
-    items for all epochs; ``held`` items are kept out of it (``batching.split_items``). ``batch_size`` counts
-    the samples of all processes of the ``team``. ``features`` are the layers that are compared with the
-    teacher's (``features.comparable_layers``). With ``ema`` (decay) the net is left with its averaged
-    weights, which ``on_epoch`` sees as well; normalisations are for the caller to recalibrate.
+    items for all epochs. ``batch_size`` counts the samples of all processes of the ``team``. ``features``
+    are the layers that are compared with the teacher's (``features.comparable_layers``). With ``ema`` (decay)
+    the net is left with its averaged weights, which ``on_epoch`` sees as well; normalisations are for the
+    caller to recalibrate.
 
     ``on_batch(done, total)`` is called after every step, ``on_epoch(epoch, loss)`` after epoch 1, 2, ...;
     an epoch after which it returns True is the last.
@@ -66,7 +65,7 @@ def train(
     if epochs == 0:
         return []
     generator = np.random.default_rng(seed)
-    chosen, _ = split_items(len(dataset), fraction, held, generator)
+    chosen = generator.permutation(len(dataset))[: max(1, round(len(dataset) * fraction))]
     steps = batch_count(len(chosen), batch_size)
     _check_shares(len(chosen) // steps, team, field)
     average = WeightAverage(net, ema) if ema > 0 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur_api import PruningJobStatus
-from secateur_api.status import Printed
+from secateur_api.status import Printed, RoundStatus
 from secateur_operator.domain import rounds
 
 
@@ -17,7 +17,7 @@ def with_printed(status: PruningJobStatus) -> PruningJobStatus:
                 progress=f"{status.percent:.0f}%",
                 round=_round(status),
                 metric=f"{numbers.metric:.4f}" if numbers else None,
-                drop=f"{100 * chosen.outcome.drop:.2f}%" if chosen else None,
+                drop=_drop(status, chosen),
                 macs_cut=f"{100 * chosen.outcome.cut_macs:.1f}%" if chosen else None,
                 speedup=_speedup(status),
             )
@@ -29,6 +29,12 @@ def _round(status: PruningJobStatus) -> int | None:
     if status.stage is not None and status.stage.round is not None:
         return status.stage.round.number
     return len(status.rounds) or None
+
+
+def _drop(status: PruningJobStatus, chosen: RoundStatus | None) -> str | None:
+    if chosen is None:
+        return None
+    return f"{100 * max((one.drop for one in status.benchmarks), default=chosen.outcome.drop):.2f}%"
 
 
 def _speedup(status: PruningJobStatus) -> str | None:

@@ -103,8 +103,10 @@ def _constraints(status: PruningJobStatus) -> Table | None:
 def _rounds(status: PruningJobStatus) -> Table | None:
     if not status.rounds:
         return None
+    held = status.preflight.held if status.preflight is not None else None
+    on = f" (measured on {held.samples} training items held back)" if held is not None else ""
     table = _table(
-        "Rounds", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
+        f"Rounds{on}", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
     )
     for column in table.columns[4:]:
         column.no_wrap = True
@@ -116,7 +118,7 @@ def _rounds(status: PruningJobStatus) -> Table | None:
             words.percent(found.cut_params),
             f"{found.metric_cut:.4f}",
             f"{found.metric_repaired:.4f}",
-            f"{found.numbers.metric:.4f}",
+            f"{found.recovered:.4f}",
             words.percent(found.drop),
             show_seconds(one.seconds),
             Text("accepted", style="green") if one.accepted else Text("rolled back", style="yellow"),

@@ -55,7 +55,7 @@ def round_result(one: RoundStatus) -> str:
     outcome = one.outcome
     gate = "" if one.accepted else f", rolled back (floor {percent(one.floor)})"
     return (
-        f"MACs -{percent(outcome.cut_macs)}, metric {outcome.numbers.metric:.4g}, "
+        f"MACs -{percent(outcome.cut_macs)}, metric {outcome.recovered:.4g}, "
         f"drop {percent(outcome.drop)}{gate}"
     )
 

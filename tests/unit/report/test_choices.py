@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from secateur_api.results import PointSource
+from secateur_api.results import Held, PointSource
 from secateur_jobs.report import card, page
 from secateur_jobs.report.evidence import Evidence, gather
 from secateur_jobs.report.judgement import chosen_by_what_judges
@@ -40,6 +40,15 @@ def test_page_and_card_say_what_the_evaluation_set_chose(
     for text in (page.render(evidence).decode(), card.render(evidence).decode()):
         assert [what for what in (_CURVES, _GATE) if what in text] == said
         assert ("on data that had no say the drop may be larger" in text) == bool(said)
+
+
+def test_nothing_is_said_where_items_were_held_back(tmp_path: Path) -> None:
+    evidence = _evidence(SampleJob(rounds=(True, False)), tmp_path)
+    assert chosen_by_what_judges(evidence) is not None
+    held = evidence.preflight.model_copy(update={"held": Held(metric=0.98, samples=240)})
+    evidence = replace(evidence, preflight=held)
+    assert chosen_by_what_judges(evidence) is None
+    assert "on 240 items of the training data that nothing is trained on" in page.render(evidence).decode()
 
 
 @pytest.mark.parametrize("source", [PointSource.ESTIMATED, PointSource.IMPORTED])

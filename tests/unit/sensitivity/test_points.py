@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur_api.results import Group
+from secateur_api.results import Group, Held
 from secateur_api.sources import Sources, SplitContent
 from secateur_api.spec import PruningJobSpec, SensitivityMode
 from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
@@ -46,8 +46,17 @@ def folder(
     engine: str = "native",
     mode: SensitivityMode = SensitivityMode.EXACT,
     comparisons: int = 9,
+    held: int = 240,
 ) -> str:
-    return folder_of(spec or job(), sha256, sources, engine, mode, comparisons)
+    return folder_of(
+        spec or job(),
+        sha256,
+        sources,
+        engine,
+        mode,
+        comparisons,
+        Held(metric=0.9, samples=held) if held else None,
+    )
 
 
 def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
@@ -61,6 +70,7 @@ def test_points_are_shared_by_what_decides_them_and_nothing_else() -> None:
     others = [
         folder(sha256="1" * 64),
         folder(sources=SOURCES.model_copy(update={"eval": SplitContent(length=1, items={"0": "b"})})),
+        folder(held=0),
         folder(job(fresh="2026-01-31")),
         folder(engine="paddleslim"),
         folder(job(seed=1)),

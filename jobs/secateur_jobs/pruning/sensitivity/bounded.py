@@ -115,7 +115,7 @@ def race(
         raise InvalidInput(
             Reason.INVALID_SPEC,
             f"spec.sensitivity.dataFraction: {evaluation.metric} of the unpruned model is 0 on this share of "
-            "the evaluation set, and nothing can drop from there; take a larger share",
+            "the items that it is measured on, and nothing can drop from there; take a larger share",
         )
     chosen = spread(len(dataset), settings.data_fraction)
     order = chosen[np.random.default_rng(seed).permutation(len(chosen))]

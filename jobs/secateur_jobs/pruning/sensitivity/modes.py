@@ -43,7 +43,7 @@ class Modes:
     def _exact(self, sweep: Sweep, cuts: Sequence[Cut]) -> Iterator[Point]:
         spec = self.context.request.spec
         fraction = spec.sensitivity.data_fraction
-        data = self.bench.splits.eval
+        data = self.bench.parts.choosing
         for found in exact.measure(sweep, data, spec.evaluation, fraction, cuts, self._said(len(cuts))):
             yield Point(
                 group=found.cut.group.name,
@@ -58,7 +58,7 @@ class Modes:
         spec = self.context.request.spec
         for found in bounded.race(
             sweep,
-            self.bench.splits.eval,
+            self.bench.parts.choosing,
             spec.evaluation,
             bounded.scores_of(spec.evaluation),
             spec.sensitivity,

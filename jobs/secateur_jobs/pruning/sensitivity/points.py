@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from secateur_api.results import Group
+from secateur_api.results import Group, Held
 from secateur_api.sources import Sources
 from secateur_api.spec import PruningJobSpec, SensitivityMode
 from secateur_api.stage import digest_of
@@ -32,6 +32,7 @@ def folder_of(
     engine: str,
     mode: SensitivityMode,
     comparisons: int,
+    held: Held | None,
 ) -> str:
     """Return the folder of all points that are measured in the same way on the same weights.
 
@@ -43,6 +44,7 @@ def folder_of(
         "checkpoint": checkpoint_sha256,
         "engine": engine,
         "criterion": spec.pruning.criterion,
+        "held": held.samples if held is not None else None,
         "dataFraction": spec.sensitivity.data_fraction,
         "data": spec.data.to_wire(),
         "sources": sources.to_wire(),

@@ -15,10 +15,9 @@ from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
-from secateur_jobs.sources import splits_of
 from secateur_jobs.training.batching import gather
+from secateur_jobs.training.held import Parts, parts_of
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.user_code import Splits
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Workbench:
     def engine(self) -> PruningEngine:
         """The job's engine on the unpruned net."""
         spec = self.context.request.spec
-        labels = gather(self.splits.train, [0])[-1]
+        labels = gather(self.parts.train, [0])[-1]
         return make_engine(spec.pruning.engine, self.net, spec.model.inputs, labels)
 
     @cached_property
@@ -58,12 +57,12 @@ class Workbench:
         return {group.name: group for group in self.engine.groups}
 
     @cached_property
-    def splits(self) -> Splits:
-        """The training and the evaluation set."""
-        return splits_of(self.context)
+    def parts(self) -> Parts:
+        """The data, and what of it chooses."""
+        return parts_of(self.context)
 
     @cached_property
     def calibration(self) -> Calibration:
         """Training samples for the criterion."""
         spec = self.context.request.spec
-        return Calibration(self.net, self.splits.train, spec.evaluation, spec.seed)
+        return Calibration(self.net, self.parts.train, spec.evaluation, spec.seed)

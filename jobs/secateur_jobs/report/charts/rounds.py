@@ -48,13 +48,13 @@ def _cut(outcome: RoundOutcome, quantity: str) -> float:
 def recovery_chart(rounds: list[Round], baseline: float, evaluation: Evaluation) -> Markup:
     """Draw the metric after the cut, after repair and after recovery, with the baseline and each floor."""
     name = numerals.metric_name(evaluation)
-    stages = [(r.outcome.metric_cut, r.outcome.metric_repaired, r.outcome.numbers.metric) for r in rounds]
+    stages = [(r.outcome.metric_cut, r.outcome.metric_repaired, r.outcome.recovered) for r in rounds]
     floors = [_floor_value(r, baseline, evaluation) for r in rounds]
     values = [baseline, *(v for three in stages for v in three), *(f for f in floors if f is not None)]
     pad = (max(values) - min(values) or abs(baseline) or 1.0) * 0.08
     y = svg.Scale(min(values) - pad, max(values) + pad, _HEIGHT - _BOTTOM, _TOP)
     said = ", ".join(
-        f"{r.outcome.number}: {numerals.metric_value(r.outcome.numbers.metric, evaluation)}" for r in rounds
+        f"{r.outcome.number}: {numerals.metric_value(r.outcome.recovered, evaluation)}" for r in rounds
     )
     picture = svg.drawing(_WIDTH, _HEIGHT, f"{name} after each round's recovery ({said})")
     _rows(picture, y, lambda value: _short(value, evaluation))

@@ -8,8 +8,9 @@ from secateur_api.stage import FileRef
 from secateur_jobs import checkpoint
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import StageError
-from secateur_jobs.sources import of_job, pinned, splits_of
+from secateur_jobs.sources import of_job, pinned
 from secateur_jobs.training.fine_tune import FineTuning
+from secateur_jobs.training.held import parts_of
 from secateur_jobs.training.parallel.group import Follower, meet, wait_for_commit
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
@@ -37,13 +38,13 @@ def _train(context: StageContext, group: Follower, seed: int) -> None:
     seed_everything(seed)
     content = context.store.unit_file(context.upstream("preflight"), "checkpoint")
     unpruned = checkpoint.from_bytes(content, spec.model)
-    splits = splits_of(context)
+    parts = parts_of(context)
     said = group.hear()
     FineTuning(
         context=context,
         net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"])), spec.model),
         teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
-        splits=splits,
+        parts=parts,
         seed=seed,
         baseline=0.0,  # the leader judges
         metric=said["metric"],

@@ -146,7 +146,9 @@ def _numbers(jobs: Mapping[Key, Facts]) -> Iterator[Metric]:
     )
     cut = GaugeMetricFamily("secateur_job_macs_cut_ratio", "Share of MACs that is cut, 0..1.", labels=which)
     drop = GaugeMetricFamily(
-        "secateur_job_accuracy_drop_ratio", "Relative drop of the metric from the baseline's.", labels=which
+        "secateur_job_accuracy_drop_ratio",
+        "Relative drop of the metric from the baseline's, at the gate.",
+        labels=which,
     )
     for key, facts in jobs.items():
         phase.add_metric([*key, facts.phase], 1)
