@@ -23,10 +23,10 @@ from secateur_api.stage import (
     StageInput,
     StageSummary,
 )
-from secateur_jobs.runtime.errors import Retryable
+from secateur_jobs.runtime.errors import InvalidInput, Retryable
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
-from secateur_jobs.training.parallel.rendezvous import Met, follow, lead
+from secateur_jobs.training.parallel.rendezvous import Met, address_of, follow, lead
 from tests.jobs.stages import digits_spec, stage_input
 
 pytestmark = pytest.mark.paddle
@@ -163,3 +163,10 @@ def test_an_old_address_is_passed_over(tmp_path: Path) -> None:
         with pytest.raises(Retryable, match="it has ended"):
             other.lines[0].hear(5)
         other.lines[0].close()
+
+
+def test_a_host_without_ipv4_is_refused_by_name() -> None:
+    assert address_of("127.0.0.1") == "127.0.0.1"
+    assert address_of("nobody.invalid") == "127.0.0.1"
+    with pytest.raises(InvalidInput, match=r"spec\.fineTune\.workers: ::1 has no IPv4 address"):
+        address_of("::1")

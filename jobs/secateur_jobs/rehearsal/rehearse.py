@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 
 from secateur_api.spec import PruningJobSpec
@@ -9,6 +11,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.rehearsal.keeping import check_kept
 from secateur_jobs.rehearsal.step import check_step
 from secateur_jobs.training.batching import gather
+from secateur_jobs.training.parallel.rendezvous import address_of
 from secateur_jobs.training.seeding import generators_kept
 from secateur_jobs.user_code import Splits
 
@@ -22,6 +25,8 @@ def rehearse(
     random generators stay as they are. Raises InvalidInput.
     """
     with generators_kept():
+        if spec.fine_tune.workers > 1:
+            address_of(socket.gethostname())
         inputs: list[np.ndarray] = gather(splits.eval, [0])[:-1]
         copy = check_kept(net, spec.model, inputs)
         if spec.model.pretrain is not None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import unit_path
-from secateur_jobs.runtime.errors import Retryable
+from secateur_jobs.runtime.errors import InvalidInput, Retryable
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.parallel.lines import Line, greeting
 
@@ -49,7 +49,7 @@ def lead(store: Store, unit: str, size: int, seconds: float = JOIN_SECONDS) -> M
     """Call the others and wait until all are there; raises Retryable(WORKER_LOST) if one does not come."""
     call_key, deadline = secrets.token_hex(16), time.monotonic() + seconds
     with socket.create_server(("", 0)) as server:
-        call = _Call(host=_own_address(), port=server.getsockname()[1], key=call_key)
+        call = _Call(host=address_of(socket.gethostname()), port=server.getsockname()[1], key=call_key)
         store.write(unit_path(unit, _FILE), call.model_dump_json(by_alias=True).encode())
         present: dict[int, Line] = {}
         while len(present) < size - 1:
@@ -115,12 +115,24 @@ def _call(store: Store, unit: str) -> _Call | None:
         return None
 
 
-def _own_address() -> str:
-    """Return the address that others reach this process by: a pod's host name is its own IP."""
+def address_of(host: str) -> str:
+    """Return the IPv4 address that others reach a host by; the loopback's for a name that nobody knows.
+
+    Raises InvalidInput for one that has IPv6 addresses alone: where Paddle's processes meet is IPv4.
+    """
     try:
-        return socket.gethostbyname(socket.gethostname())
+        return socket.gethostbyname(host)
+    except OSError:
+        pass
+    try:
+        socket.getaddrinfo(host, None, socket.AF_INET6)
     except OSError:
         return "127.0.0.1"
+    raise InvalidInput(
+        Reason.INVALID_SPEC,
+        f"spec.fineTune.workers: {host} has no IPv4 address, and Paddle's processes meet over IPv4 alone; "
+        "use workers: 1, or a network with both",
+    )
 
 
 def _nobody(what: str, seconds: float) -> Retryable:
