@@ -4,6 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 MNIST ?=
 OPTIONS ?=
+WHEELS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
@@ -77,6 +78,9 @@ bench-allocation: setup ## the allocation methods: seconds, predicted loss, and 
 
 bench-engine: setup ## the engine beside PaddleSlim on three nets, 5 seeds; MNIST=FILE.npz makes the digits MNIST's
 	$(BIN)/python -m tests.bench.engine $(if $(MNIST),--mnist $(MNIST)) $(OPTIONS)
+
+bench-exported: setup ## exported models of others, rebuilt and cut; WHEELS=FOLDER (tests/bench/exported/nets.py)
+	$(BIN)/python -m tests.bench.exported --wheels $(WHEELS) $(OPTIONS)
 
 # The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the cores of what is measured
 # collects its garbage less often, as one with memory of its own does.
