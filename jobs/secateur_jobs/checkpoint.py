@@ -40,7 +40,8 @@ EXPORTED = "secateur_jobs.graph.model:exported"
 class _Architecture(Contract):
     """How to build the uncut network."""
 
-    factory: Factory
+    factory: Factory | None
+    """None: only whoever wrote the file knows."""
     args: dict[str, Any]
     inputs: list[InputSpec]
 
@@ -60,13 +61,27 @@ class Metadata(Contract):
 
 def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = None) -> bytes:
     """Write ``net``, which ``model``'s factory built and which may have been cut since."""
+    return _written(net, _architecture(net, model), extra or {})
+
+
+def plain_bytes(
+    net: paddle.nn.Layer,
+    inputs: list[InputSpec],
+    factory: str | None = None,
+    args: dict[str, Any] | None = None,
+) -> bytes:
+    """Write ``net``, which runs on ``inputs``; ``factory`` and ``args`` tell who built it uncut, if known."""
+    return _written(net, _Architecture(factory=factory, args=args or {}, inputs=inputs), {})
+
+
+def _written(net: paddle.nn.Layer, model: _Architecture, extra: dict[str, str]) -> bytes:
     metadata = Metadata(
         schema_version=SCHEMA,
-        model=_architecture(net, model),
+        model=model,
         groups={name: n for name, (kind, n) in _groups(net).items() if kind == "_num_groups" or n != 1},
         normed={name: norm._normalized_shape[0] for name, norm in _bare_norms(net).items()},
         toolchain=toolchain(),
-        extra=extra or {},
+        extra=extra,
     )
     # one entry, because the order of several is not defined
     text = json.dumps(metadata.model_dump(mode="json", by_alias=True), sort_keys=True)
@@ -104,20 +119,20 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
     ``model`` is the uncut network, freshly built, or what builds it when it is called: a file must not choose
     the code that runs. It may be left out for the networks that come with Secateur or Paddle.
 
-    Raises ValueError if it is needed and not given; MissingData as :func:`from_bytes` does, and if the file
-    does not exist.
+    Raises ValueError if it is needed and not given; MissingData as :func:`from_bytes` does;
+    FileNotFoundError.
 
     Example::
 
         net = load("checkpoint.safetensors", model=my_networks.classifier(classes=10))
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise _corrupt(str(path), "it does not exist") from None
-    tensors, metadata = _parse(content, str(path))
+    tensors, metadata = _parse(Path(path).read_bytes(), str(path))
     said = metadata.model
     if model is None:
+        if said.factory is None:
+            raise ValueError(
+                f"{path} does not say who builds its network: build it uncut and give it as model="
+            )
         if not said.factory.startswith(_TRUSTED):
             arguments = ", ".join(f"{name}={value!r}" for name, value in said.args.items())
             raise ValueError(

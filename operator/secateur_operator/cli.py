@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from rich.logging import RichHandler
 from secateur_api import InvalidResource, PruningJob, code_digest
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
-from secateur_operator import local_run, store_cli
+from secateur_operator import extras, local_run, store_cli
 from secateur_operator.cluster.settings import (
     LogFormat,
     PullPolicy,
@@ -43,10 +44,24 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     help="Make PaddlePaddle models smaller, and prove it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(store_cli.app, name="store")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(importlib.metadata.version("secateur"))  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of ``secateur`` itself; they are carried out by their callbacks."""
 
 
 class Output(str, Enum):
@@ -71,6 +86,7 @@ def run(
 
     Exit code: 0 Succeeded, 1 Failed, 2 the file is wrong or the home cannot be used, 130 interrupted.
     """
+    _need("jobs", "secateur run")
     os.environ[code_digest.APART] = code_digest.apart(file)  # the stages' processes inherit it
     try:
         job = pinned(read_job(file), file.absolute().parent, code)
@@ -190,6 +206,7 @@ def operator(
 
     Exit code: 0 stopped by a signal, 1 the lease or a watch was lost, 2 a setting is wrong.
     """
+    _need("operator", "secateur operator")
     from secateur_operator.cluster import main as cluster_operator  # slow to import, and only needed here
 
     try:
@@ -252,6 +269,12 @@ def _has_all_letters() -> bool:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _need(extra: str, command: str) -> None:
+    lacking = extras.missing(extra, command)
+    if lacking is not None:
+        _wrong([lacking])
 
 
 def _wrong(lines: list[str]) -> None:

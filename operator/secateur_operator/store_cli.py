@@ -19,14 +19,14 @@ from secateur_api.quantity import parse_duration
 from secateur_api.spec import Store
 from secateur_api.storekeeping import Action, Answer, StoreRequest
 from secateur_api.uri import redacted
+from secateur_operator import extras
 from secateur_operator.domain import named
-from secateur_operator.domain.named import Shelf
+from secateur_operator.domain.named import Shelf, Where
 from secateur_operator.gateway.answers import StoreError
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.gateway.local.resources import Resources
 from secateur_operator.gateway.local.storekeeping import ask
 from secateur_operator.gateway.protocol import GatewayError
-from secateur_operator.store_on_cluster import Where, keep_shelves
 from secateur_operator.view.store import print_cleared, print_kept
 
 EXIT_DAMAGED = 1
@@ -134,8 +134,13 @@ def _keep(
     dry_run: bool = False,
 ) -> None:
     found: list[tuple[str, list[Answer] | StoreError]]
+    lacking = extras.missing("jobs" if where is None else "operator", "secateur store")
+    if lacking is not None:
+        _wrong(lacking)
     try:
         if where is not None:
+            from secateur_operator.store_on_cluster import keep_shelves  # an extra, and slow to import
+
             found = asyncio.run(keep_shelves(action, where, older_than, dry_run))
         elif uri is not None:
             found = [(redacted(uri), ask(StoreRequest(action=action, store=uri)))]

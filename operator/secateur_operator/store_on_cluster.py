@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from kubernetes.aio.config import ConfigException
 
 from secateur_api import PruningJob
 from secateur_api.storekeeping import Action, Answer, StoreRequest
 from secateur_operator.domain import named
-from secateur_operator.domain.named import Shelf
+from secateur_operator.domain.named import Shelf, Where
 from secateur_operator.gateway.answers import StoreError
 from secateur_operator.gateway.kube.client import KubeClient
 from secateur_operator.gateway.kube.manifests.defaults import PodDefaults
@@ -20,18 +19,6 @@ from secateur_operator.gateway.protocol import GatewayError
 
 _AT_A_TIME = 16
 """Stores that are asked together: one whose namespace has no room for a pod must not hold up the others."""
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which stores to keep."""
-
-    namespaces: tuple[str, ...]
-    """Empty: all."""
-    only: Shelf | None
-    """None: every store that a PruningJob there uses."""
-    image: str | None
-    pull_secrets: tuple[str, ...]
 
 
 async def keep_shelves(

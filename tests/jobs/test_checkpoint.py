@@ -87,8 +87,8 @@ def test_a_fresh_process_rebuilds_the_pruned_net_with_equal_outputs(
     (tmp_path / "net.safetensors").write_bytes(checkpoint.to_bytes(net, model))
     np.save(tmp_path / "image.npy", image)
     script = (
-        "import sys, numpy, secateur_jobs; assert 'paddle' not in sys.modules; "
-        "net = secateur_jobs.load('net.safetensors'); import paddle; "
+        "import sys, numpy, secateur; assert 'paddle' not in sys.modules; "
+        "net = secateur.load('net.safetensors'); import paddle; "
         "numpy.save('output.npy', net(paddle.to_tensor(numpy.load('image.npy'))).numpy())"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, check=True, timeout=60)

@@ -118,11 +118,13 @@ def test_the_named_output_is_judged_of_the_converted_model_too(
     model = next(context.scratch.rglob(f"*{suffix.rsplit('.', 1)[1]}"))
     data = ArrayDataset([images, reference.tensors["one"].argmax(-1)])
     for output, expected in (("one", 1.0), ("other.0", 0.0)):
-        judged = spec.model_copy(update={"evaluation": Evaluation(output=output)})
+        judged = Evaluation(output=output)
         scratch = tmp_path / output
         scratch.mkdir()
-        found = converted_tally(model, reference.structure, judged, data, scratch, lambda share: None).value()
-        assert found == expected == evaluate(net, data, judged.evaluation)
+        tally = converted_tally(
+            model, reference.structure, spec.model.inputs, judged, data, scratch, lambda share: None
+        )
+        assert tally.value() == expected == evaluate(net, data, judged)
 
 
 def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-import secateur_jobs
+import secateur
 from secateur_api import parse_job
 from secateur_api.results import ConvertOutcome, GroupTable, RoundPlan
 from secateur_jobs.pruning.layers import cuttable_layers, width
@@ -64,7 +64,7 @@ def test_every_stage_of_the_example_runs_and_measures(name: str, few_digits: Pat
     (done,) = status["rounds"]
     plan = store.unit_json(done["unit"], "plan", RoundPlan)
     checkpoint = next(a for a in status["artifacts"] if a["kind"] == "checkpoint")
-    net = secateur_jobs.load(checkpoint["uri"].removeprefix("file://"))
+    net = secateur.load(checkpoint["uri"].removeprefix("file://"))
     assert {n: width(layer) for n, layer in cuttable_layers(net).items()} == {
         w.layer: w.after for w in plan.widths
     }

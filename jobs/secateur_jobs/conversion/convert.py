@@ -47,11 +47,9 @@ def convert_model(
     for index, target in enumerate(spec.convert):
         begin = span[0] + (span[1] - span[0]) * (index + 0.5) / (len(spec.convert) + 0.5)
         context.progress(begin, f"convert the {role} model to {name_of(target)}")
-        path = convert_to(exported, target, folder)
-        checked = None
-        if target.backend is not Backend.ARM:
-            what = f"the {role} model as {name_of(target)}"
-            checked = _parity(path, spec.model.inputs, samples, reference, what, folder)
+        path, checked = convert_checked(
+            exported, target, spec.model.inputs, samples, reference, f"the {role} model", folder
+        )
         artifacts.append(_store(path, target, role, context, checked))
     return artifacts
 
@@ -60,6 +58,26 @@ def convert_to(exported: Exported, target: Convert, folder: Path) -> Path:
     """Write the converted model into ``folder`` and return its path; raises as :func:`convert_model`."""
     module = to_lite if target.format is Format.PADDLE_LITE else to_onnx
     return module.convert(exported, target, folder)
+
+
+def convert_checked(
+    exported: Exported,
+    target: Convert,
+    inputs: list[InputSpec],
+    samples: list[Batch],
+    reference: list[Outputs],
+    what: str,
+    folder: Path,
+) -> tuple[Path, Parity | None]:
+    """Write the converted model into ``folder``; return its path, and how far its outputs are off.
+
+    That is None for arm, which does not run here. ``reference`` are Paddle's outputs of ``samples``; ``what``
+    names the model in messages. Raises as :func:`convert_model`.
+    """
+    path = convert_to(exported, target, folder)
+    if target.backend is Backend.ARM:
+        return path, None
+    return path, _parity(path, inputs, samples, reference, f"{what} as {name_of(target)}", folder)
 
 
 def reference_outputs(net: paddle.nn.Layer, samples: Sequence[Batch]) -> list[Outputs]:

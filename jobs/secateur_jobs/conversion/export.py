@@ -17,6 +17,8 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.forward import eval_mode
 
+_NEW_FORMAT = "FLAGS_enable_pir_api"
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -48,6 +50,12 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
 
     Raises InvalidInput (CONVERSION_UNSUPPORTED) if Paddle cannot trace the network; OSError for a full disk.
     """
+    if paddle.get_flags(_NEW_FORMAT)[_NEW_FORMAT]:
+        raise InvalidInput(
+            Reason.CONVERSION_UNSUPPORTED,
+            "spec.model.factory: Paddle was imported with its new program format, which no converter reads; "
+            f"import secateur before paddle, or set {_NEW_FORMAT}=0",
+        )
     specs = [paddle.static.InputSpec(list(i.shape), i.dtype.value, i.name) for i in inputs]
     layers = {
         tensor.name: name.rsplit(".", 1)[0]

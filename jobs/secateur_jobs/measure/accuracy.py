@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import Evaluation, InputSpec
 from secateur_jobs.conversion.batches import fit
 from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.paddle_env import paddle
@@ -19,7 +19,8 @@ from secateur_jobs.training.tally import Tally
 def converted_tally(
     model: Path,
     outputs: Structure,
-    spec: PruningJobSpec,
+    inputs: Sequence[InputSpec],
+    evaluation: Evaluation,
     dataset: paddle.io.Dataset,
     scratch: Path,
     report: Callable[[float], None],
@@ -28,7 +29,6 @@ def converted_tally(
 
     ``outputs`` says which of the model's outputs is which; ``report`` is told the share that is done (0..1).
     """
-    inputs = spec.model.inputs
     batch_size = inputs[0].shape[0]
     done = 0
     with ConvertedModel(model, inputs, scratch) as converted:
@@ -40,4 +40,4 @@ def converted_tally(
             report(min(done / len(dataset), 1.0))
             return found
 
-        return evaluate_with(run, dataset, spec.evaluation, batch_size)
+        return evaluate_with(run, dataset, evaluation, batch_size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.results import Group, GroupTable, LatencyTable, Refused, Shares
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import InputSpec, Pruning
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.cost import CostModel
 from secateur_jobs.pruning.cost_of_net import cost_models
@@ -24,8 +24,8 @@ from secateur_jobs.pruning.proof import prove_groups
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.errors import InvalidInput, Unreachable
 
-_Limited = Callable[[PruningJobSpec, Mapping[str, float]], list[Group]]
-"""Gives the groups their limits by a spec and by the ratios that rules fix."""
+_Limited = Callable[[Pruning, Mapping[str, float], float], list[Group]]
+"""Gives the groups their limits by what is asked for, the ratios that rules fix, and the largest measured."""
 _WORTH_SAYING = 0.001
 
 
@@ -41,44 +41,48 @@ class Survey:
 
 def survey(
     net: paddle.nn.Layer,
-    spec: PruningJobSpec,
+    pruning: Pruning,
+    ratios: Sequence[float],
+    inputs: list[InputSpec],
     counts: Counts,
     checkpoint_bytes: int,
-    labels: np.ndarray,
+    labels: np.ndarray | None,
     on_group: Callable[[int, int], None] | None = None,
     measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
 ) -> Survey:
     """Find and prove the groups of the uncut net and apply rules, caps and target; the net stays as it is.
 
-    ``labels`` are those of a sample; ``measure`` is asked for the groups' latency where that is a target.
+    ``ratios`` are those that curves are measured at; ``counts`` were counted at ``inputs``; ``labels`` are
+    those of a sample, for a ``forward`` that asks for them in training; ``measure`` is asked for the groups'
+    latency where that is a target.
 
     Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
     """
-    engine = make_engine(spec.pruning.engine, net, spec.model.inputs, labels)
-    proven, unproven = prove_groups(engine, spec.model.inputs, on_group)
+    engine = make_engine(pruning.engine, net, inputs, labels)
+    proven, unproven = prove_groups(engine, inputs, on_group)
     refused = refused_layers(net, proven, engine.reasons | unproven)
     reasons = {r.layer: r.reason for r in refused}
     producers = {group.name: group.producers for group in proven}
     layers = list(dict.fromkeys([*(name for name in named_layers(net)), *reasons]))
-    rules = apply_rules(spec.pruning.layers, producers, reasons, layers)
+    rules = apply_rules(pruning.layers, producers, reasons, layers)
     if not proven:
         raise InvalidInput(
             Reason.NOTHING_PRUNABLE, f"spec.model.factory: no layer of the model can be cut: {_say(refused)}"
         )
     cuttable = cuttable_layers(net)
 
-    def limited(spec: PruningJobSpec, ratios: Mapping[str, float]) -> list[Group]:
-        return _with_limits(proven, ratios, counts, spec, cuttable)
+    def limited(pruning: Pruning, fixed: Mapping[str, float], measured: float) -> list[Group]:
+        return _with_limits(proven, fixed, counts, pruning, measured, cuttable)
 
-    groups = limited(spec, rules.ratios)
-    costs = cost_models(engine, proven, counts, checkpoint_bytes, spec.model.inputs)
-    target = spec.pruning.target
+    groups = limited(pruning, rules.ratios, max(ratios))
+    costs = cost_models(engine, proven, counts, checkpoint_bytes, inputs)
+    target = pruning.target
     if target is not None and target.latency is not None and measure is not None:
         costs["latency"] = latency_model(net, proven, counts, measure(engine, proven))
     return Survey(
         table=GroupTable(engine=engine.name, groups=groups, refused=refused),
         notes=rules.notes,
-        reachable=_reach(groups, refused, spec, costs, limited),
+        reachable=_reach(groups, refused, pruning, max(ratios), costs, limited),
     )
 
 
@@ -99,12 +103,13 @@ def _with_limits(
     proven: Sequence[ChannelGroup],
     ratios: Mapping[str, float],
     counts: Counts,
-    spec: PruningJobSpec,
+    pruning: Pruning,
+    measured: float,
     cuttable: Mapping[str, paddle.nn.Layer],
 ) -> list[Group]:
     order = [name for name in counts.layers if name in cuttable]
-    measured = max(spec.sensitivity.ratios) if spec.pruning.target is not None else MAX_RATIO
-    limits = caps({g.name: g.producers for g in proven}, order, spec.pruning.protect, measured)
+    known = measured if pruning.target is not None else MAX_RATIO
+    limits = caps({g.name: g.producers for g in proven}, order, pruning.protect, known)
     return [
         Group(
             name=group.name,
@@ -114,7 +119,7 @@ def _with_limits(
             others=list(group.others),
             cap=limits[group.name],
             rule=ratios.get(group.name),
-            step=group.step(spec.pruning.align),
+            step=group.step(pruning.align),
         )
         for group in proven
     ]
@@ -123,50 +128,47 @@ def _with_limits(
 def _reach(
     groups: Sequence[Group],
     refused: Sequence[Refused],
-    spec: PruningJobSpec,
+    pruning: Pruning,
+    measured: float,
     costs: Mapping[str, CostModel],
     limited: _Limited,
 ) -> Shares:
-    pruning = spec.pruning
     wanted = {} if pruning.target is None else pruning.target.shares
     most = {name: reachable(groups, costs[name]) for name in wanted if name in costs}
     for name, share in most.items():
         if share + 1e-9 < wanted[name]:
             protect = pruning.protect
+            held_back = _held_back(pruning, measured, groups, costs[name], share, limited)
             raise Unreachable(
                 Reason.TARGET_UNREACHABLE,
                 f"spec.pruning.target: {wanted[name]:.0%} of the {name} is asked for, at most {share:.1%} "
                 f"can go with protect first {protect.first:g}, last {protect.last:g}, align {pruning.align}, "
-                f"the rules in layers and at most {MAX_RATIO:.0%} of a group"
-                f"{_held_back(spec, groups, costs[name], share, limited)}; {len(refused)} layers cannot "
-                f"be cut: {_say(refused)}",
+                f"the rules in layers and at most {MAX_RATIO:.0%} of a group{held_back}; "
+                f"{len(refused)} layers cannot be cut: {_say(refused)}",
             )
     return Shares(**most)
 
 
 def _held_back(
-    spec: PruningJobSpec, groups: Sequence[Group], cost: CostModel, share: float, limited: _Limited
+    pruning: Pruning,
+    measured: float,
+    groups: Sequence[Group],
+    cost: CostModel,
+    share: float,
+    limited: _Limited,
 ) -> str:
-    """Say how much more could go without each of what the spec says alone; nothing where none of it does."""
-    pruning, most = spec.pruning, max(spec.sensitivity.ratios)
+    """Say how much more could go without each of what is asked for alone; nothing where none of it does."""
     rules = {group.name: group.rule for group in groups if group.rule is not None}
     free = pruning.protect.model_copy(update={"first": MAX_RATIO, "last": MAX_RATIO})
-    curves = spec.sensitivity.model_copy(update={"ratios": [MAX_RATIO]})
     lifted = {
-        "without protect": limited(_pruning(spec, protect=free), rules),
-        "with align 1": limited(_pruning(spec, align=1), rules),
-        "without the rules in layers": limited(spec, {}),
-        f"with sensitivity.ratios beyond {most:g}": limited(
-            spec.model_copy(update={"sensitivity": curves}), rules
-        ),
+        "without protect": limited(pruning.model_copy(update={"protect": free}), rules, measured),
+        "with align 1": limited(pruning.model_copy(update={"align": 1}), rules, measured),
+        "without the rules in layers": limited(pruning, {}, measured),
+        f"with sensitivity.ratios beyond {measured:g}": limited(pruning, rules, MAX_RATIO),
     }
     gains = {how: reachable(freed, cost) for how, freed in lifted.items()}
     said = [f"{how} {gain:.1%}" for how, gain in gains.items() if gain > share + _WORTH_SAYING]
     return f" ({', '.join(said)})" if said else ""
-
-
-def _pruning(spec: PruningJobSpec, **changes: object) -> PruningJobSpec:
-    return spec.model_copy(update={"pruning": spec.pruning.model_copy(update=changes)})
 
 
 def _say(refused: Sequence[Refused]) -> str:

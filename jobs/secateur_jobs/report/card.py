@@ -145,10 +145,10 @@ def _use(evidence: Evidence) -> list[str]:
     module, _, name = (model.factory or EXPORTED).partition(":")
     arguments = ", ".join(f"{key}={value!r}" for key, value in _arguments(model).items())
     lines = [
-        "import secateur_jobs",
+        "import secateur",
         f"from {module} import {name}",
         "",
-        f"net = secateur_jobs.load({filename!r}, model={name}({arguments}))",
+        f"net = secateur.load({filename!r}, model={name}({arguments}))",
     ]
     text = "\n".join(lines)
     return [

@@ -88,7 +88,17 @@ def run(context: StageContext) -> StageOutcome:
         return latency_table(context, engine, groups, samples[0], span=(75, 99))
 
     content = checkpoint.to_bytes(net, spec.model)
-    found = survey(net, spec, counts, len(content), gather(splits.train, [0])[-1], on_group, measure)
+    found = survey(
+        net,
+        spec.pruning,
+        spec.sensitivity.ratios,
+        spec.model.inputs,
+        counts,
+        len(content),
+        gather(splits.train, [0])[-1],
+        on_group,
+        measure,
+    )
     context.put("checkpoint", "checkpoint.safetensors", content)
     groups = found.table.groups
     needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))

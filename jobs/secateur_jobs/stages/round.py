@@ -19,18 +19,16 @@ from secateur_jobs import checkpoint
 from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
+from secateur_jobs.pruning.criteria.select import criterion_function
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.proof import check, runnable_samples
-from secateur_jobs.pruning.repair.weights import repair_weights
+from secateur_jobs.pruning.shrink import shrink
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.sources import of_job, pinned
 from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batching import gather
-from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
@@ -39,8 +37,6 @@ from secateur_jobs.training.parallel.follower import follow_round
 from secateur_jobs.training.parallel.group import Leader, meet
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
-
-_REPAIR_BATCH_SIZE = 64
 
 
 def run(context: StageContext) -> StageOutcome:
@@ -62,16 +58,14 @@ def run(context: StageContext) -> StageOutcome:
     parts = parts_of(context)
     context.progress(5, "choose widths and channels")
     widths, metric_cut = _cut(context, state, parts, request, seed)
-    context.progress(13, "recalibrate normalisations", metric_cut)
-    if spec.pruning.repair.batch_norm:
-        samples = spec.pruning.repair.samples
-        size = min(samples, _REPAIR_BATCH_SIZE)
-        recalibrate(state.net, parts.train, samples // size, size, seed)
+    context.progress(13, "evaluate the repaired model", metric_cut)
     metric_repaired = evaluate(state.net, parts.choosing, spec.evaluation)
     if isinstance(leader, Leader):
         _call_followers(context, leader, state, metric_repaired)
     tuned = FineTuning(
-        context=context,
+        settings=spec.fine_tune,
+        evaluation=spec.evaluation,
+        progress=context.progress,
         net=state.net,
         teacher=load_teacher(pinned(spec, of_job(context)), state.teacher) or state.teacher,
         parts=parts,
@@ -160,23 +154,16 @@ def _cut(
     calibration = Calibration(state.net, parts.train, spec.evaluation, seed)
     compared = parts.train if parts.held is None else parts.held
     widths = best_of(context, search, engine, calibration, state.teacher, compared)
+    metric = 0.0
+
+    def on_cut() -> None:
+        nonlocal metric
+        context.progress(8, "evaluate the cut model")
+        metric = evaluate(state.net, parts.choosing, spec.evaluation)
+        context.progress(10, "repair the weights that are left", metric)
+
     criterion = criterion_function(spec.pruning.criterion)
-    keep = choose_channels(engine.groups, widths, criterion, calibration)
-    fault = check(engine, keep, runnable_samples(state.net, spec.model.inputs))
-    if fault is not None:
-        raise StageError(Reason.INTERNAL_ERROR, f"this round's cut is not exact: {fault}")
-    context.progress(8, "evaluate the cut model")
-    engine.cut(keep)
-    metric = evaluate(state.net, parts.choosing, spec.evaluation)
-    engine.restore()
-    context.progress(10, "repair the weights that are left", metric)
-    repair = spec.pruning.repair
-    if repair.least_squares:
-        samples = Calibration(state.net, parts.train, spec.evaluation, seed, repair.samples)
-        repaired = repair_weights(state.net, engine.groups, keep, samples)
-        context.progress(12, f"repaired {len(repaired.fitted)} layers", metric)
-    engine.cut(keep)
-    engine.freeze()
+    shrink(engine, widths, spec.model.inputs, criterion, calibration, spec.pruning.repair, on_cut)
     return widths, metric
 
 

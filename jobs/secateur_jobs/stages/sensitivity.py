@@ -23,7 +23,6 @@ from secateur_jobs.pruning.sensitivity.ledger import Ledger
 from secateur_jobs.pruning.sensitivity.modes import Modes
 from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
 from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
-from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.pruning.sensitivity.workbench import Workbench
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import of_job
@@ -87,7 +86,18 @@ class _Work:
         ):
             if group in groups:
                 metric = sen_file.metric_of(loss, self.baseline)
-                found.append(self._point(group, ratio, metric, source=PointSource.IMPORTED))
+                goal = self.context.request.spec.evaluation.goal
+                drop = relative_drop(self.baseline, metric, goal)
+                found.append(
+                    Point(
+                        group=group,
+                        ratio=ratio,
+                        metric=metric,
+                        loss=drop,
+                        seconds=0.0,
+                        source=PointSource.IMPORTED,
+                    )
+                )
         return found
 
     def points(self, wanted: Sequence[Wanted]) -> list[Point]:
@@ -101,30 +111,27 @@ class _Work:
         return [known[w] for w in wanted]
 
     def _measure(self, missing: Sequence[Wanted]) -> Iterator[Point]:
-        """Yield a point for each of ``missing``; equal cuts are measured once."""
+        """Yield a point for each of ``missing``."""
         self.context.progress(4, "choose channels")
-        twins: dict[tuple[str, bytes], list[Wanted]] = {}
-        cuts: list[Cut] = []
-        for group, ratio in missing:
-            cut = self.bench.cut(group, ratio)
-            if cut.keep.all():
-                yield self._point(group, ratio, self.baseline)
-                continue
-            same = twins.setdefault((group, cut.keep.tobytes()), [])
-            if not same:
-                cuts.append(cut)
-            same.append((group, ratio))
-        modes = Modes(self.context, self.bench, self.baseline, self.comparisons, self.notes)
-        for point in modes.run(cuts) if cuts else ():
-            key = next(k for k, same in twins.items() if (point.group, point.ratio) in same)
-            for _, ratio in twins[key]:
-                yield point.model_copy(update={"ratio": ratio})
+        spec = self.context.request.spec
+        cuts = [self.bench.cut(group, ratio) for group, ratio in missing]
 
-    def _point(
-        self, group: str, ratio: float, metric: float, source: PointSource = PointSource.MEASURED
-    ) -> Point:
-        loss = relative_drop(self.baseline, metric, self.context.request.spec.evaluation.goal)
-        return Point(group=group, ratio=ratio, metric=metric, loss=loss, seconds=0.0, source=source)
+        def on_share(share: float) -> None:
+            self.context.progress(5 + 94 * share, f"point {round(share * len(cuts))}/{len(cuts)}")
+
+        modes = Modes(
+            net=self.bench.net,
+            data=self.bench.parts.choosing,
+            evaluation=spec.evaluation,
+            settings=spec.sensitivity,
+            calibration=self.bench.calibration,
+            baseline=self.baseline,
+            comparisons=self.comparisons,
+            seed=spec.seed,
+            notes=self.notes,
+            on_share=on_share,
+        )
+        yield from modes.run(cuts)
 
     @cached_property
     def baseline(self) -> float:

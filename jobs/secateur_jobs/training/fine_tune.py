@@ -1,13 +1,13 @@
-"""How a round recovers by training, as ``spec.fineTune`` says."""
+"""How a cut net recovers by training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import Evaluation, FineTune
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.early_stop import NONE_HELD, Watch, no_effect
@@ -40,7 +40,8 @@ class Recovery:
 class FineTuning:
     """The fine-tuning of one round; a follower does the same steps, and what the leader decides."""
 
-    context: StageContext
+    settings: FineTune
+    evaluation: Evaluation
     net: paddle.nn.Layer
     teacher: paddle.nn.Layer
     parts: Parts
@@ -49,6 +50,8 @@ class FineTuning:
     """The unpruned model's metric on the items that choose."""
     metric: float | None
     """The net's metric before any training, where it is known."""
+    progress: Callable[[float, str, float | None], None]
+    """Is told the percentage of the round, what is done, and the newest metric."""
     group: Leader | Follower | None = None
     """The other processes, if there are any."""
     recovery: Recovery = field(default_factory=Recovery)
@@ -56,7 +59,7 @@ class FineTuning:
 
     def run(self) -> Recovery:
         """Train the net in place; its last (or averaged) weights are kept, normalisations recalibrated."""
-        settings = self._spec.fine_tune
+        settings = self.settings
         if settings.epochs == 0:
             return self.recovery
         team: Team = self.group.team if self.group is not None else ALONE
@@ -70,7 +73,7 @@ class FineTuning:
         self.recovery.losses = train(
             self.net,
             self.parts.train,
-            self._spec.evaluation,
+            self.evaluation,
             epochs=settings.epochs,
             learning_rate=settings.learning_rate,
             batch_size=settings.batch_size,
@@ -88,12 +91,8 @@ class FineTuning:
         )
         return self.recovery
 
-    @property
-    def _spec(self) -> PruningJobSpec:
-        return self.context.request.spec
-
     def _features(self) -> list[str]:
-        if self._spec.fine_tune.distillation.features == 0:
+        if self.settings.distillation.features == 0:
             return []
         *inputs, _ = gather(self.parts.train, [0, 1] if len(self.parts.train) > 1 else [0])
         found = comparable_layers(self.net, self.teacher, inputs)
@@ -103,7 +102,7 @@ class FineTuning:
 
     def _new_watch(self) -> Watch | None:
         """Return the early stop with its first look taken; followers do as the leader says."""
-        settings, evaluation = self._spec.fine_tune, self._spec.evaluation
+        settings, evaluation = self.settings, self.evaluation
         if settings.early_stop is None or isinstance(self.group, Follower):
             return None
         scores, held = sample_scores(evaluation), self.parts.held
@@ -115,14 +114,14 @@ class FineTuning:
         return watch
 
     def _on_batch(self, done: int, total: int) -> None:
-        epochs = self._spec.fine_tune.epochs
+        epochs = self.settings.epochs
         epoch = (done - 1) * epochs // total + 1
-        self.context.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{epochs}", self.metric)
+        self.progress(15 + 83 * done / total, f"fine-tune epoch {epoch}/{epochs}", self.metric)
 
     def _on_epoch(self, epoch: int, loss: float) -> bool:
         # few steps do not bring slow running averages (MobileNetV3: momentum 0.99) to the new weights
         recalibrate(self.net, self.parts.train, _RECALIBRATION_BATCHES, _RECALIBRATION_BATCH_SIZE, self.seed)
-        self.metric = evaluate(self.net, self.parts.choosing, self._spec.evaluation)
+        self.metric = evaluate(self.net, self.parts.choosing, self.evaluation)
         self.recovery.metrics.append(self.metric)
         stops = self._stops(epoch)
         if isinstance(self.group, Leader):
@@ -130,12 +129,12 @@ class FineTuning:
         return stops
 
     def _stops(self, epoch: int) -> bool:
-        epochs = self._spec.fine_tune.epochs
+        epochs = self.settings.epochs
         bound = self._watch.look(self.net) if self._watch is not None else None
         if bound is None or epoch == epochs:
             return False
         text = f"fine-tuning stopped after epoch {epoch} of {epochs}"
-        self.context.progress(98, text, self.metric)
+        self.progress(98, text, self.metric)
         self.recovery.notes.append(f"{text}: its gain is surely below {max(bound, 0):.4f}")
         return True
 

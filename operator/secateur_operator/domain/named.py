@@ -21,6 +21,18 @@ class Shelf:
     """The image that a job there runs its stages with."""
 
 
+@dataclass(frozen=True)
+class Where:
+    """Which stores to keep."""
+
+    namespaces: tuple[str, ...]
+    """Empty: all."""
+    only: Shelf | None
+    """None: every store that a PruningJob there uses."""
+    image: str | None
+    pull_secrets: tuple[str, ...]
+
+
 def shelf_of(job: PruningJob) -> Shelf | None:
     """Return the store that a job has used; None before its first run."""
     if job.status.resolved_spec is None:

@@ -44,7 +44,7 @@ def test_body_gives_the_verdict_and_how_to_load(tmp_path: Path) -> None:
     html = _html(body)
     assert "<strong>Failed.</strong>" in html
     assert "Missed: accuracyDrop &lt;= 1%" in html
-    assert "secateur_jobs.load('checkpoint.bin', model=" in body
+    assert "secateur.load('checkpoint.bin', model=" in body
     assert "cd" * 32 in body
 
 

@@ -1,4 +1,4 @@
-"""From cuts to points: by the mode that the job asks for."""
+"""From cuts to points: by the mode that is asked for."""
 
 from __future__ import annotations
 
@@ -7,33 +7,58 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from secateur_api.results import Point, PointSource
-from secateur_api.spec import SensitivityMode
+from secateur_api.spec import Evaluation, Sensitivity, SensitivityMode
 from secateur_jobs.measure.drop import relative_drop, worsened
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
-from secateur_jobs.pruning.sensitivity.workbench import Workbench
-from secateur_jobs.runtime.context import StageContext
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Measures cuts of one job's net."""
+    """Measures cuts of one net on one data set."""
 
-    context: StageContext
-    bench: Workbench
+    net: paddle.nn.Layer
+    data: paddle.io.Dataset
+    evaluation: Evaluation
+    settings: Sensitivity
+    calibration: Calibration
+    """Training samples for the mode ``fisher``, which evaluates nothing."""
     baseline: float
+    """The uncut net's metric on the same share of the data."""
     comparisons: int
-    """Points of all shards."""
+    """Points of all processes, whose intervals hold at once."""
+    seed: int
     notes: list[str]
     """Is given what could not be done the quick way."""
+    on_share: Callable[[float], None] = lambda share: None
+    """Is told the share of the work that is done (0..1)."""
 
     def run(self, cuts: Sequence[Cut]) -> Iterator[Point]:
-        """Yield the point of each of ``cuts`` (those of one group side by side) as soon as it is known."""
-        mode = self.context.request.spec.sensitivity.mode
+        """Yield the point of each of ``cuts`` (those of one group side by side) as soon as it is known.
+
+        Equal cuts are measured once, and one that cuts nothing not at all.
+        """
+        twins: dict[tuple[str, bytes], list[Cut]] = {}
+        for cut in cuts:
+            if cut.keep.all():
+                yield Point(
+                    group=cut.group.name, ratio=cut.ratio, metric=self.baseline, loss=0.0, seconds=0.0
+                )
+            else:
+                twins.setdefault((cut.group.name, cut.keep.tobytes()), []).append(cut)
+        same = {(equal[0].group.name, equal[0].ratio): equal for equal in twins.values()}
+        for point in self._measured([equal[0] for equal in same.values()]) if same else ():
+            for cut in same[(point.group, point.ratio)]:
+                yield point.model_copy(update={"ratio": cut.ratio})
+
+    def _measured(self, cuts: Sequence[Cut]) -> Iterator[Point]:
+        mode = self.settings.mode
         if mode is SensitivityMode.FISHER:
             yield from self._estimates(cuts)
             return
-        sweep = Sweep(self.bench.net)
+        sweep = Sweep(self.net)
         with sweep.open():
             yield from (
                 self._raced(sweep, cuts) if mode is SensitivityMode.BOUNDED else self._exact(sweep, cuts)
@@ -41,34 +66,31 @@ class Modes:
         self.notes.extend(sweep.notes)
 
     def _exact(self, sweep: Sweep, cuts: Sequence[Cut]) -> Iterator[Point]:
-        spec = self.context.request.spec
-        fraction = spec.sensitivity.data_fraction
-        data = self.bench.parts.choosing
-        for found in exact.measure(sweep, data, spec.evaluation, fraction, cuts, self._said(len(cuts))):
+        fraction = self.settings.data_fraction
+        for found in exact.measure(sweep, self.data, self.evaluation, fraction, cuts, self.on_share):
             yield Point(
                 group=found.cut.group.name,
                 ratio=found.cut.ratio,
                 metric=found.value,
-                loss=relative_drop(self.baseline, found.value, spec.evaluation.goal) + found.drift,
+                loss=relative_drop(self.baseline, found.value, self.evaluation.goal) + found.drift,
                 drift=found.drift,
                 seconds=found.seconds,
             )
 
     def _raced(self, sweep: Sweep, cuts: Sequence[Cut]) -> Iterator[Point]:
-        spec = self.context.request.spec
         for found in bounded.race(
             sweep,
-            self.bench.parts.choosing,
-            spec.evaluation,
-            bounded.scores_of(spec.evaluation),
-            spec.sensitivity,
+            self.data,
+            self.evaluation,
+            bounded.scores_of(self.evaluation),
+            self.settings,
             cuts,
             baseline=self.baseline,
             comparisons=self.comparisons,
-            seed=spec.seed,
-            on_batch=self._said(len(cuts)),
+            seed=self.seed,
+            on_batch=self.on_share,
         ):
-            metric = worsened(self.baseline, found.loss - found.drift, spec.evaluation.goal)
+            metric = worsened(self.baseline, found.loss - found.drift, self.evaluation.goal)
             beyond = found.samples == 0
             yield Point(
                 group=found.cut.group.name,
@@ -84,10 +106,10 @@ class Modes:
             )
 
     def _estimates(self, cuts: Sequence[Cut]) -> Iterator[Point]:
-        goal = self.context.request.spec.evaluation.goal
+        goal = self.evaluation.goal
         for cut in cuts:
             begin = time.monotonic()
-            loss = fisher.relative_drop(fisher.rise(self.bench.net, cut, self.bench.calibration))
+            loss = fisher.relative_drop(fisher.rise(self.net, cut, self.calibration))
             yield Point(
                 group=cut.group.name,
                 ratio=cut.ratio,
@@ -97,9 +119,3 @@ class Modes:
                 samples=0,
                 source=PointSource.ESTIMATED,
             )
-
-    def _said(self, total: int) -> Callable[[float], None]:
-        def say(share: float) -> None:
-            self.context.progress(5 + 94 * share, f"point {round(share * total)}/{total}")
-
-        return say

@@ -33,6 +33,12 @@ class Cut:
     keep: np.ndarray
     """One bool per channel."""
 
+    @classmethod
+    def of(cls, group: ChannelGroup, ratio: float, scores: np.ndarray) -> Cut:
+        """Return the cut of a share (0..1) of a group's channels, those of the lowest scores."""
+        width = max(1, group.channels - round(group.channels * ratio))
+        return cls(group, ratio, group.choose(scores, width))
+
 
 @dataclass(frozen=True)
 class Result:

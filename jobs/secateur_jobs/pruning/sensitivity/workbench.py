@@ -33,8 +33,7 @@ class Workbench:
         if group not in self._scores:
             criterion = criterion_function(self.context.request.spec.pruning.criterion)
             self._scores[group] = criterion(self.net, found, self.calibration)
-        width = max(1, found.channels - round(found.channels * ratio))
-        return Cut(found, ratio, found.choose(self._scores[group], width))
+        return Cut.of(found, ratio, self._scores[group])
 
     @cached_property
     def net(self) -> paddle.nn.Layer:

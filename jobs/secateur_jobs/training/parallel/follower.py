@@ -41,7 +41,9 @@ def _train(context: StageContext, group: Follower, seed: int) -> None:
     parts = parts_of(context)
     said = group.hear()
     FineTuning(
-        context=context,
+        settings=spec.fine_tune,
+        evaluation=spec.evaluation,
+        progress=context.progress,
         net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"])), spec.model),
         teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
         parts=parts,

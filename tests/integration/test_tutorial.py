@@ -1,0 +1,41 @@
+"""The tutorial's blocks, as a reader runs them: files saved by the names that the page gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+pytestmark = [pytest.mark.paddle, pytest.mark.lite, pytest.mark.slow]
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=900, check=False, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_tutorial_runs(tmp_path: Path) -> None:
+    names = re.findall(r"ave this as `([\w.]+)`", PAGE)
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL)
+    for name, text in zip(names, blocks, strict=True):
+        (tmp_path / name).write_text(text)
+    said = run([sys.executable, "-W", "ignore", "smaller.py"], tmp_path)
+    assert re.search(r"^latency p50 .* -> .*x\), file .* metric 0\.\d+ -> 0\.\d+", said, re.MULTILINE)
+    assert (tmp_path / "small.nb").stat().st_size < (tmp_path / "mynet-x86.nb").stat().st_size
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    secateur = shutil.which("secateur", path=str(Path(sys.executable).parent))
+    assert secateur is not None
+    for command in commands.splitlines():
+        said = run([secateur, *command.split()[1:]], tmp_path)
+    assert "mynet: Succeeded" in said
+    assert ".nb" in said
