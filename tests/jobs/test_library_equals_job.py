@@ -10,6 +10,8 @@ import pytest
 import secateur
 from secateur_api.stage import Stage
 from secateur_jobs.data.digits import splits
+from secateur_jobs.training.held import hold_back
+from secateur_jobs.user_code import Splits
 from tests.jobs.test_pruning_stages import PRUNING, Home, spec_of
 
 pytestmark = pytest.mark.paddle
@@ -40,14 +42,17 @@ def test_a_round_and_the_library_write_the_same_file(home: Home, tmp_path: Path)
     uncut = tmp_path / "uncut.safetensors"
     uncut.write_bytes(home.store.unit_file(preflight, "checkpoint"))
     net = secateur.load(uncut)
-    train, evaluation = splits(**spec["data"]["args"])
-    curves = secateur.sensitivity(net, INPUTS, evaluation, ratios=[0.25, 0.5, 0.75], calibration=train)
+    parts = hold_back(
+        Splits(*splits(**spec["data"]["args"])), 0
+    )  # a job chooses by what it does not train on
+    train, choosing = parts.train, parts.choosing
+    curves = secateur.sensitivity(net, INPUTS, choosing, ratios=[0.25, 0.5, 0.75], calibration=train)
     first, last = PRUNING["protect"].values()
     small, account = secateur.prune(
         net, INPUTS, macs=0.5, data=train, curves=curves, protect=(first, last), align=2, seed=SEED
     )
     recovery = secateur.fine_tune(
-        small, INPUTS, train, evaluation, teacher=net, epochs=1, fraction=0.2, seed=SEED
+        small, INPUTS, train, choosing, teacher=net, epochs=1, fraction=0.2, seed=SEED
     )
     path = tmp_path / "small.safetensors"
     model = spec["model"]
