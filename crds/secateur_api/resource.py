@@ -44,6 +44,8 @@ class ObjectMeta(BaseModel):
     namespace: str = "default"
     uid: str = ""
     generation: int = 1
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class PruningJob(Contract):
@@ -110,17 +112,27 @@ def _not_json(value: object, path: str) -> Iterator[Problem]:
     """Yield what JSON cannot say: it would reach a factory as something else than what was written."""
     if isinstance(value, dict):
         for key, inner in value.items():
+            if isinstance(key, str) and not _is_text(key):
+                yield Problem(path, f"the name {_short(key)} has half of a character; leave it out")
             yield from _not_json(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _not_json(inner, f"{path}[{index}]")
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(path, f"{value} is no number that JSON has; expected a finite one")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Problem(path, f"{_short(value)} is beyond 64 bits, where a cluster rounds it; put it in quotes")
+    elif isinstance(value, str) and not _is_text(value):
+        yield Problem(path, f"{_short(value)} has half of a character (U+D800 to U+DFFF); leave it out")
     elif value is not None and not isinstance(value, (str, int, float, bool)):
         kind = type(value).__name__
         yield Problem(
             path, f"a value of type {kind} cannot be said in JSON; expected text, a number, a list ..."
         )
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _too_long(spec: dict[str, Any], size: int) -> Problem:

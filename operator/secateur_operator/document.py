@@ -22,6 +22,8 @@ _MOST_VALUES = 100_000
 """Values of a file once its aliases are written out."""
 _DIGITS = 300
 """Longest number; a longer one is text, as it is for Go."""
+_LONGEST_SAID = 300
+"""Longest part of a message that quotes the file."""
 
 
 class _Refused(yaml.MarkedYAMLError):
@@ -172,5 +174,5 @@ def _refused(message: str) -> InvalidResource:
 
 def _where(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
+    problem = str(getattr(error, "problem", None) or error).replace("\n", " ")[:_LONGEST_SAID]
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem

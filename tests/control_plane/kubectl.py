@@ -43,7 +43,6 @@ class Kubectl:
     def install_crd(self) -> None:
         """Install the CRD as it is in the repository, and wait until it is served."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
         limit = time.monotonic() + SERVED_SECONDS
         while "pruningjobs" not in self.kubectl("api-resources", "--api-group=secateur.dev", "-o", "name"):
             if time.monotonic() > limit:

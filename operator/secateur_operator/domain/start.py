@@ -48,8 +48,8 @@ def refreshed(job: PruningJob, status: PruningJobStatus) -> PruningJobStatus:
 
 def asked_run(job: PruningJob) -> int:
     """Return the run that the annotation asks for; 0 if it is absent or no number."""
-    annotations = (job.metadata.model_extra or {}).get("annotations") or {}
-    text = str(annotations.get(RUN_ANNOTATION, ""))
+    annotations = job.metadata.annotations or {}
+    text = annotations.get(RUN_ANNOTATION, "")
     return int(text) if text.isdecimal() else 0
 
 
