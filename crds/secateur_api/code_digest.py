@@ -24,7 +24,7 @@ def code_sha256(path: Path) -> str:
     """Return the SHA-256, in hex, of a wheel or zip (its bytes), or of a folder's files.
 
     Of a folder counts every file, whatever its kind: code may read a table or load a library. Left out are
-    caches, logs (``*.log``), environments of Python, homes of Secateur, what version control and editors keep,
+    caches, logs (``*.log``), environments of Python, homes of Secateur, what version control or editors keep,
     and what :data:`APART` names: the job's own file, and those that the command's output goes to. Files are
     sorted by relative POSIX path; each adds its path, its length and its content, so that moving bytes
     between files changes the digest. Links are followed.
