@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 APART = "SECATEUR_APART"
 """Variable with files that are no code though they lie beside it, as paths separated by a line break."""
-_CACHES = {"__pycache__", "CVS"}
-_NO_CODE = (".pyc", ".pyo", ".log")
+_NO_CODE = re.compile(
+    r"\.(git|hg|svn|bzr|jj|dvc)|CVS|__pycache__|.*\.(py[co]|log)|\.cache|\..*_cache|\.(tox|nox|hypothesis|coverage.*)"
+    r"|\.secateur|\.(ipynb_checkpoints|idea|vscode|DS_Store)|\..*\.sw[a-p]|\.?#.*|.*~|\.nfs.*|\.fuse_hidden.*"
+)
+"""Names of caches and logs, and of what version control, editors and file systems keep beside the files."""
+_MARKED = ("CACHEDIR.TAG", "pyvenv.cfg")
+"""What says of the folder that it is in: a cache, an environment of installed packages."""
 _PART_BYTES = 2**20
 
 
@@ -18,10 +24,10 @@ def code_sha256(path: Path) -> str:
     """Return the SHA-256, in hex, of a wheel or zip (its bytes), or of a folder's files.
 
     Of a folder counts every file, whatever its kind: code may read a table or load a library. Left out are
-    hidden files and folders, caches (``__pycache__``), logs (``*.log``), homes of Secateur, and what
-    :data:`APART` names: the job's own file, and those that the command's output goes to. Files are sorted by
-    relative POSIX path; each adds its path, its length and its content, so that moving bytes between files
-    changes the digest. Links are followed.
+    caches, logs (``*.log``), environments of Python, homes of Secateur, what version control or editors keep,
+    and what :data:`APART` names: the job's own file, and those that the command's output goes to. Files are
+    sorted by relative POSIX path; each adds its path, its length and its content, so that moving bytes
+    between files changes the digest. Links are followed.
 
     Raises OSError if something cannot be read.
     """
@@ -56,21 +62,22 @@ def _files(root: Path) -> Iterator[Path]:
         here = Path(folder)
         found = here.stat()
         key = (found.st_dev, found.st_ino)
-        folders[:] = [] if key in seen else [f for f in folders if _counts(f) and not _is_home(here / f)]
+        folders[:] = [] if key in seen else [f for f in folders if _counts(f) and not _is_apart(here / f)]
         if key in seen:  # a link back to where it is in
             continue
         seen.add(key)
         for name in names:
             file = here / name
-            is_code = _counts(name) and not name.endswith(_NO_CODE) and file.is_file()
-            if is_code and os.path.realpath(file) not in no_code:
+            if _counts(name) and file.is_file() and os.path.realpath(file) not in no_code:
                 yield file
 
 
 def _counts(name: str) -> bool:
-    return not name.startswith(".") and name not in _CACHES
+    return _NO_CODE.fullmatch(name) is None
 
 
-def _is_home(folder: Path) -> bool:
-    """Whether it is where Secateur keeps state and results: what it writes must not change the code."""
+def _is_apart(folder: Path) -> bool:
+    """Whether it is a cache, an environment, or where Secateur keeps state and results, by what is in it."""
+    if any((folder / name).exists() for name in _MARKED):
+        return True
     return all((folder / name).exists() for name in ("lock", "store", "jobs"))

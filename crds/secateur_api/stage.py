@@ -159,6 +159,8 @@ class StageResult(Contract):
     """Name (such as ``checkpoint``) to file."""
     read: list[str] = []
     """Paths of other units' files that it was made from; files are named by their content."""
+    modules: dict[str, str] = {}
+    """Files of the user's modules outside ``spec.code``, imported by the end of the work: path to SHA-256."""
     toolchain: dict[str, str] = {}
     """Package to version."""
 

@@ -16,6 +16,7 @@ def main() -> int:
     # after the fork: the process that stays behind is small
     from secateur_api.stage import Stage
     from secateur_jobs.runtime.process import run_stage
+    from secateur_jobs.runtime.users_modules import run_from_source
 
     if sys.argv[1:2] == ["store"]:
         from secateur_jobs.runtime.storekeeping import keep_store
@@ -25,6 +26,7 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in names:
         print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201
         return 64
+    run_from_source()
     return int(run_stage(Stage(sys.argv[1])))
 
 

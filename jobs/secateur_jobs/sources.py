@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-import site
-import sys
-import sysconfig
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-import secateur_api
 from secateur_api.conditions import Reason
 from secateur_api.sources import Sources, SplitContent, difference
 from secateur_api.spec import PruningJobSpec, Weights
@@ -26,6 +23,8 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.toolchain import toolchain
+from secateur_jobs.runtime.users_modules import changed, imported
 from secateur_jobs.training.batching import ArrayDataset, read_item
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import Splits, build_model, load_callable, load_data
@@ -38,6 +37,7 @@ _SAMPLED = 256
 """Items that are read of a larger one: of changes of 2 % of the items, one in 170 passes."""
 _SEEN_AGAIN = 16
 """Items that a later stage compares."""
+_LAYERS = "layers"
 _MODEL, _TEACHER = "spec.model.weights", "spec.fineTune.distillation.teacher.weights"
 
 
@@ -50,16 +50,23 @@ def find(spec: PruningJobSpec, code: Path | None = None) -> tuple[Sources, Split
     or MissingData for weights, InvalidInput(DATASET_INVALID) for an item that raises.
     """
     with _same_randomness():
-        seed_everything(spec.seed)
-        net = build_model(spec.model)
-        splits = load_data(spec.data, len(spec.model.inputs))
+        network = _network(spec)
+        splits = _new_splits(spec)
+        train, evaluation = _content(splits.train), _content(splits.eval)
+        if train.random or evaluation.random:
+            again = _new_splits(spec)
+            train = _with_sequence(train, _content(again.train))
+            evaluation = _with_sequence(evaluation, _content(again.eval))
         for ref, field in _named_code(spec):
             load_callable(ref, field)
         return Sources(
-            train=_content(splits.train),
-            eval=_content(splits.eval),
-            modules=_user_modules(code),
-            weights={field: _sha256(weights, field) for field, weights in _weights(spec)} | _built(spec, net),
+            train=train,
+            eval=evaluation,
+            modules=_modules(code),
+            weights={field: _sha256(weights, field) for field, weights in _weights(spec)},
+            layers=network.pop(_LAYERS, ""),
+            network=network,
+            toolchain=toolchain(),
         ), splits
 
 
@@ -69,11 +76,13 @@ def check(spec: PruningJobSpec, before: Sources, code: Path | None = None) -> Sp
     Raises InvalidInput(SOURCES_CHANGED) if a few items, or the user's modules, are others now.
     """
     with _same_randomness():
+        network = _traits(spec, spec.seed)
         splits = load_data(spec.data, len(spec.model.inputs))
         now = Sources(
             train=_content(splits.train, before.train),
             eval=_content(splits.eval, before.eval),
-            modules=_user_modules(code),
+            modules=_modules(code),
+            network=network,
         )
     refuse_change(before, now)
     return splits
@@ -86,18 +95,34 @@ def of_job(context: StageContext) -> Sources:
 
 def splits_of(context: StageContext) -> Splits:
     """Return a stage's data sets, which must be those that preflight saw; see :func:`check`."""
+    refuse_edited(context, context.upstream("preflight"))
     return check(context.request.spec, of_job(context), context.code)
 
 
 def refuse_change(before: Sources, now: Sources) -> None:
     """Raise InvalidInput(SOURCES_CHANGED) where two stages of one job saw other content."""
-    changed = difference(before, now)
-    if changed is not None:
-        raise InvalidInput(
-            Reason.SOURCES_CHANGED,
-            f"{changed} since the job began, so its numbers would be of two sources; start the job again, "
-            "and all is measured with what is there now",
-        )
+    found = difference(before, now)
+    if found is not None:
+        raise _two_sources(found)
+
+
+def refuse_edited(context: StageContext, unit: str) -> None:
+    """Raise InvalidInput(SOURCES_CHANGED) where a module that made ``unit`` is another one now.
+
+    Those that only a call imports are known after the work alone.
+    """
+    made = context.store.result(unit)
+    file = changed(made.modules) if made is not None else None
+    if file is not None:
+        raise _two_sources(f"{file} has changed")
+
+
+def _two_sources(what: str) -> InvalidInput:
+    return InvalidInput(
+        Reason.SOURCES_CHANGED,
+        f"{what} since the job began, so its numbers would be of two sources; start the job again, "
+        "and all is measured with what is there now",
+    )
 
 
 def pinned(spec: PruningJobSpec, sources: Sources) -> PruningJobSpec:
@@ -125,7 +150,7 @@ def cannot_tell(sources: Sources, version: str | None) -> list[str]:
                 f"each read of the {name} set gives other items, so a change of the data is not noticed: "
                 "set data.version to a new text when you change it"
             )
-        elif split.random and not split.is_unknown:
+        elif split.random and split.sequence is None and not split.is_unknown:
             columns = ", ".join(map(str, split.random))
             found.append(
                 f"column {columns} of the {name} set is random by design; a change there is not noticed"
@@ -136,6 +161,16 @@ def cannot_tell(sources: Sources, version: str | None) -> list[str]:
 # ---- data ----
 
 
+def _new_splits(spec: PruningJobSpec) -> Splits:
+    seed_everything(spec.seed)
+    return load_data(spec.data, len(spec.model.inputs))
+
+
+def _with_sequence(one: SplitContent, other: SplitContent) -> SplitContent:
+    """Keep the digest of a sequence that two new sets have in common."""
+    return one if one.sequence == other.sequence else one.model_copy(update={"sequence": None})
+
+
 def _content(dataset: paddle.io.Dataset, like: SplitContent | None = None) -> SplitContent:
     """Digest a data set; with ``like`` only a few of the items and the columns that it has."""
     if isinstance(dataset, ArrayDataset):
@@ -144,7 +179,7 @@ def _content(dataset: paddle.io.Dataset, like: SplitContent | None = None) -> Sp
     if like is not None:
         known = [int(index) for index in like.items if index.isdecimal() and int(index) < length]
         chosen = [known[i] for i in _spread(len(known), _SEEN_AGAIN)]
-        items = {str(index): _joined(_columns(dataset, index), like.random) for index in chosen}
+        items = {str(index): _seen_again(dataset, index, like) for index in chosen}
         return SplitContent(length=length, items=items)
     chosen = list(range(length)) if length <= _ALL_BELOW else _spread(length, _SAMPLED)
     reads = [(_columns(dataset, index), _columns(dataset, index)) for index in chosen]
@@ -153,7 +188,23 @@ def _content(dataset: paddle.io.Dataset, like: SplitContent | None = None) -> Sp
         c for c in range(columns) if any(first[c : c + 1] != again[c : c + 1] for first, again in reads)
     ]
     items = {str(index): _joined(first, unstable) for index, (first, _) in zip(chosen, reads, strict=True)}
-    return SplitContent(length=length, items=items, random=unstable, columns=columns)
+    stable = [c for c in range(columns) if c not in unstable]
+    sequence = [_joined(first, stable) for first, _ in reads]
+    return SplitContent(
+        length=length,
+        items=items,
+        random=unstable,
+        columns=columns,
+        sequence=_joined(sequence, []) if unstable else None,
+    )
+
+
+def _seen_again(dataset: paddle.io.Dataset, index: int, like: SplitContent) -> str:
+    """Digest an item; one that is another is read once more: it may be random so seldom that nobody saw."""
+    found = _joined(_columns(dataset, index), like.random)
+    if found == like.items[str(index)]:
+        return found
+    return _joined(_columns(dataset, index), like.random)
 
 
 def _spread(length: int, count: int) -> list[int]:
@@ -198,6 +249,10 @@ def _same_randomness() -> Iterator[None]:
 # ---- code and weights ----
 
 
+def _modules(code: Path | None) -> dict[str, str]:
+    return {name: one.digest for name, one in imported(code).items()}
+
+
 def _named_code(spec: PruningJobSpec) -> list[tuple[str, str]]:
     named = [
         (spec.evaluation.metric, "spec.evaluation.metric"),
@@ -210,45 +265,33 @@ def _named_code(spec: PruningJobSpec) -> list[tuple[str, str]]:
     return [(ref, field) for ref, field in named if ":" in ref]
 
 
-def _user_modules(code: Path | None) -> dict[str, str]:
-    """Return digests of imported modules that are the user's and not in ``spec.code``."""
-    known = _NOT_THE_USERS if code is None else [*_NOT_THE_USERS, code]
-    found = {}
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name == "__main__" or not isinstance(file, str):
-            continue
-        path = Path(file)
-        if not any(path.is_relative_to(folder) for folder in known) and path.is_file():
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:20]
-    return found
-
-
-def _installed() -> list[Path]:
-    paths = sysconfig.get_paths()
-    folders = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [*site.getsitepackages(), site.getusersitepackages(), sys.prefix]
-    folders += [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
-    return [*map(Path, folders), Path(secateur_api.__file__).parent, Path(__file__).parent]
-
-
-_NOT_THE_USERS = _installed()
-
-
 def _weights(spec: PruningJobSpec) -> list[tuple[str, Weights]]:
     found = [] if spec.model.weights is None else [(_MODEL, spec.model.weights)]
     teacher = spec.fine_tune.distillation.teacher
     return found if teacher is None else [*found, (_TEACHER, teacher.weights)]
 
 
-def _built(spec: PruningJobSpec, net: paddle.nn.Layer) -> dict[str, str]:
-    """Return the digest of the weights that the network comes with."""
-    if not spec.model.is_trained:
-        return {}
+def _network(spec: PruningJobSpec) -> dict[str, str]:
+    """Digest what the factory builds: it may read files that no field names.
+
+    What another seed changes is not from a file: the spec and the code decide it, and it is left out.
+    """
+    one, other = (_traits(spec, seed) for seed in (spec.seed, (spec.seed + 1) % 2**31))
+    return {name: found for name, found in one.items() if other.get(name) == found}
+
+
+def _traits(spec: PruningJobSpec, seed: int) -> dict[str, str]:
+    seed_everything(seed)
+    net = build_model(spec.model)
     if isinstance(net, GraphNetwork) and net.files_sha256:
-        return {spec.model.origin_field: net.files_sha256}
-    state = net.state_dict()
-    return {spec.model.origin_field: _digest(state[name].numpy() for name in sorted(state))}
+        return {"files": net.files_sha256}
+    tensors = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    shapes = [f"{name} {array.dtype} {array.shape}" for name, array in tensors.items()]
+    texts = {"shapes": "\n".join(shapes), _LAYERS: re.sub(r" at 0x[0-9a-f]+", "", str(net))}
+    return {
+        **{name: _digest([array]) for name, array in tensors.items()},
+        **{name: hashlib.sha256(text.encode()).hexdigest()[:20] for name, text in texts.items()},
+    }
 
 
 def _sha256(weights: Weights, field: str) -> str:

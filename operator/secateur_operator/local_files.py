@@ -6,12 +6,15 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
 from secateur_api.code_names import hiding
-from secateur_api.spec import Code, Exported, FineTune, Weights
+from secateur_api.spec import Code, Exported, FineTune, SensitivityFile, Weights
 from secateur_api.uri import local_path, redacted
+
+F = TypeVar("F", Weights, SensitivityFile)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -21,12 +24,15 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     """
     spec = job.spec
     if spec.model.weights is not None:
-        weights = _weights(spec.model.weights, folder, "spec.model.weights")
+        weights = _pinned(spec.model.weights, folder, "spec.model.weights")
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": weights})})
     if spec.model.exported is not None:
         exported = _exported(spec.model.exported, folder)
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"exported": exported})})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
+    if spec.sensitivity.file is not None:
+        curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")
+        spec = spec.model_copy(update={"sensitivity": spec.sensitivity.model_copy(update={"file": curves})})
     if code is not None:
         spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
     elif spec.code is not None:
@@ -39,17 +45,18 @@ def _with_teacher(fine_tune: FineTune, folder: Path) -> FineTune:
     if distillation.teacher is None:
         return fine_tune
     field = "spec.fineTune.distillation.teacher.weights"
-    weights = _weights(distillation.teacher.weights, folder, field)
+    weights = _pinned(distillation.teacher.weights, folder, field)
     teacher = distillation.teacher.model_copy(update={"weights": weights})
     return fine_tune.model_copy(update={"distillation": distillation.model_copy(update={"teacher": teacher})})
 
 
-def _weights(weights: Weights, folder: Path, field: str) -> Weights:
-    path = _local(weights.uri, folder)
+def _pinned(named: F, folder: Path, field: str) -> F:
+    """Return a file that the spec names with its absolute path and its digest."""
+    path = _local(named.uri, folder)
     if path is None:
-        return weights
-    digest = _sha256([path], weights.sha256, field)
-    return weights.model_copy(update={"uri": str(path), "sha256": digest})
+        return named
+    digest = _sha256([path], named.sha256, field)
+    return named.model_copy(update={"uri": str(path), "sha256": digest})
 
 
 def _exported(model: Exported, folder: Path) -> Exported:

@@ -41,7 +41,8 @@ class Secateur:
         self, *options: str, to: str | None = None, env: dict[str, str] | None = None, **steer: Any
     ) -> subprocess.Popen[str]:
         """Start ``secateur run``; ``to`` is where a shell sends its stdout and stderr (3: the test)."""
-        environment = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": str(ROOT), **(env or {})}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": path, **(env or {})}
         command = [sys.executable, "-c", _MAIN, "run", str(self.file), "--home", str(self.home), *options]
         if to is not None:
             both = to if " " in to else f"{to} 2>{to}"

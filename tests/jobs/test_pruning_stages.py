@@ -261,6 +261,8 @@ def test_a_target_of_latency_is_measured_once_for_a_net(home, pretrain, sensitiv
         assert len(table.kept) == len(table.latency) == 6
         assert all(value > 0 for value in table.latency)
         assert table.latency[0] > table.latency[-1]  # plans go from wide to narrow
+        fresh = home.done(Stage.PREFLIGHT, spec_of(**latency, fresh="today"), upstream=upstream)
+        assert home.store.unit_json(fresh.unit, "latency", LatencyTable).latency != table.latency
         patch.setattr(latency_stage, "measure_plans", None)
         latency["pruning"]["target"] = {"latency": "1%", "macs": "10%"}
         again = home.done(Stage.PREFLIGHT, spec_of(**latency), upstream=upstream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 
 from secateur_api.spec import PruningJobSpec
-from secateur_api.stage import Stage, unit_name
+from secateur_api.stage import Stage, Upstream, unit_name
 from secateur_jobs import sources
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from tests.jobs.stages import stage_input
+from tests.jobs.stages import digits_spec, run, stage_input
 
 pytestmark = pytest.mark.paddle
 CODE = """
@@ -23,17 +24,23 @@ import os, time
 import numpy as np
 import paddle
 
-CONTENT = {"labels": np.arange(2000) % 4, "noise": None, "length": 300}
+CONTENT = {
+    "labels": np.arange(2000) % 4, "noise": None, "length": 300, "start": 0.0, "dropout": 0.1, "reads": 0,
+    "seed": None
+}
 
 class Set(paddle.io.Dataset):
     def __init__(self, content):
         super().__init__()
         self.content = dict(content)
-        self.own = np.random.default_rng(0)
+        self.own = np.random.default_rng(content["seed"])
     def __len__(self):
         return self.content["length"]
     def __getitem__(self, index):
         image = np.full([1, 4], index, "float32")
+        CONTENT["reads"] += 1
+        if self.content["noise"] == "seldom" and CONTENT["reads"] == self.content["odd"]:
+            image += 1
         if self.content["noise"] == "seeded":
             image += np.random.normal(size=[1, 4]).astype("float32")
         if self.content["noise"] == "own":
@@ -48,7 +55,9 @@ def splits():
     return Set(CONTENT), Set({**CONTENT, "noise": None})
 
 def net():
-    return paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Linear(4, 4))
+    bias = paddle.ParamAttr(initializer=paddle.nn.initializer.Constant(CONTENT["start"]))
+    linear = paddle.nn.Linear(4, 4, bias_attr=bias)
+    return paddle.nn.Sequential(paddle.nn.Flatten(), linear, paddle.nn.Dropout(CONTENT["dropout"]))
 """
 
 
@@ -121,6 +130,42 @@ def test_what_is_random_by_design_is_named_and_left_out(content, noise, columns,
     assert unit() != before  # the evaluation set shows it
 
 
+def test_what_differs_at_each_read_is_known_by_a_new_set_s_reads(content):
+    content.update(noise="all", seed=7)
+    before, _ = sources.find(spec())
+    assert before.train.random == [0, 1]
+    assert sources.cannot_tell(before, None) == []
+    assert sources.find(spec())[0] == before
+    sources.check(spec(), before)
+    content["seed"] = 8
+    assert sources.find(spec())[0] != before
+
+
+def test_what_is_random_so_seldom_that_nobody_saw_ends_no_job(content):
+    before, _ = sources.find(spec())
+    content.update(noise="seldom", odd=content["reads"] + 4)  # of both sets a first item is looked at
+    sources.check(spec(), before)
+    assert content["reads"] > content["odd"]
+
+
+@pytest.mark.parametrize("changed", [{"start": 1.0}, {"dropout": 0.2}])
+def test_a_unit_is_named_by_what_the_factory_builds(content, changed):
+    before = unit()
+    content.update(changed)
+    assert unit() != before
+
+
+def test_a_factory_that_reads_something_else_later_ends_the_job(content):
+    before, _ = sources.find(spec())
+    assert before.network.keys() == {"1.bias", "shapes"}  # the seed decides the rest
+    sources.check(spec(), before)
+    content["start"] = 1.0
+    with pytest.raises(
+        InvalidInput, match=r"the network has changed \(1\.bias\) since the job"
+    ):
+        sources.check(spec(), before)
+
+
 def test_with_a_version_nothing_is_to_be_said(content):
     content["noise"] = "all"
     assert sources.cannot_tell(sources.find(spec())[0], "2026-01") == []
@@ -163,6 +208,56 @@ def test_files_of_weights_are_pinned(content, tmp_path):
     assert sources.find(named)[0].weights != before.weights
     with pytest.raises(InvalidInput, match=r"spec\.model\.weights\.sha256"):
         sources.find(pinned)
+
+
+LAZY = """
+import paddle
+
+class Net(paddle.nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = paddle.nn.Conv2D(1, 8, 3), paddle.nn.Conv2D(8, 10, 14)
+    def forward(self, x):
+        from helper_of_mine import SCALE
+        return self.last(self.conv(x) * SCALE).flatten(1)
+
+def net():
+    paddle.seed(1)
+    return Net()
+"""
+
+
+def test_a_module_that_only_a_call_imports_is_known_by_what_was_run(tmp_path):
+    (tmp_path / "lazy_of_mine.py").write_text(LAZY)
+    helper = tmp_path / "helper_of_mine.py"
+    helper.write_text("SCALE = 1.0\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    model = {
+        "factory": "lazy_of_mine:net",
+        "trained": True,
+        "inputs": [{"name": "image", "shape": [1, 1, 16, 16]}],
+    }
+    data = {"factory": "secateur_jobs.data.digits:splits", "args": {"size": 16}}
+    pruning = {"target": {"macs": "30%"}, "align": 1, "protect": {"first": 0.5, "last": 0.5}}
+    job = digits_spec(model=model, data=data, pruning=pruning, convert=[{"format": "onnx"}], benchmark=[])
+
+    def preflight():
+        return run(
+            "preflight", stage_input(Stage.PREFLIGHT, job, tmp_path / "store"), tmp_path, PYTHONPATH=path
+        )
+
+    first = preflight()
+    assert (first.code, first.said.reused) == (0, False), first.said.message
+    assert preflight().said.reused
+    helper.write_text("SCALE = 2.0\n")
+    upstream = Upstream(preflight=first.said.unit)
+    request = stage_input(Stage.SENSITIVITY, job, tmp_path / "store", upstream=upstream)
+    ended = run("sensitivity", request, tmp_path, PYTHONPATH=path)
+    assert (ended.code, ended.said.reason) == (64, "SourcesChanged")
+    assert f"{helper} has changed since the job began" in ended.said.message
+    again = preflight()
+    assert (again.said.unit, again.said.reused) == (first.said.unit, False)
+    assert again.said.message.endswith(f"it was made with another {helper}")
 
 
 def test_looking_leaves_no_trace_in_the_generators(content):

@@ -20,13 +20,16 @@ def _folder(root: Path, files: dict[str, str]) -> Path:
 def test_equal_files_give_an_equal_digest_wherever_they_are(tmp_path: Path) -> None:
     files = {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "labels.json": "[1]"}
     first = _folder(tmp_path / "a", files)
-    more = {
-        "run.log": "l",
-        ".git/HEAD": "x",
-        ".venv/lib.py": "z",
-        "__pycache__/n.pyc": "",
+    more = {".git/HEAD": "x", ".venv/lib.py": "z", ".venv/pyvenv.cfg": "", "__pycache__/n.pyc": ""}
+    more |= {
         "pack/old.pyc": "",
+        "run.log": "l",
+        ".pytest_cache/v": "1",
+        ".net.py.swp": "",
+        "net.py~": "",
+        ".secateur/lock": "",
     }
+    more |= {"tables/CACHEDIR.TAG": "", "tables/1.npy": "1"}
     home = {"results/lock": "1", "results/store/units/a/result.json": "{}", "results/jobs/b": ""}
     second = _folder(tmp_path / "b", {**files, **more, **home})
     (second / "pack" / "round").symlink_to(second)  # a link back ends
@@ -52,6 +55,8 @@ def test_files_behind_links_count(tmp_path: Path) -> None:
         {"net.py": "x = 1\n"},
         {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "labels.json": "[1]"},
         {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", "fast.so": ""},
+        {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", ".labels.json": "[1]"},
+        {"net.py": "x = 1\n", "pack/data.py": "y = 2\n", ".tables/labels.json": "[1]"},
     ],
 )
 def test_any_change_of_a_file_changes_the_digest(tmp_path: Path, changed: dict[str, str]) -> None:

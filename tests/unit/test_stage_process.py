@@ -116,3 +116,20 @@ def test_a_message_file_in_a_folder_that_cannot_be_written(
     termination.write_text("")
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
     _refused(Stage.PRETRAIN, termination, "SECATEUR_INPUT is not set")
+
+
+def test_a_unit_of_sensitivity_is_named_by_the_curves_that_are_taken_over(
+    termination: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, units = tmp_path / "sen.pickle", set()
+    monkeypatch.setenv("SECATEUR_RECALL", "1")
+    given = _input(tmp_path, Stage.SENSITIVITY, sensitivity={"file": {"uri": str(curves)}})
+    monkeypatch.setenv("SECATEUR_INPUT", given)
+    for content in (b"one", b"two", b"two"):
+        curves.write_bytes(content)
+        assert run_stage(Stage.SENSITIVITY) == ExitCode.RETRYABLE  # there is no such unit yet
+        units.add(_said(termination).unit)
+    assert len(units) == 2
+    curves.unlink()
+    assert run_stage(Stage.SENSITIVITY) == ExitCode.MISSING_DATA
+    assert "spec.sensitivity.file.uri: there is no file" in _said(termination).message

@@ -32,7 +32,7 @@ class Code(Contract):
     uri: Annotated[str, Field(min_length=1, max_length=2048)]
     """A wheel or zip in the store (locally: the folder given by ``--code``)."""
     sha256: Sha256
-    """SHA-256 of the file (of a folder: of its sorted files, caches and hidden ones apart)."""
+    """SHA-256 of the file (of a folder: of its sorted files, caches and version control apart)."""
 
 
 MUTABLE = ("suspend", "budget", "resources", "queue", "template")

@@ -1,15 +1,29 @@
-"""Whether a stage's outcome follows from its own numbers: what is derived is derived again, and compared."""
+"""Whether a stage's outcome follows from its own numbers: what is derived is derived again, and compared.
+
+So is what it says of files: each that it names is one of its own, and their sizes are those.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from secateur_api.results import BenchmarksOutcome, LatencySamples, RoundOutcome
+from secateur_api.results import (
+    Artifact,
+    BenchmarkOutcome,
+    BenchmarksOutcome,
+    FileRef,
+    LatencySamples,
+    Manifest,
+    RoundOutcome,
+    RoundPlan,
+    StageOutcome,
+)
 from secateur_api.stage import StageInput, StageResult
 from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.measure.statistics import percentile, speedup
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.runtime.users_modules import changed
 
 _NOISE = 1e-9
 """Of floats that were added in another order."""
@@ -22,9 +36,21 @@ def contradiction(store: Store, request: StageInput, result: StageResult) -> str
     outcome = result.summary.outcome
     if result.summary.stage is not request.stage or getattr(outcome, request.stage.value) is None:
         return f"it has no {request.stage.value} outcome"
+    edited = changed(result.modules)
+    if edited is not None:
+        return f"it was made with another {edited}"
+    unit = str(result.summary.unit)
+    own = {(ref.path, ref.sha256, ref.bytes) for ref in result.files.values()}
+    for file in _files_of(outcome):
+        if (file.path, file.sha256, file.bytes) not in own:
+            return f"{file.path} is named with another size or sha256 than it has, or is not its own"
     pairs: list[_Pair] = []
+    if outcome.preflight is not None:
+        pairs.append(
+            ("checkpointBytes", outcome.preflight.checkpoint_bytes, store.unit_ref(unit, "checkpoint").bytes)
+        )
     if outcome.round is not None:
-        pairs += _round(store, request, outcome.round)
+        pairs += _round(store, request, result, outcome.round)
         if request.round is not None:
             pairs.append(("share", outcome.round.share, request.round.share))
     if outcome.benchmark is not None:
@@ -35,7 +61,21 @@ def contradiction(store: Store, request: StageInput, result: StageResult) -> str
     return ""
 
 
-def _round(store: Store, request: StageInput, outcome: RoundOutcome) -> Iterator[_Pair]:
+def _files_of(outcome: StageOutcome) -> Iterator[FileRef | Artifact]:
+    """Yield every file that an outcome names."""
+    if outcome.round is not None and outcome.round.checkpoint is not None:
+        yield outcome.round.checkpoint
+    if outcome.convert is not None:
+        yield from outcome.convert.artifacts
+        if outcome.convert.manifest is not None:
+            yield outcome.convert.manifest
+    if outcome.report is not None:
+        yield from (outcome.report.html, outcome.report.card)
+
+
+def _round(store: Store, request: StageInput, result: StageResult, outcome: RoundOutcome) -> Iterator[_Pair]:
+    plan = store.unit_json(str(result.summary.unit), "plan", RoundPlan)
+    yield "metric", outcome.numbers.metric, [outcome.metric_repaired, *plan.metrics][-1]
     unit = request.upstream.preflight
     upstream = store.result(unit) if unit is not None else None
     before = upstream.summary.outcome.preflight if upstream is not None else None
@@ -54,14 +94,14 @@ def _round(store: Store, request: StageInput, outcome: RoundOutcome) -> Iterator
 def _benchmarks(
     store: Store, request: StageInput, result: StageResult, outcome: BenchmarksOutcome
 ) -> Iterator[_Pair]:
-    goal = request.spec.evaluation.goal
+    goal, unit = request.spec.evaluation.goal, request.upstream.convert
+    made = store.unit_json(unit, "manifest", Manifest).artifacts if unit is not None else []
     for index, one in enumerate(outcome.benchmarks):
         name = f"benchmarks[{index}]"
         yield f"{name}.drop", one.drop, relative_drop(one.baseline.metric, one.pruned.metric, goal)
-        ref = result.files.get(f"samples-{index}")
-        if ref is None:
-            continue
-        samples = LatencySamples.model_validate_json(store.get(ref))
+        for role, bytes_ in (("baseline", one.baseline.bytes), ("pruned", one.pruned.bytes)):
+            yield f"{name}.{role}.bytes", bytes_, _size_of(made, role, one)
+        samples = store.unit_json(str(result.summary.unit), f"samples-{index}", LatencySamples)
         yield f"{name}.runs", one.runs, len(samples.pruned_seconds)
         yield f"{name}.speedup", one.speedup, speedup(samples.baseline_seconds, samples.pruned_seconds)
         for role, numbers, seconds in (
@@ -70,3 +110,9 @@ def _benchmarks(
         ):
             yield f"{name}.{role}.p50Seconds", numbers.p50_seconds, percentile(seconds, 50)
             yield f"{name}.{role}.p90Seconds", numbers.p90_seconds, percentile(seconds, 90)
+
+
+def _size_of(made: list[Artifact], role: str, one: BenchmarkOutcome) -> float:
+    """Return the size of the model that was benchmarked; NaN, which equals nothing, where none was made."""
+    what = (role, one.format, one.backend)
+    return next((a.bytes for a in made if (a.role, a.format, a.backend) == what), math.nan)

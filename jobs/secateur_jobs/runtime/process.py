@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import os
 import shutil
@@ -41,8 +42,10 @@ from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import Damaged, InvalidInput, Retryable, StageError, from_os_error
+from secateur_jobs.runtime.named_file import read_named
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.runtime.toolchain import toolchain
+from secateur_jobs.runtime.users_modules import imported
 
 
 def run_stage(stage: Stage) -> ExitCode:
@@ -130,8 +133,22 @@ def _named(request: StageInput, scratch: Path) -> StageContext:
         sources = importlib.import_module("secateur_jobs.sources")  # it imports Paddle
         context.sources, context.splits = sources.find(request.spec, context.code)
         context.request = request.model_copy(update={"spec": sources.pinned(request.spec, context.sources)})
+    elif request.stage is Stage.SENSITIVITY:
+        context.request = request = _with_pinned_curves(request)
     context.unit = unit_name(request, context.sources)
     return context
+
+
+def _with_pinned_curves(request: StageInput) -> StageInput:
+    """Return the request with the digest of the file of curves that it names."""
+    spec, file = request.spec, request.spec.sensitivity.file
+    if file is None:
+        return request
+    field = "spec.sensitivity.file"
+    content = read_named(file.uri, file.sha256, field, Reason.ARTIFACT_CORRUPT, Reason.INVALID_SPEC)
+    file = file.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
+    sensitivity = spec.sensitivity.model_copy(update={"file": file})
+    return request.model_copy(update={"spec": spec.model_copy(update={"sensitivity": sensitivity})})
 
 
 def _import_user_code(context: StageContext) -> None:
@@ -165,11 +182,16 @@ def _do(context: StageContext) -> StageSummary:
     )
     _message(summary)  # a result that could not be reported is not committed
     result = StageResult(
-        summary=summary, files=context.files, read=store.read_by(unit), toolchain=toolchain()
+        summary=summary,
+        files=context.files,
+        read=store.read_by(unit),
+        modules={str(one.file): one.digest for one in imported(context.code).values()},
+        toolchain=toolchain(),
     )
     committed = store.commit(unit, result, check)  # another process may have been first
     context.progress(100, "done")
-    return _fitting(committed.summary.model_copy(update={"message": note}))
+    theirs = committed.summary != summary
+    return _fitting(committed.summary.model_copy(update={"message": note, "reused": theirs}))
 
 
 def _failure(

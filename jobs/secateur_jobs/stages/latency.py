@@ -46,6 +46,8 @@ def latency_table(
         "benchmark": [benchmark.device, benchmark.format.value, RUNS, _NETS],
         "processor": processor(),
         "toolchain": toolchain(),
+        "modules": context.sources.modules if context.sources is not None else {},
+        "fresh": spec.fresh,
     }
     path = f"latency/{digest_of(decides)}.json"
     table = context.store.kept(path, LatencyTable)

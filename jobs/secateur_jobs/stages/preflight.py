@@ -34,7 +34,7 @@ from secateur_jobs.rehearsal.rehearse import rehearse
 from secateur_jobs.rehearsal.repeatable import check_repeatable
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.sources import FILE, cannot_tell, refuse_change
+from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
 from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.batching import gather, in_order
 from secateur_jobs.training.drift import note_of
@@ -136,6 +136,7 @@ def _sources(context: StageContext) -> Sources:
     if now is None:
         raise RuntimeError("preflight was begun without its sources")
     if pretrain is not None:
+        refuse_edited(context, pretrain)
         refuse_change(context.store.unit_json(pretrain, FILE, Sources), now)
     return now
 

@@ -222,3 +222,15 @@ def test_values_mean_what_they_mean_to_kubectl(tmp_path: Path, written: str, is_
     file.write_text(with_arg(written))
     found = read_job(file).spec.model.args["width"]
     assert (found, type(found)) == (is_read_as, type(is_read_as))
+
+
+def test_curves_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
+    (tmp_path / "sen.pickle").write_bytes(b"curves")
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(document(sensitivity={"file": {"uri": "sen.pickle"}})))
+    curves = pinned(read_job(file), tmp_path, None).spec.sensitivity.file
+    assert curves is not None
+    assert (curves.uri, curves.sha256) == (
+        str(tmp_path / "sen.pickle"),
+        hashlib.sha256(b"curves").hexdigest(),
+    )
