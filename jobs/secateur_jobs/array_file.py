@@ -28,7 +28,7 @@ def parse(content: bytes, uri: str, field: str, most_bytes: int) -> dict[str, np
     readers = {
         "safetensors": _safetensors,
         "npz": lambda content: _npz(content, most_bytes),
-        "pdparams": _pdparams,
+        "pdparams": lambda content: _pdparams(content, most_bytes),
     }
     extension = uri.rsplit(".", 1)[-1]
     try:
@@ -96,16 +96,19 @@ def _from_bfloat16(codes: np.ndarray) -> np.ndarray:
 
 def _npz(content: bytes, most_bytes: int) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > most_bytes:
-        raise _MoreThanArrays(
-            f"unpacked it has {unpacked} bytes, at most {most_bytes} are read for this model"
-        )
+        _check_size(sum(entry.file_size for entry in archive.infolist()), most_bytes)
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
-def _pdparams(content: bytes) -> dict[str, np.ndarray]:
+def _check_size(unpacked: int, most_bytes: int) -> None:
+    if unpacked > most_bytes:
+        raise _MoreThanArrays(
+            f"unpacked it has {unpacked} bytes, at most {most_bytes} are read for this model"
+        )
+
+
+def _pdparams(content: bytes, most_bytes: int) -> dict[str, np.ndarray]:
     found = _ArraysOnly(io.BytesIO(content)).load()
     if not isinstance(found, dict):
         raise _MoreThanArrays(f"the file holds a {type(found).__name__}; save net.state_dict()")
@@ -118,9 +121,11 @@ def _pdparams(content: bytes) -> dict[str, np.ndarray]:
             raise _MoreThanArrays(
                 f"entry {name!r} is a {type(value).__name__}, not an array; save net.state_dict()"
             )
-        # Paddle has no uint16: these are bfloat16's codes
-        arrays[str(name)] = _from_bfloat16(array) if array.dtype == np.uint16 else array
-    return arrays
+        arrays[str(name)] = array
+    # entries may share their bytes: what they take is known before any is given bytes of its own
+    _check_size(sum(array.nbytes for array in arrays.values()), most_bytes)
+    # Paddle has no uint16: these are bfloat16's codes
+    return {n: _from_bfloat16(a) if a.dtype == np.uint16 else a for n, a in arrays.items()}
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -9,6 +9,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -301,5 +302,24 @@ def test_an_archive_that_would_fill_the_memory_is_refused_unread(tmp_path: Path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as file:
         for _ in range(300):
             file.write(bytes(2**20))
+    with pytest.raises(InvalidInput, match=r"unpacked it has 314572800 bytes, at most 268435456 are read"):
+        load_weights(_net(2), Weights(uri=str(path)))
+
+
+class _Sharing:
+    """Pickled as an array of bfloat16's codes whose bytes are in the file once, however often it is there."""
+
+    def __init__(self, codes: bytes) -> None:
+        self._codes = codes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        build, empty, _ = np.zeros(1).__reduce__()
+        return build, empty, (1, (len(self._codes) // 2,), np.dtype("uint16"), False, self._codes)
+
+
+def test_entries_that_share_their_bytes_do_not_fill_the_memory(tmp_path: Path) -> None:
+    path, codes = tmp_path / "w.pdparams", bytes(2**20)
+    path.write_bytes(pickle.dumps({f"w{number}": _Sharing(codes) for number in range(300)}, protocol=2))
+    assert path.stat().st_size < 2**21
     with pytest.raises(InvalidInput, match=r"unpacked it has 314572800 bytes, at most 268435456 are read"):
         load_weights(_net(2), Weights(uri=str(path)))
