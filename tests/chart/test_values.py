@@ -171,6 +171,10 @@ def test_monitoring_carries_every_dashboard_and_rule() -> None:
         ({"image.tg": "x"}, "additional properties 'tg' not allowed"),
         ({"replicas": "two"}, "at '/replicas': got string, want integer"),
         ({"log.format": "xml"}, "at '/log/format'"),
+        ({"selector": "team"}, "at '/selector'"),
+        ({"selector": "team=vision,"}, "at '/selector'"),
+        ({"selector": "team in (a, b)"}, "at '/selector'"),
+        ({"maxRunning": -1}, "at '/maxRunning': minimum: got -1, want 0"),
         ({"stages.image.pullPolicy": "Sometimes"}, "at '/stages/image/pullPolicy'"),
         ({"namespaces": ["Team A"]}, "at '/namespaces/0'"),
         ({"metrics.port": 80}, "at '/metrics/port': minimum: got 80, want 1,024"),
@@ -203,4 +207,4 @@ def test_the_role_has_the_leases_that_the_operator_asks_for(selector: str) -> No
     text = ",".join(f"{key}={value}" for key, value in selector_of(selector))
     role = only(render({"selector": selector, "rbac.userRoles": False}), "ClusterRole")
     names = [name for rule in role["rules"] for name in rule.get("resourceNames", [])]
-    assert names == [lease_name(text)]
+    assert names == sorted({lease_name(""), lease_name(text)}), "it looks at who serves all as well"

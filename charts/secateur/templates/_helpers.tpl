@@ -84,7 +84,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "secateur.territory" . }}]
+  resourceNames: [secateur-serves{{ if .Values.selector }}, {{ include "secateur.territory" . }}{{ end }}]
   verbs: [get, update]
 {{- end }}
 

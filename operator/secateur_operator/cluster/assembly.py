@@ -36,7 +36,11 @@ async def operator(
     client = await KubeClient.connect(metrics.requested)
     place = _place(settings, client)
     selector = ",".join(f"{key}={value}" for key, value in settings.selector)
-    territory = Territory(lambda n: Leases(client, n, lease_name(selector)), settings.release)
+    territory = Territory(
+        lambda n: Leases(client, n, lease_name(selector)),
+        settings.release,
+        unselected=(lambda n: Leases(client, n, lease_name(""))) if selector else None,
+    )
     gateway = KubeGateway(
         client,
         Defaults(settings.store, settings.image),

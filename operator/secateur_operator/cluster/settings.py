@@ -14,8 +14,8 @@ from secateur_api.spec import Store
 from secateur_api.uri import redacted
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?")
+_LABEL = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?", re.A)
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.A)
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -107,6 +107,8 @@ def selector_of(text: str) -> tuple[tuple[str, str], ...]:
         key, equals, value = part.partition("=")
         if not equals or not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             raise SettingsError(f"--selector: {part!r} is no label; write key=value, several with commas")
+        if key in found:
+            raise SettingsError(f"--selector: {key} is there twice; a label has one value")
         found[key] = value
     return tuple(sorted(found.items()))
 

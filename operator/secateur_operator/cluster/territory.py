@@ -1,7 +1,9 @@
 """One operator a namespace: of two releases that would serve the same one, the second leaves it alone.
 
 Each keeps a Lease in every namespace that it works in, by the name of its release, so that its replicas and
-its next start share it. No clock is compared with another's: see :mod:`secateur_operator.cluster.election`.
+its next start share it. A release without a selector serves every PruningJob there, so one with a selector
+looks at that one's Lease as well. No clock is compared with another's: see
+:mod:`secateur_operator.cluster.election`.
 """
 
 from __future__ import annotations
@@ -37,12 +39,18 @@ class Territory:
         leases: Callable[[str], LeaseStore],
         release: str,
         clock: Callable[[], float] = steady_seconds,
+        unselected: Callable[[str], LeaseStore] | None = None,
     ) -> None:
-        """``leases`` gives the Lease of a namespace; ``release`` is the same for all replicas, always."""
+        """``leases`` gives the Lease of a namespace; ``release`` is the same for all replicas, always.
+
+        ``unselected`` gives the Lease of a release that serves all of a namespace; None: this is such a one.
+        """
         self._leases = leases
+        self._unselected = unselected
         self._release = release
         self._clock = clock
         self._candidates: dict[str, Candidate] = {}
+        self._lookers: dict[str, Candidate] = defaultdict(lambda: Candidate(release, TIMING))
         self._renewed: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._said: set[str] = set()
@@ -56,12 +64,12 @@ class Territory:
             if self._clock() - self._renewed.get(namespace, float("-inf")) < TIMING.retry:
                 return
             try:
-                candidate = await self._claim(namespace)
+                other = await self._other(namespace)
             except GatewayError as error:
                 self._say(f"whether another operator serves namespace {namespace} is not known: {error}")
                 return
-            if not candidate.holds:
-                words = f"namespace {namespace} is served by another operator ({candidate.holder})"
+            if other:
+                words = f"namespace {namespace} is served by another operator ({other})"
                 self._say(f"{words}; this one leaves it alone: give each its own namespaces or selector")
                 raise Elsewhere(words)
             self._renewed[namespace] = self._clock()
@@ -75,6 +83,16 @@ class Territory:
                     await self._leases(namespace).write(farewell)
                 except GatewayError as error:
                     log.debug("the lease of namespace %s runs out by itself: %s", namespace, error)
+
+    async def _other(self, namespace: str) -> str:
+        """Take or keep the namespace, or name the release that serves it."""
+        if self._unselected is not None:
+            looker = self._lookers[namespace]
+            looker.read(await self._unselected(namespace).read(), self._clock())
+            if looker.proposal(self._clock(), _stamp()) is None:
+                return looker.holder
+        candidate = await self._claim(namespace)
+        return "" if candidate.holds else candidate.holder
 
     async def _claim(self, namespace: str) -> Candidate:
         leases, lease = self._leases(namespace), await self._leases(namespace).read()

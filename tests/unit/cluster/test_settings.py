@@ -97,6 +97,7 @@ def test_every_setting_has_an_option_and_a_variable(told: list[Settings]) -> Non
         (("--store-secret", "s"), "--store-secret: it belongs to a store"),
         (("--store-claim", "No Name"), "--store-claim"),
         (("--selector", "team in (a)"), "--selector: 'teamin(a)' is no label; write key=value"),
+        (("--selector", "team=a,team=b"), "--selector: team is there twice; a label has one value"),
         (("--max-running", "-1"), "--max-running"),
         (("--namespace", "Upper"), "--namespace: 'Upper' is no namespace's name"),
         (("--metrics-port", "8081"), "--metrics-port and --health-port"),

@@ -22,8 +22,13 @@ class World:
     refuses: bool = False
     writes: int = 0
 
-    def territory(self, release: str) -> Territory:
-        return Territory(lambda namespace: Stored(self, namespace), release, lambda: self.now)
+    def territory(self, release: str, selector: str = "") -> Territory:
+        return Territory(
+            lambda namespace: Stored(self, namespace + selector),
+            release,
+            lambda: self.now,
+            (lambda namespace: Stored(self, namespace)) if selector else None,
+        )
 
 
 @dataclass
@@ -128,6 +133,29 @@ def test_without_the_right_to_leases_work_goes_on(world: World, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         asyncio.run(world.territory("ops/one").hold("team"))
     assert "whether another operator serves namespace team is not known" in caplog.text
+
+
+def test_one_with_a_selector_leaves_a_namespace_alone_that_one_without_serves(world: World) -> None:
+    whole, part = world.territory("ops/whole"), world.territory("ops/part", "team=a")
+
+    async def course() -> None:
+        await part.hold("team")
+        await whole.hold("team")  # it came later: the other one notices when it next renews
+        world.now += TIMING.retry
+        with pytest.raises(Elsewhere, match=r"another operator \(ops/whole\)"):
+            await part.hold("team")
+        await whole.release()
+        await part.hold("team")
+
+    asyncio.run(course())
+
+
+def test_one_that_is_given_a_selector_does_not_meet_itself(world: World) -> None:
+    async def course() -> None:
+        await world.territory("ops/one").hold("team")
+        await world.territory("ops/one", "team=a").hold("team")
+
+    asyncio.run(course())
 
 
 def test_operators_of_other_selectors_do_not_meet() -> None:
