@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from secateur_api.base import API_VERSION, KIND, Contract
 from secateur_api.spec import BUILT_IN_CRITERIA, PruningJobSpec
 from secateur_api.status import PruningJobStatus
+from secateur_api.uri import redacted
 
 SPEC_LIMIT = 32 * 1024
 """Longest spec in bytes of JSON, defaults included. A stage is told the spec, what went before and the
@@ -221,7 +222,7 @@ def _name(value: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = redacted(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 

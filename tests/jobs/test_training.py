@@ -9,7 +9,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation, Goal, InputSpec, Model, Pretrain
 from secateur_jobs import checkpoint
 from secateur_jobs.data.digits import splits
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.drop import check_drop_is_told, relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, in_memory, shuffled, spread
@@ -234,6 +234,23 @@ def test_drops_are_relative_to_the_baseline() -> None:
     assert relative_drop(2.0, 3.0, Goal.MINIMIZE) == pytest.approx(0.5)
     assert relative_drop(-2.0, -3.0, Goal.MAXIMIZE) == pytest.approx(0.5)
     assert (relative_drop(0, 0, Goal.MAXIMIZE), relative_drop(0, 1, Goal.MINIMIZE)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("goal", "reason", "words"),
+    [
+        (Goal.MINIMIZE, Reason.INVALID_SPEC, "the best that it can be, .* above 0 at its best"),
+        (Goal.MAXIMIZE, Reason.WEIGHTS_INVALID, "nothing can drop from there; look at spec.model.weights"),
+    ],
+)
+def test_a_metric_of_0_has_no_share_that_could_be_lost(goal: Goal, reason: Reason, words: str) -> None:
+    evaluation = Evaluation(metric="mine:errors", goal=goal)
+    with pytest.raises(
+        InvalidInput, match=rf"spec.evaluation: mine:errors of the unpruned .*{words}"
+    ) as said:
+        check_drop_is_told(0.0, evaluation)
+    assert said.value.reason is reason
+    check_drop_is_told(1e-9, evaluation)
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])

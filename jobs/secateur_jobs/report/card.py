@@ -10,6 +10,7 @@ import yaml
 
 from secateur_api.quantity import show_bytes, show_moment
 from secateur_api.spec import Model
+from secateur_api.uri import redacted
 from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
@@ -20,7 +21,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
 
 
 def render(evidence: Evidence) -> bytes:
-    """Return the card; names from the job are escaped, so that they read as text wherever they stand."""
+    """Return the card; names from the job are escaped, so that they read as text wherever they stand.
+
+    Credentials in URIs are not shown.
+    """
     parts = [
         _head(evidence),
         *_verdict(evidence),
@@ -29,7 +33,7 @@ def render(evidence: Evidence) -> bytes:
         *_use(evidence),
         *_files(evidence),
     ]
-    return ("\n\n".join(parts) + "\n").encode()
+    return redacted("\n\n".join(parts) + "\n").encode()
 
 
 def plain(text: str) -> str:

@@ -147,6 +147,14 @@ def test_a_wrong_field_is_refused_with_its_path(path, value, expected):
     assert any(line.startswith(expected) for line in found), found
 
 
+def test_a_refusal_shows_no_credentials() -> None:
+    uri = "s3://me:hush@host/" + "x" * 2048 + ".npz"
+    (said,) = problems(changed("spec.store", {"uri": uri}))
+    assert said.startswith("spec.store.uri: ")
+    assert "hush" not in said
+    assert "***@host" in said
+
+
 def test_every_problem_is_named_at_once():
     document = changed("spec.pruning.align", 0)
     document["spec"]["fineTune"] = {"epoch": 3}

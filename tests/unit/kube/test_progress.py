@@ -78,6 +78,7 @@ def test_only_the_end_of_the_stages_log_is_read() -> None:
     assert asked.path == "/api/v1/namespaces/team/pods/a-pod/log"
     assert asked.query["container"] == "stage"
     assert int(asked.query["tailLines"]) <= 100
+    assert int(asked.query["limitBytes"]) <= 2**16, "a line may have megabytes"
 
 
 def test_many_pods_share_the_reads_fairly() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from secateur_jobs.report import card
+from secateur_jobs.report import card, page
 from secateur_jobs.report.evidence import gather
 from secateur_jobs.runtime.store import Store
 from tests.report_job import SampleJob
@@ -86,3 +86,13 @@ def test_the_judged_output_is_named_and_the_others_are_shown(tmp_path: Path) -> 
     assert "name: accuracy of output scores, in Paddle" in text
     assert "- type: accuracy\n" in text
     assert "| output boxes, which no metric judges |  | moved by 1.23% |  |" in text
+
+
+def test_credentials_are_shown_in_neither_card_nor_page(tmp_path: Path) -> None:
+    store = Store(tmp_path.as_uri())
+    evidence = gather(store, SampleJob().write(store))
+    model = evidence.spec.model.model_copy(update={"args": {"at": "s3://me:hush@host/a.npz?token=hush&x=1"}})
+    named = replace(evidence, spec=evidence.spec.model_copy(update={"model": model}))
+    for text in (card.render(named).decode(), page.render(named).decode()):
+        assert "s3://***@host/a.npz" in text
+        assert "hush" not in text
