@@ -160,9 +160,7 @@ def test_a_factory_that_reads_something_else_later_ends_the_job(content):
     assert before.network.keys() == {"1.bias", "shapes"}  # the seed decides the rest
     sources.check(spec(), before)
     content["start"] = 1.0
-    with pytest.raises(
-        InvalidInput, match=r"the network has changed \(1\.bias\) since the job"
-    ):
+    with pytest.raises(InvalidInput, match=r"the network has changed \(1\.bias\) since the job"):
         sources.check(spec(), before)
 
 

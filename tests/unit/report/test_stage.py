@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from secateur_api.stage import ExitCode, Stage, StageInput, StageSummary, unit_name
+from secateur_api.results import StageOutcome
+from secateur_api.stage import ExitCode, Stage, StageInput, StageResult, StageSummary, unit_name
+from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
+from secateur_jobs.stages import report
 from tests.report_job import SampleJob
 
 
@@ -35,6 +38,28 @@ def test_report_commits_page_and_card_once(
     assert store.unit_file(unit_name(request), "html").startswith(b"<!doctype html>")
     assert store.unit_file(unit_name(request), "card").startswith(b"---\n")
     assert _run(request, monkeypatch, tmp_path)[1].reused
+
+
+def test_who_comes_second_says_that_the_result_is_reused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, write = SampleJob().write(store), report.run
+
+    def slow(context: StageContext) -> StageOutcome:
+        outcome = write(context)
+        summary = StageSummary(
+            stage=Stage.REPORT,
+            unit=context.unit,
+            ok=True,
+            measured_at="2026-01-31T12:00:00Z",
+            outcome=outcome,
+        )
+        store.commit(context.unit, StageResult(summary=summary, files=context.files))
+        return outcome
+
+    monkeypatch.setattr(report, "run", slow)
+    _, summary = _run(request, monkeypatch, tmp_path)
+    assert (summary.reused, summary.measured_at) == (True, "2026-01-31T12:00:00Z")
 
 
 def test_an_altered_file_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
