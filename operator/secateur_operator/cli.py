@@ -1,25 +1,22 @@
-"""The command line: ``secateur run | validate | store | crd | operator``."""
+"""The command line: ``secateur run | validate | status | logs | report | store | crd | operator``."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import logging
 import os
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from rich.logging import RichHandler
 
 from secateur_api import InvalidResource, PruningJob, code_digest
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
-from secateur_operator import extras, local_run, store_cli
+from secateur_operator import extras, home_cli, local_run, store_cli
 from secateur_operator.cluster.settings import (
     LogFormat,
     PullPolicy,
@@ -34,8 +31,8 @@ from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
 from secateur_operator.view import streams
 from secateur_operator.view.live import LiveView
+from secateur_operator.view.output import Output, as_yaml, print_job
 from secateur_operator.view.plain import PlainView
-from secateur_operator.view.summary import print_summary
 
 EXIT_FAILED = 1
 EXIT_WRONG = 2
@@ -47,6 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(store_cli.app, name="store")
+for command in (home_cli.status, home_cli.logs, home_cli.report):
+    app.command()(command)
 
 
 def _version(wanted: bool) -> None:
@@ -62,14 +61,6 @@ def options(
     ] = False,
 ) -> None:
     """Options of ``secateur`` itself; they are carried out by their callbacks."""
-
-
-class Output(str, Enum):
-    """How the final resource is written to stdout."""
-
-    TABLE = "table"
-    YAML = "yaml"
-    JSON = "json"
 
 
 @app.command()
@@ -100,7 +91,7 @@ def run(
     if ending.interrupted:
         print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_INTERRUPTED)
-    _print(ending.job, output)
+    print_job(ending.job, output)
     lost = streams.take_loss()
     if lost:
         _say(f"the result cannot be written to stdout: {lost}; it is kept in {home}")
@@ -127,7 +118,7 @@ def validate(
 @app.command()
 def crd() -> None:
     """Print the CustomResourceDefinition."""
-    sys.stdout.write(_yaml(build_crd()))
+    sys.stdout.write(as_yaml(build_crd()))
 
 
 @app.command()
@@ -247,24 +238,6 @@ def _run(job: PruningJob, path: Path) -> local_run.Ending:
             return local_run.run(home, submitted, view.update)
     finally:
         home.close()
-
-
-def _print(job: PruningJob, output: Output) -> None:
-    if output is Output.TABLE:
-        print_summary(Console(), job)
-    elif output is Output.YAML:
-        sys.stdout.write(_yaml(job.to_wire()))
-    else:
-        sys.stdout.write(json.dumps(job.to_wire(), indent=2) + "\n")
-
-
-def _yaml(document: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=_has_all_letters(), width=110)
-    return text
-
-
-def _has_all_letters() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secateur_api import InvalidResource, PruningJob, parse_job
+from secateur_api import PruningJob
 from secateur_api.conditions import Phase
 from secateur_operator.domain import deadline, start
 from secateur_operator.domain.plan import resolved_spec
@@ -43,14 +43,14 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     name = job.metadata.name
     try:
         resources.apply(_as_fresh_as_before(home, job))
-        current = _read(home, name)
+        current = resources.job(name)
         if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
-            current = _read(home, name)
+            current = resources.job(name)
         eager = start.without_wait(current.status)
         if eager != current.status:
             resources.apply_status(name, eager, resources.get(name).version)
-            current = _read(home, name)
+            current = resources.job(name)
     except OSError as error:
         raise HomeError(f"cannot write to {home.path}: {error.strerror or error}") from None
     return current
@@ -66,7 +66,7 @@ def _as_fresh_as_before(home: Home, job: PruningJob) -> PruningJob:
     """Return the job with ``spec.fresh`` of its last run, where its file has none: what that run measured
     anew counts from then on."""
     try:
-        before = _read(home, job.metadata.name).spec.fresh
+        before = Resources(home).job(job.metadata.name).spec.fresh
     except NotFound:
         before = None
     if job.spec.fresh is not None or before is None:
@@ -109,7 +109,7 @@ async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Seq
         raise HomeError(f"cannot use {home.path}: {error.strerror or error}") from None
     finally:
         await gateway.close()
-    return Ending(_read(home, key.name), interrupted=not ended.is_set())
+    return Ending(Resources(home).job(key.name), interrupted=not ended.is_set())
 
 
 async def _first_of(*work: Coroutine[Any, Any, object]) -> None:
@@ -130,11 +130,3 @@ def _is_worth_another_run(job: PruningJob) -> bool:
         return True  # data, code or files may be others now: each stage looks, and reuses what still holds
     # interrupted for so long that the budget is spent: its user wants it to go on
     return deadline.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0
-
-
-def _read(home: Home, name: str) -> PruningJob:
-    try:
-        return parse_job(Resources(home).get(name).document)
-    except InvalidResource as error:
-        path = home.job(name)
-        raise HomeError(f"{path} was written by another version ({error}); delete it to start anew") from None

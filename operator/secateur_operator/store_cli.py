@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,7 +13,6 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.quantity import parse_duration
 from secateur_api.spec import Store
 from secateur_api.storekeeping import Action, Answer, StoreRequest
@@ -164,7 +162,8 @@ def _at_home(action: Action, path: Path, older_than: float, dry_run: bool) -> tu
         store = home.defaults.store
         if store is None:
             raise HomeError(f"{path} has no store")
-        jobs = list(_jobs_of(home)) if action == "gc" else []
+        resources = Resources(home)
+        jobs = [resources.job(name) for name in home.jobs()] if action == "gc" else []
         units = sorted(set().union(*(named.units_of(job.status) for job in jobs)))
         request = StoreRequest(
             action=action,
@@ -176,15 +175,6 @@ def _at_home(action: Action, path: Path, older_than: float, dry_run: bool) -> tu
         return str(home.path / "store"), ask(request)
     finally:
         home.close()
-
-
-def _jobs_of(home: Home) -> Iterable[PruningJob]:
-    resources = Resources(home)
-    for name in home.jobs():
-        try:
-            yield parse_job(resources.get(name).document)
-        except InvalidResource as error:
-            raise HomeError(f"{home.job(name)} was written by another version ({error}); delete it") from None
 
 
 def _where(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +139,21 @@ NOT_OF_THE_LIBRARY = {
     "spec.pruning.engine",  # it has one
     "spec.sensitivity.file",  # PaddleSlim's
 }
+
+
+@pytest.mark.paddle
+def test_paddle_imported_too_early_is_named(tmp_path: Path) -> None:
+    script = (
+        "import paddle, secateur\n"
+        "from secateur_jobs.zoo.digits import residual_net\n"
+        f"secateur.export(residual_net(), {INPUTS}, 'net.onnx')"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FLAGS_")}
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(
+        "ValueError: net: Paddle was imported with its new program"
+    )
 
 
 @pytest.mark.paddle

@@ -29,12 +29,31 @@ class HomeError(Exception):
     """The home cannot be used; the message says why in one line."""
 
 
-class Home:
+class HomeFolder:
+    """A home folder to read in, also while another process has its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    def jobs(self) -> list[str]:
+        """Return the names of all PruningJobs."""
+        return sorted(found.parent.name for found in self.path.glob("jobs/*/resource.json"))
+
+    def job(self, name: str) -> Path:
+        """Return the folder of a PruningJob."""
+        return self.path / "jobs" / name
+
+    def children(self, name: str) -> Path:
+        """Return the folder of a PruningJob's Jobs."""
+        return self.job(name) / "children"
+
+
+class Home(HomeFolder):
     """A locked home folder; the lock ends with ``close`` or with the process, however it ends."""
 
     def __init__(self, path: Path) -> None:
         """Create and lock the folder; raises HomeError if it is busy or not writable."""
-        self.path = path.absolute()
+        super().__init__(path)
         try:
             str(self.path).encode()  # jobs and results name it in JSON
         except UnicodeEncodeError:
@@ -73,18 +92,6 @@ class Home:
     def defaults(self) -> Defaults:
         """What jobs get here: the home's store, whatever they say."""
         return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
-
-    def jobs(self) -> list[str]:
-        """Return the names of all PruningJobs."""
-        return sorted(found.parent.name for found in self.path.glob("jobs/*/resource.json"))
-
-    def job(self, name: str) -> Path:
-        """Return the folder of a PruningJob."""
-        return self.path / "jobs" / name
-
-    def children(self, name: str) -> Path:
-        """Return the folder of a PruningJob's Jobs."""
-        return self.job(name) / "children"
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

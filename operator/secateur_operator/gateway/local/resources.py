@@ -6,17 +6,17 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from secateur_api import PruningJob, PruningJobStatus
+from secateur_api import InvalidResource, PruningJob, PruningJobStatus, parse_job
 from secateur_api.base import RUN_ANNOTATION
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.local.home import Home, read_json, write_json
+from secateur_operator.gateway.local.home import HomeError, HomeFolder, read_json, write_json
 from secateur_operator.gateway.protocol import Conflict, NotFound, Resource
 
 
 class Resources:
     """The PruningJobs of a home."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: HomeFolder) -> None:
         self._home = home
 
     def get(self, name: str) -> Resource:
@@ -25,6 +25,16 @@ class Resources:
         if document is None:
             raise NotFound(f"PruningJob {name} is not there")
         return Resource(document, document["metadata"]["resourceVersion"])
+
+    def job(self, name: str) -> PruningJob:
+        """Read one; raises NotFound, and HomeError for one that another version wrote."""
+        try:
+            return parse_job(self.get(name).document)
+        except InvalidResource as error:
+            path = self._home.job(name)
+            raise HomeError(
+                f"{path} was written by another version ({error}); delete it to start anew"
+            ) from None
 
     def apply(self, job: PruningJob) -> None:
         """Create it, or give it this spec; a spec that differs is a new generation. Raises OSError."""

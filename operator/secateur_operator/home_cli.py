@@ -1,0 +1,116 @@
+"""``secateur status | logs | report``: what has come of the jobs of a home, also while they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from secateur_api.stage import PROGRESS_PREFIX, Stage
+from secateur_api.uri import local_path
+from secateur_operator.gateway.local.home import HomeError, HomeFolder, read_json
+from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.store_cli import HomeOption
+from secateur_operator.view import words
+from secateur_operator.view.output import Output, print_job
+
+EXIT_WRONG = 2
+Job = Annotated[str | None, typer.Argument(help="Name of the PruningJob; not needed where there is one.")]
+
+
+def status(
+    job: Job = None,
+    home: HomeOption = Path(".secateur"),
+    output: Annotated[Output, typer.Option("-o", "--output", help="How to print it.")] = Output.TABLE,
+) -> None:
+    """Show one job of a home, or without a name all of them."""
+    try:
+        folder = HomeFolder(home)
+        if job is None and len(folder.jobs()) != 1 and output is Output.TABLE:
+            return _list(folder)
+        found = Resources(folder).job(_named(folder, job))
+    except HomeError as error:
+        _wrong(str(error))
+    print_job(found, output)
+    if found.status.stage is not None and found.status.progress is not None and output is Output.TABLE:
+        print(f"now: {words.title(found.status.stage)}: {found.status.progress.step}")  # noqa: T201
+
+
+def logs(
+    job: Job = None,
+    stage: Annotated[Stage | None, typer.Option(help="Of this stage; default: of the newest.")] = None,
+    home: HomeOption = Path(".secateur"),
+) -> None:
+    """Print what a stage's processes printed, each attempt after the other, without their progress."""
+    try:
+        folder = HomeFolder(home)
+        name = _named(folder, job)
+        found = list(_logs(folder, name, stage))
+    except HomeError as error:
+        _wrong(str(error))
+    if not found:
+        _wrong(f"{name} has no log" + (f" of stage {stage.value}" if stage else ""))
+    for log in found if stage is not None else found[-1:]:
+        print(f"==> {log.parent.name}, process {log.stem} <==")  # noqa: T201
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if not line.startswith(PROGRESS_PREFIX):
+                print(line)  # noqa: T201
+
+
+def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
+    """Print where a job's report lies: one HTML file."""
+    try:
+        folder = HomeFolder(home)
+        name = _named(folder, job)
+        found = Resources(folder).job(name).status.artifacts
+    except HomeError as error:
+        _wrong(str(error))
+    path = next((local_path(artifact.uri) for artifact in found if artifact.kind == "report"), None)
+    if path is None:
+        _wrong(f"{name} has no report yet; secateur status says how far it is")
+    print(path)  # noqa: T201
+
+
+def _list(home: HomeFolder) -> None:
+    if not home.jobs():
+        raise HomeError(f"{home.path} has no job; secateur run puts one there, --home names another folder")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("job", "phase", "done", "message"):
+        table.add_column(title, overflow="fold")
+    for name in home.jobs():
+        status = Resources(home).job(name).status
+        table.add_row(name, status.phase.value, f"{status.percent:.0f}%", status.message)
+    Console().print(table)
+
+
+def _named(home: HomeFolder, job: str | None) -> str:
+    """Return the job that is meant; raises HomeError with those that there are."""
+    names = home.jobs()
+    if job is None and len(names) == 1:
+        return names[0]
+    if job in names:
+        return str(job)
+    there = f"it has {', '.join(names)}" if names else "it has none"
+    what = "say which job" if job is None else f"{home.path} has no job {job!r}"
+    raise HomeError(f"{what}: {there}; --home names another folder")
+
+
+def _logs(home: HomeFolder, job: str, stage: Stage | None) -> Iterator[Path]:
+    """Yield the logs of a job's stages, the newest last."""
+    found = []
+    for log in home.children(job).glob("*/*.log"):
+        child = read_json(log.parent / "job.json")
+        if child is not None and (stage is None or child["input"]["stage"] == stage.value):
+            found.append(log)
+    yield from sorted(found, key=lambda log: log.stat().st_mtime)
+
+
+def _wrong(message: str) -> NoReturn:
+    print(message, file=sys.stderr)  # noqa: T201
+    raise typer.Exit(EXIT_WRONG)
