@@ -91,7 +91,7 @@ def _changed(path: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any
         "round.cutMacs",
         "round.cutParams",
         "round.cutSize",
-        "round.numbers.metric",
+        "round.metricRecovered",
         "round.checkpointBytes",
         "round.checkpoint.bytes",
         "convert.artifacts.0.bytes",

@@ -10,7 +10,7 @@ import pytest
 
 from secateur_api.results import Point
 from secateur_api.stage import Stage, StageResult, StageSummary
-from secateur_jobs.runtime.errors import Damaged
+from secateur_jobs.runtime.errors import Damaged, StageError
 from secateur_jobs.runtime.store import Found, Store
 from tests.commits import commit_once, rounds
 from tests.integration.damage import KINDS
@@ -54,6 +54,12 @@ def test_who_commits_while_another_looks_was_first(store: Store, monkeypatch: py
 
     monkeypatch.setattr(store, "look", slow)
     assert [commit_once(store, UNIT, b"mine")] == others
+
+
+def test_a_result_that_contradicts_itself_ends_the_stage(store: Store) -> None:
+    summary = StageSummary(stage=Stage.PRETRAIN, unit=UNIT, ok=True)
+    with pytest.raises(StageError, match=r"its own result is not believed: .*drop is 2"):
+        store.commit(UNIT, StageResult(summary=summary, files={}), lambda _result: "drop is 2")
 
 
 @pytest.mark.parametrize("how", list(KINDS))

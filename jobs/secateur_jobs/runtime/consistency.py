@@ -75,7 +75,7 @@ def _files_of(outcome: StageOutcome) -> Iterator[FileRef | Artifact]:
 
 def _round(store: Store, request: StageInput, result: StageResult, outcome: RoundOutcome) -> Iterator[_Pair]:
     plan = store.unit_json(str(result.summary.unit), "plan", RoundPlan)
-    yield "metric", outcome.numbers.metric, [outcome.metric_repaired, *plan.metrics][-1]
+    yield "metricRecovered", outcome.recovered, [outcome.metric_repaired, *plan.metrics][-1]
     unit = request.upstream.preflight
     upstream = store.result(unit) if unit is not None else None
     before = upstream.summary.outcome.preflight if upstream is not None else None

@@ -20,14 +20,17 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from secateur_api.base import Contract
+from secateur_api.conditions import Reason
 from secateur_api.stage import FileRef, StageResult, unit_path
-from secateur_jobs.runtime.errors import Absent, Damaged
+from secateur_jobs.runtime.errors import Absent, Damaged, StageError
 from secateur_jobs.runtime.files import Files
 from secateur_jobs.runtime.sealed import Broken, sealed, unsealed
 
 C = TypeVar("C", bound=Contract)
 Check = Callable[[StageResult], str]
 """Says what in a result does not follow from its own numbers; nothing where all does."""
+_MOST_TRIES = 5
+"""Others may damage a unit while it is committed, but not each time."""
 _SETTLE_SECONDS = 1.0
 """Some S3 servers look and write in two steps, so that of two who come at once the last one stays. After so
 long nobody who looked before is still writing, and what is there is the unit's result."""
@@ -130,8 +133,11 @@ class Store(Files):
         return sorted(path for path in self._read if _unit_of(path) != unit)
 
     def commit(self, unit: str, result: StageResult, check: Check = _believed) -> StageResult:
-        """Make ``result`` the unit's, or return the one that another process committed first."""
-        content, settled = sealed(unit, result), self.is_local
+        """Make ``result`` the unit's, or return the one that another process committed first.
+
+        Raises StageError if what it writes is not believed again and again: it contradicts itself.
+        """
+        content, settled, tries = sealed(unit, result), self.is_local, 0
         while True:
             # read before the look: who commits after it takes this number, and no second one is made
             numbers = self._numbers(unit)
@@ -142,7 +148,10 @@ class Store(Files):
                 time.sleep(_SETTLE_SECONDS)
                 settled = True
                 continue
+            if tries == _MOST_TRIES:
+                raise StageError(Reason.INTERNAL_ERROR, f"its own result is not believed: {found.damage}")
             self.create(_record_path(unit, numbers[-1] + 1 if numbers else 1), content)
+            tries += 1
 
     def result(self, unit: str) -> StageResult | None:
         """Return the committed result of a unit, or None; raises Damaged. Files are verified when read."""
