@@ -16,9 +16,9 @@ from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.sealed import sealed
 from secateur_jobs.runtime.store import Found, Store
 from tests.integration import damage
-from tests.integration.real import User
+from tests.integration.real import User, ended
 
-pytestmark = pytest.mark.paddle
+pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Home:
@@ -28,7 +28,7 @@ class Home:
         user = User(folder, folder / "home")
         one_round = {"pruning.schedule": {"rounds": 1, "step": 1.0, "floor": "50%"}}
         file = user.write("tiny", {"benchmark": [{"format": "onnx", "runs": 200}], **one_round})
-        done = user.run(file)
+        done = ended(user.start(file), 400)
         assert done.code == 0, done.err
         self.store = Store((user.home / "store").as_uri())
         self.root = user.home / "store"
