@@ -72,7 +72,7 @@ def test_two_pods_train_one_net(site: Site) -> None:
         ("1", "Succeeded"),
     ]
     (only,) = status["rounds"]
-    assert only["outcome"]["numbers"]["metric"] > 0.5
+    assert only["outcome"]["numbers"]["metric"] > 0.8 * status["preflight"]["baseline"]["metric"]
     assert only["outcome"]["cutMacs"] > 0.01
     assert all(one["holds"] and one["measured"] != "not measured" for one in status["constraints"])
 
@@ -91,7 +91,8 @@ def test_a_worker_that_is_lost_comes_back_and_the_round_starts_again(site: Site)
         assert job["status"]["completedIndexes"] == "0,1"
         assert job["status"]["failed"] == 2  # the lost one, and the one that cannot train alone
         status = site.status(name)
-        assert status["rounds"][0]["outcome"]["numbers"]["metric"] > 0.5
+        before = status["preflight"]["baseline"]["metric"]
+        assert status["rounds"][0]["outcome"]["numbers"]["metric"] > 0.8 * before
         assert [one["attempt"] for one in status["stages"] if one["name"] == "round"] == [1]
         assert site.witness.twice(name) == []
         site.delete("pj", name)
