@@ -190,7 +190,7 @@ def _do(context: StageContext) -> StageSummary:
     )
     committed = store.commit(unit, result, check)  # another process may have been first
     context.progress(100, "done")
-    theirs = committed.summary != summary
+    theirs = not note and committed.summary != summary  # mended, the old result is whole again
     return _fitting(committed.summary.model_copy(update={"message": note, "reused": theirs}))
 
 
