@@ -78,12 +78,11 @@ def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
 
 
 def _list(home: HomeFolder) -> None:
-    if not home.jobs():
-        raise HomeError(f"{home.path} has no job; secateur run puts one there, --home names another folder")
+    names = _jobs(home)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("job", "phase", "done", "message"):
         table.add_column(title, overflow="fold")
-    for name in home.jobs():
+    for name in names:
         status = Resources(home).job(name).status
         table.add_row(name, status.phase.value, f"{status.percent:.0f}%", status.message)
     Console().print(table)
@@ -91,14 +90,19 @@ def _list(home: HomeFolder) -> None:
 
 def _named(home: HomeFolder, job: str | None) -> str:
     """Return the job that is meant; raises HomeError with those that there are."""
-    names = home.jobs()
+    names = _jobs(home)
     if job is None and len(names) == 1:
         return names[0]
     if job in names:
         return str(job)
-    there = f"it has {', '.join(names)}" if names else "it has none"
     what = "say which job" if job is None else f"{home.path} has no job {job!r}"
-    raise HomeError(f"{what}: {there}; --home names another folder")
+    raise HomeError(f"{what}: it has {', '.join(names)}; --home names another folder")
+
+
+def _jobs(home: HomeFolder) -> list[str]:
+    if names := home.jobs():
+        return names
+    raise HomeError(f"{home.path} has no job; secateur run puts one there, --home names another folder")
 
 
 def _logs(home: HomeFolder, job: str, stage: Stage | None) -> Iterator[Path]:

@@ -69,6 +69,16 @@ class Secateur:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def ended(self) -> dict[str, Any] | None:
+        """Return the status as ``secateur status`` shows it, once the job has ended."""
+        program = "from secateur_operator import cli; cli.main()"
+        command = [sys.executable, "-c", program, "status", "--home", str(self.home), "-o", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if "has no job" in done.stderr:  # killed before it was kept
+            return None
+        status: dict[str, Any] = json.loads(done.stdout).get("status", {})
+        return status if status.get("phase") in ("Succeeded", "Failed") else None
+
     def worked(self) -> list[str]:
         """Name the units that were worked on, in order, repeats included."""
         path = self.home / "worked"

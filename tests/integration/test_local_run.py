@@ -161,7 +161,7 @@ def test_killed_at_any_moment_it_goes_on(secateur: Secateur, seed: int) -> None:
     dice = random.Random(seed)
     kills = 0
     for _ in range(4):
-        process = secateur.start(seconds=0.2, child=["preflight"])
+        process = secateur.start(seconds=0.02, child=["preflight"])
         try:
             process.wait(timeout=0.6 + dice.random() * 2.5)
         except subprocess.TimeoutExpired:
@@ -170,7 +170,9 @@ def test_killed_at_any_moment_it_goes_on(secateur: Secateur, seed: int) -> None:
             kills += 1
         process.communicate()
         wait_for(lambda: not [line for line in secateur.processes() if "stand_in" in line])
-    status = secateur.result()["status"]
+        if secateur.ended():
+            break
+    status = secateur.ended() or secateur.result()["status"]  # a fast machine is through before the last kill
     assert kills
     assert (status["phase"], status["run"]) == ("Succeeded", 1)
     assert [one["name"] for one in status["stages"]] == STAGES
