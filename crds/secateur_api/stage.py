@@ -202,6 +202,7 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
             judged.pop("job", None)  # another run has other names for the same
     else:
         spec = request.spec.to_wire()
+        spec["data"] = request.spec.data.decides()
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
         if "pruning" in parts:
             parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}

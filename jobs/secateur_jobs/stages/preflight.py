@@ -36,11 +36,12 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
 from secateur_jobs.stages.latency import latency_table
-from secateur_jobs.training.batching import gather, in_order
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.held import measure as measure_held
 from secateur_jobs.training.losses import check_loss_exists
+from secateur_jobs.training.reading import in_order
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
 from secateur_jobs.user_code import build_model

@@ -46,7 +46,7 @@ def folder_of(
         "criterion": spec.pruning.criterion,
         "held": held.samples if held is not None else None,
         "dataFraction": spec.sensitivity.data_fraction,
-        "data": spec.data.to_wire(),
+        "data": spec.data.decides(),
         "sources": sources.to_wire(),
         "evaluation": spec.evaluation.to_wire(),
         "seed": spec.seed,
