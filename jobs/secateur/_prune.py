@@ -32,7 +32,7 @@ from secateur_jobs.pruning.curves import Curve
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups, search_of
+from secateur_jobs.pruning.plan import open_groups, planned_widths
 from secateur_jobs.pruning.shrink import shrink
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.seeding import generators_kept, seed_everything
@@ -165,7 +165,7 @@ def prune(
         )
         known = {} if curves is None else {g: Curve(c.items()) for g, c in curves.losses.items()}
         now = {group.name: group.channels for group in engine.groups}
-        widths = search_of(groups, now, pruning, 1.0, known, costs, seed).first
+        widths = planned_widths(groups, now, pruning, 1.0, known, costs)
         names = {name: width(layer) for name, layer in cuttable_layers(small).items()}
         score = criterion_function(pruning.criterion)
         repaired = shrink(

@@ -3,8 +3,7 @@
 Each part of the cost (a weight) is as large as the product of its axes, and each axis shrinks with the
 groups that run along it: ``size * (1 - sum over groups of share * cut) * (the same for the other axis)``.
 With ``k`` the kept share of each group, that is a polynomial of degree two without negative coefficients,
-``constant + linear . k + k' quadratic k``: a sum of monomials, therefore convex in ``log k`` (geometric
-programming, Boyd et al. 2007), which makes the mixed-integer program of ``allocation.milp`` exact.
+``constant + linear . k + k' quadratic k``, which never rises when a width falls.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from secateur_api.conditions import Reason
 from secateur_api.results import Group
 from secateur_api.spec import Pruning
-from secateur_jobs.pruning.allocation.methods import methods_of
+from secateur_jobs.pruning.allocation.methods import METHODS
 from secateur_jobs.pruning.allocation.problem import Budget, Problem, choice
-from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.cost import CostModel
 from secateur_jobs.pruning.curves import Curve
 from secateur_jobs.pruning.widths import kept_width
@@ -28,18 +27,17 @@ def reachable(groups: Sequence[Group], cost: CostModel) -> float:
     return 1 - (cost.total(least) + cost.margin) / cost.total({})
 
 
-def search_of(
+def planned_widths(
     groups: Sequence[Group],
     now: Mapping[str, int],
     pruning: Pruning,
     share: float,
     curves: Mapping[str, Curve],
     costs: Mapping[str, CostModel],
-    seed: int,
-) -> Search:
-    """Return the plans to try, ``pruning.candidates`` at most, the predicted one first.
+) -> dict[str, int]:
+    """Return the width of every group after ``share`` (0..1] of the whole plan.
 
-    A plan is the width of every group after ``share`` (0..1] of the whole plan. ``now`` are the widths that
+    ``now`` are the widths that
     the last round left: none gets wider again. Rules are taken by their share, rounded down to aligned
     widths; the other groups make up for what is missing to each target's share, which may fall short where
     rules are the larger part of the plan. All ratios are of the unpruned widths. ``costs`` has one model per
@@ -66,4 +64,4 @@ def search_of(
         for name, wanted in targets.items()
     ]
     problem = Problem(choices, fixed, budgets)
-    return Search(problem, methods_of(pruning.allocation), pruning.candidates, seed, settled)
+    return {**settled, **problem.widths(METHODS[pruning.allocation](problem))}

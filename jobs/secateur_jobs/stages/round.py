@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.results import (
+    CurveTable,
     GroupTable,
+    LatencyTable,
     ModelNumbers,
     PreflightOutcome,
     RoundOutcome,
@@ -19,15 +24,18 @@ from secateur_jobs import checkpoint
 from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.cost_of_net import cost_models
 from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.curves import curves_of
 from secateur_jobs.pruning.engines import make_engine
+from secateur_jobs.pruning.latency_of_net import latency_model
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
+from secateur_jobs.pruning.plan import planned_widths
 from secateur_jobs.pruning.shrink import shrink
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.sources import of_job, pinned
-from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
@@ -149,11 +157,8 @@ def _cut(
     missing = [g.name for g in state.table.groups if g.name not in now]
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
-    origin = Origin(state.table, state.preflight, state.teacher, labels)
-    search = search_for(context, origin, request, now)
+    widths = _widths(context, state, request, now, labels)
     calibration = Calibration(state.net, parts.train, spec.evaluation, seed)
-    compared = parts.train if parts.held is None else parts.held
-    widths = best_of(context, search, engine, calibration, state.teacher, compared)
     metric = 0.0
 
     def on_cut() -> None:
@@ -165,6 +170,27 @@ def _cut(
     criterion = criterion_function(spec.pruning.criterion)
     shrink(engine, widths, spec.model.inputs, criterion, calibration, spec.pruning.repair, on_cut)
     return widths, metric
+
+
+def _widths(
+    context: StageContext, state: _State, request: RoundRequest, now: Mapping[str, int], labels: np.ndarray
+) -> dict[str, int]:
+    """Return the width of every group after this round; ``now`` is what it has, ``labels`` a sample's."""
+    spec = context.request.spec
+    engine = make_engine(spec.pruning.engine, state.teacher, spec.model.inputs, labels)
+    names = {group.name for group in state.table.groups}
+    groups = [group for group in engine.groups if group.name in names]
+    counts = count(state.teacher, spec.model.inputs)
+    costs = cost_models(engine, groups, counts, state.preflight.checkpoint_bytes, spec.model.inputs)
+    if spec.pruning.target is not None and spec.pruning.target.latency is not None:
+        table = context.store.unit_json(context.upstream("preflight"), "latency", LatencyTable)
+        costs["latency"] = latency_model(state.teacher, groups, counts, table)
+    points = [
+        point
+        for unit in context.request.upstream.sensitivity
+        for point in context.store.unit_json(unit, "curves", CurveTable).points
+    ]
+    return planned_widths(state.table.groups, now, spec.pruning, request.share, curves_of(points), costs)
 
 
 def _call_followers(context: StageContext, leader: Leader, state: _State, metric: float) -> None:

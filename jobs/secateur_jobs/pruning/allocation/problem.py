@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,8 +33,6 @@ class Choice:
     widths: tuple[int, ...]
     curve: tuple[float, ...]
     """The measured curve at each width; never falls."""
-    weight: float = 1.0
-    """Of the losses, against those of other groups."""
 
     @property
     def kept(self) -> np.ndarray:
@@ -45,7 +42,7 @@ class Choice:
     @property
     def losses(self) -> np.ndarray:
         """The predicted loss at each width: the curve and the convex term; rises."""
-        return self.weight * (np.array(self.curve) + EVEN * (1 - self.kept) ** 2)
+        return np.array(self.curve) + EVEN * (1 - self.kept) ** 2
 
 
 def choice(channels: int, widest: int, cap: float, align: int, curve: Curve) -> Choice:
@@ -79,20 +76,10 @@ class Problem:
         self.group = np.repeat(np.arange(len(self.names)), self.sizes)
         """The group of each option."""
         self.kept = np.concatenate([np.empty(0), *(c.kept for c in self.choices)])
-        self.losses = self._losses()
+        self.losses = np.concatenate([np.empty(0), *(c.losses for c in self.choices)])
         self.budgets = tuple(
             Budget(b.cost.over(self.names, fixed), b.limit + _ROUNDING * b.cost.total({})) for b in budgets
         )
-
-    def _losses(self) -> np.ndarray:
-        return np.concatenate([np.empty(0), *(c.losses for c in self.choices)])
-
-    def weighted(self, weights: np.ndarray) -> Problem:
-        """Return the same problem with each group's losses times a weight."""
-        other = copy(self)
-        other.choices = tuple(replace(c, weight=float(w)) for c, w in zip(self.choices, weights, strict=True))
-        other.losses = other._losses()
-        return other
 
     @property
     def widest(self) -> Positions:
