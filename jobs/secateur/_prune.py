@@ -104,12 +104,12 @@ def prune(
     ``data`` where none are given (:func:`sensitivity`). ``layers`` fixes the ratio of layers by name or
     fnmatch pattern instead (``{"layer1.*": 0.3}``); the first match counts, and wins over targets.
 
-    ``data`` is training data: ``criterion`` (``fisher``, ``taylor``, ``activation``, ``bn_scale``,
-    ``l1_norm``, ``random``, or a function of (net, group, calibration) that returns one score per channel)
-    reads up to 256 of its items, and ``repair`` ``samples``: layers that read removed channels are fitted by
-    least squares to do without them, and running statistics of normalisations are computed anew. ``protect``
-    are the largest ratios of the first and of the last group. Kept widths are multiples of ``align``
-    channels. The same arguments give the same bytes on one machine. ``judging``: see :class:`Judging`.
+    ``data`` is training data: ``criterion`` (``fisher``, ``taylor``, ``activation``, ``l1_norm``, ``random``,
+    or a function of (net, group, calibration) that returns one score per channel) reads up to 256 of its
+    items, and ``repair`` ``samples``: layers that read removed channels are fitted by least squares to do
+    without them, and running statistics of normalisations are computed anew. ``protect`` are the largest
+    ratios of the first and of the last group. Kept widths are multiples of ``align`` channels. The same
+    arguments give the same bytes on one machine. ``judging``: see :class:`Judging`.
 
     The cut is proven: the outputs are those of the network that ignores the removed channels (in float64,
     within 1e-9 of the largest). Raises ValueError for a share that cannot be reached (and says what holds it

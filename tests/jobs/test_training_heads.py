@@ -16,7 +16,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset, gather, in_memory, with_one_label_column
+from secateur_jobs.training.batching import ArrayDataset, gather, with_one_label_column
 from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.evaluate import evaluate, mean_loss
 from secateur_jobs.training.form import Form, form_of, labels_parameter
@@ -307,6 +307,10 @@ class TwoTruths(paddle.io.Dataset):
         if index == self._spoilt.get("short"):
             numbers = numbers[:3]
         return self._x[index], self._classes[index], numbers
+
+
+def in_memory(dataset: paddle.io.Dataset) -> ArrayDataset:
+    return ArrayDataset(gather(dataset, range(len(dataset))))
 
 
 @pytest.mark.parametrize("kind", [TwoTruths, lambda data: in_memory(TwoTruths(data))])

@@ -108,7 +108,7 @@ class Pruning(Contract):
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "fisher"
-    """Which channels stay: fisher, taylor, activation, bn_scale, l1_norm, random, or ``module:callable``."""
+    """Which channels stay: fisher, taylor, activation, l1_norm, random, or ``module:callable``."""
     allocation: Allocation = Allocation.GREEDY
     """``greedy``: descent along the curves; ``uniform``: one ratio for all groups."""
     layers: Annotated[list[LayerRule], Field(max_length=256)] = []

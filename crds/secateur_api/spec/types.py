@@ -19,7 +19,7 @@ Ratio = Annotated[float, Field(ge=0, lt=1)]
 Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=64)]
 Args = dict[str, Any]
 
-BUILT_IN_CRITERIA = ("fisher", "taylor", "activation", "bn_scale", "l1_norm", "random")
+BUILT_IN_CRITERIA = ("fisher", "taylor", "activation", "l1_norm", "random")
 Criterion = Annotated[
     str,
     StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_CRITERIA)}|{CALLABLE})$", max_length=253),

@@ -7,6 +7,5 @@ group couples have a say, and scores of different groups compare:
 * of weights and activations (l1_norm, activation): each layer's scores are divided by their
   mean, and the layers' are averaged, so that every group has mean 1. A group of one layer is ordered as by
   the plain criterion.
-* of the batch normalisations' scale (bn_scale): the scale itself, averaged over the normalisations.
 * of the loss (taylor, fisher): estimates of one and the same loss, summed over the layers.
 """
