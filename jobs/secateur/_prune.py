@@ -25,15 +25,15 @@ from secateur_api.spec import LayerRule, Protect, Pruning, Repair, Sensitivity, 
 from secateur_jobs import checkpoint
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import open_groups, planned_widths
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.select import criterion_function
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups, planned_widths
-from secateur_jobs.pruning.shrink import shrink
+from secateur_jobs.pruning.repair import shrink
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 

@@ -17,15 +17,14 @@ from secateur_api.results import Group
 from secateur_api.spec import Allocation, Engine, Evaluation, InputSpec, Pruning
 from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.allocation.methods import METHODS
+from secateur_jobs.pruning.allocation import METHODS, planned_widths
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.criteria import choose_channels, criterion_function
 from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import planned_widths
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.seeding import seed_everything

@@ -16,7 +16,7 @@ import numpy as np
 
 from secateur_api.spec import Engine, InputSpec
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.filters import filters_of
+from secateur_jobs.pruning.criteria import filters_of
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine, best_channels
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.proof import masked, outputs, relative_difference, sample_inputs

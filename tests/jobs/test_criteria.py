@@ -9,7 +9,7 @@ from secateur_api.spec import Evaluation, InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
+from secateur_jobs.pruning.criteria import choose_channels, criterion_function
 from secateur_jobs.pruning.engine import best_channels
 from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
 from secateur_jobs.runtime.errors import InvalidInput

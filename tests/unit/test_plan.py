@@ -9,9 +9,9 @@ import pytest
 from secateur_api.conditions import Reason
 from secateur_api.results import Group
 from secateur_api.spec import Pruning
+from secateur_jobs.pruning.allocation import open_groups, planned_widths, reachable
 from secateur_jobs.pruning.cost import CostModel, Part
-from secateur_jobs.pruning.curves import Curve
-from secateur_jobs.pruning.plan import open_groups, planned_widths, reachable
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.runtime.errors import MissingData
 
 

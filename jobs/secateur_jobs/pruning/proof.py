@@ -17,12 +17,10 @@ import numpy as np
 from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.attributes import read_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
-from secateur_jobs.pruning.float64 import in_float64
-from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.layers import named_layers, read_widths
 from secateur_jobs.pruning.masking import Mask
-from secateur_jobs.pruning.received import Received
+from secateur_jobs.pruning.received import Received, in_float64
 
 TOLERANCE = 1e-9
 """Largest allowed difference in float64, relative to the largest absolute value."""

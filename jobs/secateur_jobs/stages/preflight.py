@@ -22,13 +22,13 @@ from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
 from secateur_jobs.measure.drop import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.allocation import open_groups
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
-from secateur_jobs.pruning.sensitivity.depth import behind
+from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.survey import survey
 from secateur_jobs.rehearsal.rehearse import rehearse
 from secateur_jobs.rehearsal.repeatable import check_repeatable

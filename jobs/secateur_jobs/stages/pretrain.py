@@ -10,7 +10,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.layer_rules import check_patterns
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.rehearsal.converting import check_conversion

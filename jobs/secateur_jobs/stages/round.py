@@ -23,16 +23,15 @@ from secateur_api.stage import RoundRequest
 from secateur_jobs import checkpoint
 from secateur_jobs.measure.drop import relative_drop
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import planned_widths
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.select import criterion_function
-from secateur_jobs.pruning.curves import curves_of
+from secateur_jobs.pruning.cost_of_net import cost_models, latency_model
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.pruning.latency_of_net import latency_model
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import planned_widths
-from secateur_jobs.pruning.shrink import shrink
+from secateur_jobs.pruning.repair import shrink
+from secateur_jobs.pruning.widths import curves_of
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.sources import of_job, pinned

@@ -17,13 +17,11 @@ from secateur_api.results import (
 )
 from secateur_api.spec import SensitivityMode
 from secateur_jobs.measure.drop import relative_drop
-from secateur_jobs.pruning.plan import open_groups
+from secateur_jobs.pruning.allocation import open_groups
 from secateur_jobs.pruning.sensitivity import sen_file
-from secateur_jobs.pruning.sensitivity.ledger import Ledger
 from secateur_jobs.pruning.sensitivity.modes import Modes
-from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
-from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
-from secateur_jobs.pruning.sensitivity.workbench import Workbench
+from secateur_jobs.pruning.sensitivity.points import Ledger, Wanted, deal, folder_of, points_of
+from secateur_jobs.pruning.sensitivity.sweep import Workbench
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import of_job
 from secateur_jobs.training.evaluate import evaluate

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from secateur_api.spec import Allocation
-from secateur_jobs.pruning.allocation.methods import METHODS
-from secateur_jobs.pruning.allocation.problem import Choice, Problem, choice
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.allocation import METHODS
+from secateur_jobs.pruning.widths import Choice, Curve, Problem, choice
 from tests.unit.allocation.problems import large, nets, one_each
 
 EVERY = pytest.mark.parametrize("method", list(Allocation))

@@ -11,7 +11,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.masks import mask_gradients
+from secateur_jobs.pruning.criteria import mask_gradients
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 
 

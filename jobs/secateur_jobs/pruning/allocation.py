@@ -1,4 +1,8 @@
-"""The methods that ``pruning.allocation`` names, and the moves that they are made of.
+"""Spread a cut over the groups: one width for each, so that every target is reached at little predicted loss.
+
+The predicted loss is the sum of the groups' own curves, as PaddleSlim and Li et al. (2017) assume, plus a
+convex term for lost capacity (:data:`widths.EVEN`). Each method takes a :class:`widths.Problem` and ends
+within one aligned step of the targets; what is out of reach for the narrowest widths is out of reach for all.
 
 ``greedy`` goes down along the curves: it narrows what saves most per loss, then exchanges widths between
 groups. It descends over the lower convex hulls of the losses, so that a bump in a curve does not stop it;
@@ -8,12 +12,16 @@ one ratio for all groups, as far as caps and alignment let each follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from secateur_api.spec import Allocation
-from secateur_jobs.pruning.allocation.problem import Positions, Problem
+from secateur_api.conditions import Reason
+from secateur_api.results import Group
+from secateur_api.spec import Allocation, Pruning
+from secateur_jobs.pruning.cost import CostModel
+from secateur_jobs.pruning.widths import Budget, Curve, Positions, Problem, choice, kept_width
+from secateur_jobs.runtime.errors import MissingData
 
 _PASSES = 20
 _GAIN = 1e-9
@@ -161,3 +169,55 @@ Method = Callable[[Problem], Positions]
 """Returns a plan that holds all budgets, or the nearest where the narrowest widths do not."""
 
 METHODS: dict[Allocation, Method] = {Allocation.GREEDY: greedy, Allocation.UNIFORM: uniform}
+
+
+def open_groups(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups whose ratio is to be found: no rule fixes it, and the cap leaves a narrower width."""
+    return [g for g in groups if g.rule is None and kept_width(g.channels, g.cap, g.step) < g.channels]
+
+
+def reachable(groups: Sequence[Group], cost: CostModel) -> float:
+    """Return the largest share of the cost that rules, caps and alignment allow to cut, 0..1."""
+    most = {g.name: g.cap if g.rule is None else g.rule for g in groups}
+    least = {g.name: kept_width(g.channels, most[g.name], g.step) / g.channels for g in groups}
+    return 1 - (cost.total(least) + cost.margin) / cost.total({})
+
+
+def planned_widths(
+    groups: Sequence[Group],
+    now: Mapping[str, int],
+    pruning: Pruning,
+    share: float,
+    curves: Mapping[str, Curve],
+    costs: Mapping[str, CostModel],
+) -> dict[str, int]:
+    """Return the width of every group after ``share`` (0..1] of the whole plan.
+
+    ``now`` are the widths that
+    the last round left: none gets wider again. Rules are taken by their share, rounded down to aligned
+    widths; the other groups make up for what is missing to each target's share, which may fall short where
+    rules are the larger part of the plan. All ratios are of the unpruned widths. ``costs`` has one model per
+    target.
+    Raises MissingData if a group that is to be allocated has no curve.
+    """
+    settled = {g.name: now[g.name] for g in groups}
+    for group in groups:
+        if group.rule is not None:
+            width = kept_width(group.channels, group.rule * share, group.step)
+            settled[group.name] = min(now[group.name], width)
+    targets = pruning.target.shares if pruning.target is not None else {}
+    free = open_groups(groups) if targets else []
+    missing = [g.name for g in free if g.name not in curves]
+    if missing:
+        raise MissingData(
+            Reason.ARTIFACT_CORRUPT,
+            f"the sensitivity stage left no curve for {', '.join(missing[:3])} ({len(missing)} in all)",
+        )
+    choices = {g.name: choice(g.channels, now[g.name], g.cap, g.step, curves[g.name]) for g in free}
+    fixed = {g.name: settled[g.name] / g.channels for g in groups if g.name not in choices}
+    budgets = [
+        Budget(costs[name], costs[name].total({}) * (1 - wanted * share) - costs[name].margin)
+        for name, wanted in targets.items()
+    ]
+    problem = Problem(choices, fixed, budgets)
+    return {**settled, **problem.widths(METHODS[pruning.allocation](problem))}
