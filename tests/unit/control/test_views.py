@@ -13,8 +13,7 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Seen
 from secateur_operator.view import words
-from secateur_operator.view.live import LiveView
-from secateur_operator.view.plain import PlainView
+from secateur_operator.view.live import LiveView, PlainView
 from secateur_operator.view.summary import print_summary
 from tests import outcomes
 from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
