@@ -9,7 +9,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation, Goal, InputSpec, Model, Pretrain
 from secateur_jobs import checkpoint
 from secateur_jobs.data.digits import splits
-from secateur_jobs.measure.drop import check_drop_is_told, relative_drop
+from secateur_jobs.measure.statistics import check_drop_is_told, relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, gather, shuffled, spread

@@ -8,7 +8,7 @@ from typing import Literal
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import PointSource
 from secateur_api.status import Judged
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
 

@@ -16,10 +16,9 @@ from secateur_api.results import Artifact, Group, Width
 from secateur_api.spec import Target
 from secateur_api.uri import redacted
 from secateur_jobs.report import numerals
-from secateur_jobs.report.charts.curves import curve, shared_cap
+from secateur_jobs.report.charts.curves import bar, curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
-from secateur_jobs.report.charts.widths import bar
 from secateur_jobs.report.comparison import NOT_MEASURED, benchmark_rows, compare, target_name
 from secateur_jobs.report.evidence import Evidence, Measured, Round
 from secateur_jobs.report.judgement import chosen_by_what_judges, headline, margin

@@ -21,7 +21,7 @@ from secateur_api.results import (
 )
 from secateur_api.stage import RoundRequest
 from secateur_jobs import checkpoint
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation import planned_widths
 from secateur_jobs.pruning.calibration import Calibration

@@ -16,7 +16,7 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.spec import SensitivityMode
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.pruning.allocation import open_groups
 from secateur_jobs.pruning.sensitivity import sen_file
 from secateur_jobs.pruning.sensitivity.modes import Modes

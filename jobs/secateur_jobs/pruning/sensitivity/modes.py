@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from secateur_api.results import Point, PointSource
 from secateur_api.spec import Evaluation, Sensitivity, SensitivityMode
-from secateur_jobs.measure.drop import relative_drop, worsened
+from secateur_jobs.measure.statistics import relative_drop, worsened
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
