@@ -16,7 +16,7 @@ from secateur_lite.wire import Wire
 COMMANDS: dict[str, Callable[[Wire, dict[str, Any]], None]] = {
     "opt": opt.command,
     "run": bench.run,
-    "bench": bench.command,
+    "bench": bench.bench,
     "memory": bench.memory,
     "versions": runtimes.versions,
 }
