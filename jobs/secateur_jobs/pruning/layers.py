@@ -14,6 +14,7 @@ CONVOLUTIONS = (paddle.nn.Conv1D, paddle.nn.Conv2D, paddle.nn.Conv3D)
 TRANSPOSED = (paddle.nn.Conv1DTranspose, paddle.nn.Conv2DTranspose, paddle.nn.Conv3DTranspose)
 RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 CUTTABLE = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear)
+_CHANNEL_LAST = (paddle.nn.Linear, paddle.nn.Embedding, paddle.nn.LayerNorm, *RECURRENT)
 ROOT = "(model)"
 """Name of a net that is itself a convolution or linear layer."""
 
@@ -46,6 +47,14 @@ def width(layer: paddle.nn.Layer) -> int:
     if isinstance(layer, TRANSPOSED):
         return int(layer.weight.shape[1]) * int(layer._groups)
     return int(layer.weight.shape[-1])
+
+
+def channel_axis(layer: paddle.nn.Layer, ndim: int) -> int:
+    """Return the axis of a layer's input or output of ``ndim`` axes along which the channels run."""
+    if isinstance(layer, _CHANNEL_LAST):
+        return ndim - 1
+    layout = getattr(layer, "_data_format", None) or getattr(layer, "_data_layout", "NCHW")
+    return 1 if layout.startswith("NC") or ndim == 2 else ndim - 1
 
 
 @dataclass(frozen=True)

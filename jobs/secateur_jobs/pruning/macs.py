@@ -20,6 +20,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import CONVOLUTIONS, TRANSPOSED, named_layers
+from secateur_jobs.training.forward import eval_mode
 
 _RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 _COUNTED = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear, *_RECURRENT)
@@ -48,20 +49,16 @@ def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
     """
     tally = _Tally()
     handles = []
-    was_training = net.training
-    net.eval()
     try:
         for name, layer in named_layers(net).items():
             if isinstance(layer, _COUNTED):
                 handles.append(layer.register_forward_pre_hook(tally.enter))
                 handles.append(layer.register_forward_post_hook(tally.leave(name)))
-        with paddle.no_grad(), _watched_functions(tally):
+        with eval_mode(net), paddle.no_grad(), _watched_functions(tally):
             net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
     finally:
         for handle in handles:
             handle.remove()
-        if was_training:
-            net.train()
     unused = unused_parameters(net, inputs)
     return Counts(
         macs=sum(tally.layers.values()) + sum(tally.products),
@@ -194,15 +191,12 @@ def unused_parameters(net: paddle.nn.Layer, inputs: list[InputSpec]) -> set[int]
 
     layers = [net, *named_layers(net).values()]
     handles = [layer.register_forward_pre_hook(see) for layer in layers]
-    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
-    net.eval()
     try:
-        outputs = net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
+        with eval_mode(net):
+            outputs = net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
     finally:
         for handle in handles:
             handle.remove()
-        for layer, training in before:
-            layer.training = training
     doubtful = [p for p in net.parameters() if not p.stop_gradient and id(p) not in called]
     return {id(p) for p in doubtful} - _reached(outputs, doubtful)
 

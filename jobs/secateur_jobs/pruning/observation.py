@@ -16,10 +16,10 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, norms_kept
-from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.layers import channel_axis, named_layers
 from secateur_jobs.pruning.masking import other_forwards, over_kept
-from secateur_jobs.pruning.readers import channel_axis, readers_of, watched_layers
-from secateur_jobs.training.forward import forward
+from secateur_jobs.pruning.readers import readers_of, watched_layers
+from secateur_jobs.training.forward import eval_mode, forward
 
 LARGEST_GRAM = 4096
 """Channels beyond which no second moments are taken: their matrix would be more than 128 MiB."""
@@ -52,8 +52,7 @@ def observe(
     """
     renormed = [c for c in consumers if c.renormed]
     sweep = _Sweep()
-    net.eval()
-    with paddle.no_grad():
+    with eval_mode(net), paddle.no_grad():
         for batch in batches:
             if renormed:
                 with _normalising_kept(net, groups, keep), _watching(renormed, sweep.hold):

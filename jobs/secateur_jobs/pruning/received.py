@@ -13,8 +13,10 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import Keep, PruningEngine
+from secateur_jobs.pruning.layers import channel_axis
 from secateur_jobs.pruning.observation import consumers_of
-from secateur_jobs.pruning.readers import channel_axis, watched_layers
+from secateur_jobs.pruning.readers import watched_layers
+from secateur_jobs.training.forward import eval_mode
 
 Inputs = dict[str, list[np.ndarray]]
 """Layer to its first input, call by call."""
@@ -59,14 +61,8 @@ class Received:
 
 def _run(net: paddle.nn.Layer, samples: list[np.ndarray]) -> Inputs:
     found: Inputs = {}
-    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
-    net.eval()
-    try:
-        with paddle.no_grad(), _watched(net, found):
-            net(*[paddle.to_tensor(sample) for sample in samples])
-    finally:
-        for layer, training in before:
-            layer.training = training
+    with eval_mode(net), paddle.no_grad(), _watched(net, found):
+        net(*[paddle.to_tensor(sample) for sample in samples])
     return found
 
 
