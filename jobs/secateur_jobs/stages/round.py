@@ -19,7 +19,7 @@ from secateur_api.results import (
     StageOutcome,
     Width,
 )
-from secateur_api.stage import RoundRequest
+from secateur_api.stage import FileRef, RoundRequest
 from secateur_jobs import checkpoint
 from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.paddle_env import paddle
@@ -40,8 +40,7 @@ from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
 from secateur_jobs.training.held import Parts, parts_of
-from secateur_jobs.training.parallel.follower import follow_round
-from secateur_jobs.training.parallel.group import Leader, meet
+from secateur_jobs.training.parallel.group import Follower, Leader, meet, wait_for_commit
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
 
@@ -57,7 +56,7 @@ def run(context: StageContext) -> StageOutcome:
         raise InvalidInput(Reason.INVALID_SPEC, "stage round needs the field round: {number, share}")
     seed = _seed(spec.seed, request)
     if context.request.shard > 0:
-        return follow_round(context, seed)
+        return _follow(context, seed)
     leader = meet(context) if context.request.shards > 1 else None
     context.progress(1, "load the model and the data")
     seed_everything(seed)
@@ -209,3 +208,41 @@ def _plan(state: _State, widths: dict[str, int], tuned: Recovery) -> RoundPlan:
         metrics=tuned.metrics,
         notes=tuned.notes,
     )
+
+
+def _follow(context: StageContext, seed: int) -> StageOutcome:
+    """Train with the leader, which cuts, repairs, evaluates and commits the unit; return its outcome.
+
+    Raises Retryable(WORKER_LOST) if the leader does not come, or ends before it has committed.
+    """
+    context.progress(1, "wait for the first worker")
+    group = meet(context)
+    if isinstance(group, Follower):
+        _train_along(context, group, seed)
+        context.progress(98, "wait for the first worker")
+        wait_for_commit(context, group)
+    result = context.store.result(context.unit)
+    if result is None:
+        raise StageError(Reason.INTERNAL_ERROR, f"unit {context.unit} is not committed")
+    return result.summary.outcome
+
+
+def _train_along(context: StageContext, group: Follower, seed: int) -> None:
+    spec = context.request.spec
+    seed_everything(seed)
+    content = context.store.unit_file(context.upstream("preflight"), "checkpoint")
+    unpruned = checkpoint.from_bytes(content, spec.model)
+    parts = parts_of(context)
+    said = group.hear()
+    FineTuning(
+        settings=spec.fine_tune,
+        evaluation=spec.evaluation,
+        progress=context.progress,
+        net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"])), spec.model),
+        teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
+        parts=parts,
+        seed=seed,
+        baseline=0.0,  # the leader judges
+        metric=said["metric"],
+        group=group,
+    ).run()
