@@ -32,7 +32,7 @@ from secateur_jobs.pruning.criteria import filters_of
 from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
+from secateur_jobs.pruning.sensitivity import bounded, exact, modes
 from secateur_jobs.pruning.sensitivity.points import deal
 from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
@@ -165,7 +165,7 @@ def by_fisher(case: Case) -> Losses:
     """Return estimates."""
     calibration = Calibration(case.net, case.train, _EVALUATION)
     return {
-        (cut.group.name, cut.ratio): fisher.relative_drop(fisher.rise(case.net, cut, calibration))
+        (cut.group.name, cut.ratio): modes.drop_of(modes.rise(case.net, cut, calibration))
         for cut in case.cuts
     }
 
