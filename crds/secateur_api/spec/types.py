@@ -1,12 +1,31 @@
-"""Types that several parts of the spec share."""
+"""Types that several parts of the contract share."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from secateur_api.quantity import DURATION, PERCENT
+
+
+class Stage(str, Enum):
+    """The stages, in the order in which a job runs them."""
+
+    PRETRAIN = "pretrain"
+    PREFLIGHT = "preflight"
+    SENSITIVITY = "sensitivity"
+    ROUND = "round"
+    CONVERT = "convert"
+    BENCHMARK = "benchmark"
+    REPORT = "report"
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether its processes work on one unit together, and cannot go on without each other."""
+        return self is Stage.ROUND
+
 
 # no \w: to the API server it is ASCII, to pydantic any letter of the world
 CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
