@@ -52,7 +52,7 @@ def test_the_verdict_comes_first_then_numbers_constraints_rounds_artifacts() -> 
 def test_a_failed_job_shows_what_failed_and_by_how_much() -> None:
     text = shown(ended(constraints=[{"metric": "speedup", "min": "2x"}]))
     assert "digits: Failed  ConstraintsNotMet" in text
-    assert "1.60x, missed by 0.40x" in text
+    assert "1.60x, 0.40x short" in text
     assert "✘ speedup >= 2x" in text
 
 
