@@ -26,7 +26,7 @@ from secateur_api.results import FileRef as FileRef
 from secateur_api.results import StageOutcome
 from secateur_api.sources import Sources
 from secateur_api.spec import PruningJobSpec
-from secateur_api.stage_names import Stage as Stage
+from secateur_api.spec.types import Stage as Stage
 
 INPUT_VARIABLE = "SECATEUR_INPUT"
 INPUT_LIMIT = 128 * 1024 - len(f"{INPUT_VARIABLE}=\0")

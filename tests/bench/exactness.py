@@ -17,10 +17,9 @@ import numpy as np
 
 from secateur_api.spec import Engine, InputSpec
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.filters import filters_of
+from secateur_jobs.pruning.criteria import filters_of
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.pruning.float64 import in_float64
 from secateur_jobs.pruning.proof import (
     TOLERANCE,
     masked,
@@ -29,6 +28,7 @@ from secateur_jobs.pruning.proof import (
     relative_difference,
     runnable_samples,
 )
+from secateur_jobs.pruning.received import in_float64
 from secateur_jobs.pruning.survey import refused_layers
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.zoo.digits import residual_net

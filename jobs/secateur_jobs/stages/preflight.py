@@ -20,18 +20,17 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
-from secateur_jobs.measure.drop import check_drop_is_told
+from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.allocation import open_groups
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
-from secateur_jobs.pruning.sensitivity.depth import behind
+from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.survey import survey
-from secateur_jobs.rehearsal.rehearse import rehearse
-from secateur_jobs.rehearsal.repeatable import check_repeatable
+from secateur_jobs.rehearsal import check_repeatable, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited

@@ -168,16 +168,6 @@ def _array(value: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float64 else array  # Paddle's own default
 
 
-def in_memory(dataset: paddle.io.Dataset, fraction: float = 1.0) -> ArrayDataset:
-    """Read a share of a data set once and keep it, for work that evaluates it many times.
-
-    The share is spread evenly over the data set, the same one that ``evaluate`` takes.
-    """
-    if isinstance(dataset, ArrayDataset) and fraction == 1.0:
-        return dataset
-    return ArrayDataset(gather(dataset, spread(len(dataset), fraction)))
-
-
 def spread(length: int, fraction: float) -> np.ndarray:
     """Return the indices of ``fraction`` (0..1] of a data set, evenly spread, at least one."""
     count = max(1, round(length * fraction))

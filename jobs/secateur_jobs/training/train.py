@@ -11,17 +11,19 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.average import WeightAverage
 from secateur_jobs.training.batching import batch_count, shuffled
 from secateur_jobs.training.distillation import distiller_of
-from secateur_jobs.training.divergence import check_loss, check_tensors
-from secateur_jobs.training.optimizer import make_optimizer
-from secateur_jobs.training.parallel.batchnorm import synchronised
-from secateur_jobs.training.parallel.team import ALONE, Team
-from secateur_jobs.training.precision import Precision
+from secateur_jobs.training.parallel.team import ALONE, Team, synchronised
 from secateur_jobs.training.reading import in_batches
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.training.step import Step
+from secateur_jobs.training.step import (
+    Precision,
+    Step,
+    WeightAverage,
+    check_loss,
+    check_tensors,
+    make_optimizer,
+)
 
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, float], "bool | None"]

@@ -1,20 +1,70 @@
-"""Repair the layers that read removed channels, before the cut is made."""
+"""From widths to a net that is narrower for good: choose channels, prove the cut, repair what stays.
+
+Repair takes no labels and no training. ``repair_weights`` runs between the choice of channels and the cut, on
+the uncut net, and changes the layers that read removed channels. Batch normalisations are recalibrated after
+the cut (:func:`secateur_jobs.training.batchnorm.recalibrate`): their statistics are those of the cut net.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from secateur_api.conditions import Reason
+from secateur_api.spec import InputSpec, Repair
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.engine import ChannelGroup, Keep
+from secateur_jobs.pruning.criteria import Criterion, choose_channels
+from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
 from secateur_jobs.pruning.layers import CONVOLUTIONS, named_layers
-from secateur_jobs.pruning.repair.consumers import Consumer, consumers_of
-from secateur_jobs.pruning.repair.least_squares import fit
-from secateur_jobs.pruning.repair.observation import LARGEST_GRAM, Observation, observe
+from secateur_jobs.pruning.least_squares import fit
+from secateur_jobs.pruning.observation import LARGEST_GRAM, Consumer, Observation, consumers_of, observe
+from secateur_jobs.pruning.proof import check, runnable_samples
+from secateur_jobs.runtime.errors import StageError
+from secateur_jobs.training.batchnorm import recalibrate
+
+_BATCH_SIZE = 64
+
+
+def shrink(
+    engine: PruningEngine,
+    widths: Mapping[str, int],
+    inputs: Sequence[InputSpec],
+    criterion: Criterion,
+    calibration: Calibration,
+    repair: Repair,
+    on_cut: Callable[[], None] | None = None,
+) -> Repaired:
+    """Bring ``engine.net`` to ``widths`` (by group) in place, and repair what is left, without any label.
+
+    ``calibration`` is of that net and of training data; repair looks at ``repair.samples`` of the same data.
+    ``on_cut`` is called while the net is cut and nothing is repaired. The engine is spent afterwards.
+
+    Raises InvalidInput if a criterion of the user's fails, StageError (INTERNAL_ERROR) if the cut is not
+    exact.
+    """
+    net, data, seed = calibration.net, calibration.dataset, calibration.seed
+    keep = choose_channels(engine.groups, widths, criterion, calibration)
+    fault = check(engine, keep, runnable_samples(net, list(inputs)))
+    if fault is not None:
+        raise StageError(Reason.INTERNAL_ERROR, f"this cut is not exact: {fault}")
+    if on_cut is not None:
+        engine.cut(keep)
+        on_cut()
+        engine.restore()
+    repaired = Repaired()
+    if repair.least_squares:
+        samples = Calibration(net, data, calibration.evaluation, seed, repair.samples)
+        repaired = repair_weights(net, engine.groups, keep, samples)
+    engine.cut(keep)
+    engine.freeze()
+    if repair.batch_norm:
+        size = min(repair.samples, _BATCH_SIZE)
+        recalibrate(net, data, repair.samples // size, size, seed)
+    return repaired
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What consumers receive: second moments of their inputs, in one sweep.
+"""What the layers that a cut takes inputs from receive: second moments of their inputs, in one sweep.
 
 The inputs are those of the uncut net. Where a layer normalisation loses channels, the kept ones get other
 values after the cut; then the uncut net is run a second time with such layers normalising the kept channels
@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, norms_kept
-from secateur_jobs.pruning.forwards import other_forwards
-from secateur_jobs.pruning.layer_norms import over_kept
-from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.readers import channel_axis
-from secateur_jobs.pruning.repair.consumers import Consumer
-from secateur_jobs.training.forward import forward
+from secateur_jobs.pruning.layers import channel_axis, named_layers
+from secateur_jobs.pruning.masking import other_forwards, over_kept
+from secateur_jobs.pruning.readers import readers_of, watched_layers
+from secateur_jobs.training.forward import eval_mode, forward
 
 LARGEST_GRAM = 4096
 """Channels beyond which no second moments are taken: their matrix would be more than 128 MiB."""
@@ -54,8 +52,7 @@ def observe(
     """
     renormed = [c for c in consumers if c.renormed]
     sweep = _Sweep()
-    net.eval()
-    with paddle.no_grad():
+    with eval_mode(net), paddle.no_grad():
         for batch in batches:
             if renormed:
                 with _normalising_kept(net, groups, keep), _watching(renormed, sweep.hold):
@@ -159,3 +156,34 @@ def _gram(rows: paddle.Tensor) -> np.ndarray:
     if rows.shape[0] == 0:
         return np.zeros((rows.shape[1], rows.shape[1]))
     return paddle.matmul(rows, rows, transpose_x=True).numpy().astype(np.float64)
+
+
+@dataclass(eq=False)
+class Consumer:
+    """A layer that reads channels which are removed, of one group or several."""
+
+    name: str
+    layer: paddle.nn.Layer
+    keep: np.ndarray
+    """Whether each of its input channels stays; bool."""
+    renormed: bool = False
+    """Whether a layer normalisation loses the removed channels, so that the kept ones get other values."""
+    weights: list[tuple[str, int]] = field(default_factory=list)
+    """(parameter, axis) of the weights that multiply its input, the axis along the input channels."""
+
+
+def consumers_of(net: paddle.nn.Layer, groups: Sequence[ChannelGroup], keep: Keep) -> list[Consumer]:
+    """Return the consumers of the groups that ``keep`` names, in the net's order."""
+    layers = watched_layers(net)
+    found: dict[str, Consumer] = {}
+    for group in groups:
+        for reader in readers_of(layers, group)[0] if group.name in keep else []:
+            stays = (reader.owner < 0) | keep[group.name][np.maximum(reader.owner, 0)]
+            consumer = found.get(reader.layer)
+            if consumer is None:
+                consumer = found[reader.layer] = Consumer(reader.layer, layers[reader.layer], stays)
+            consumer.keep = consumer.keep & stays
+            consumer.renormed |= bool(group.norms) and not stays.all()
+            if (reader.parameter, reader.axis) not in consumer.weights:
+                consumer.weights.append((reader.parameter, reader.axis))
+    return [found[name] for name in layers if name in found and not found[name].keep.all()]
