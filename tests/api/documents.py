@@ -33,6 +33,7 @@ FULL: dict[str, Any] = {
     "data": {"factory": "zoo:data", "args": {"lines": 4000}, "version": "2026-11"},
     "evaluation": {
         "metric": "accuracy",
+        "threshold": 0.3,
         "goal": "maximize",
         "loss": "cross_entropy",
         "output": "maps",
