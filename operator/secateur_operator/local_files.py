@@ -11,10 +11,10 @@ from typing import TypeVar
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256
 from secateur_api.code_names import hiding
-from secateur_api.spec import Code, Exported, FineTune, SensitivityFile, Weights
+from secateur_api.spec import Code, Exported, FineTune, Images, SensitivityFile, Weights
 from secateur_api.uri import local_path, redacted
 
-F = TypeVar("F", Weights, SensitivityFile)
+F = TypeVar("F", Weights, SensitivityFile, Images)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -29,6 +29,9 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     if spec.model.exported is not None:
         exported = _exported(spec.model.exported, folder)
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"exported": exported})})
+    if spec.data.images is not None:
+        images = _images(spec.data.images, folder)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"images": images})})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if spec.sensitivity.file is not None:
         curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")
@@ -65,6 +68,17 @@ def _exported(model: Exported, folder: Path) -> Exported:
         return model
     digest = _sha256(paths, model.sha256, "spec.model.exported")
     return model.model_copy(update={"uri": str(paths[0]), "sha256": digest})
+
+
+def _images(images: Images, folder: Path) -> Images:
+    path = _local(images.uri, folder)
+    if path is None:
+        return images
+    if path.suffix == ".zip":
+        return _pinned(images, folder, "spec.data.images")
+    if not path.is_dir():
+        raise InvalidResource([Problem("spec.data.images.uri", f"there is no folder {path}")])
+    return images.model_copy(update={"uri": str(path)})
 
 
 def _sha256(paths: Sequence[Path], expected: str | None, field: str) -> str:

@@ -82,7 +82,7 @@ def _head(evidence: Evidence) -> str:
                     "value": run.pruned.metric,
                 }
             )
-        dataset = {"type": evidence.spec.data.factory, "name": evidence.spec.data.factory}
+        dataset = {"type": evidence.spec.data.origin, "name": evidence.spec.data.origin}
         result = {"task": {"type": "other"}, "dataset": dataset, "metrics": metrics}
         head["model-index"] = [{"name": " ".join(evidence.job.split()), "results": [result]}]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
@@ -121,7 +121,7 @@ def _how(evidence: Evidence) -> list[str]:
     facts = [
         f"Network: {code(spec.model.origin)}, inputs "
         + ", ".join(f"{code(i.name)} {plain(str(i.shape))} {i.dtype.value}" for i in spec.model.inputs),
-        f"Data: {code(spec.data.factory)}",
+        f"Data: {code(spec.data.origin)}",
         f"Channels chosen by {code(spec.pruning.criterion)}, engine {plain(evidence.groups.engine)}; "
         f"{len(evidence.groups.groups)} groups, {len(evidence.groups.refused)} layers refused",
     ]

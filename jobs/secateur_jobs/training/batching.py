@@ -15,6 +15,9 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.several_labels import pack, unpack
 
+NO_LABEL = np.zeros(0, np.float32)
+"""The label column of an item that has none."""
+
 
 class ArrayDataset(paddle.io.Dataset):
     """A data set held in memory, one array per column, the label last; batches are taken by indexing."""
@@ -112,7 +115,8 @@ def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         raise InvalidInput(
             Reason.DATASET_INVALID,
-            f"{where} is a {type(item).__name__}; it must be a tuple (input..., label)",
+            f"{where} is a {type(item).__name__}; it must be a tuple (input..., label); without "
+            "labels set spec.evaluation.metric: agreement",
         )
     columns = tuple(_array(value) for value in item)
     if any(column.dtype == object for column in columns):
@@ -134,6 +138,29 @@ def with_one_label_column(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.
     return dataset if len(read_item(dataset, 0)) <= inputs + 1 else SeveralLabels(dataset, inputs)
 
 
+def without_labels(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset:
+    """Return a data set whose items are the first ``inputs`` columns, and no label (:data:`NO_LABEL`)."""
+    if isinstance(dataset, ArrayDataset):
+        return ArrayDataset([*dataset.arrays[:inputs], np.zeros((len(dataset), 0), np.float32)])
+    return Unlabelled(dataset, inputs)
+
+
+class Unlabelled(paddle.io.Dataset):
+    """A user's data set whose labels, if it has any, are not read."""
+
+    def __init__(self, dataset: paddle.io.Dataset, inputs: int) -> None:
+        super().__init__()
+        self.dataset, self._inputs = dataset, inputs
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        item = self.dataset[index]
+        columns = item if isinstance(item, (tuple, list)) else (item,)
+        return (*columns[: self._inputs], NO_LABEL)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
 class SeveralLabels(paddle.io.Dataset):
     """A user's data set with its labels as one column, see :func:`several_labels.pack`."""
 
@@ -150,7 +177,7 @@ class SeveralLabels(paddle.io.Dataset):
 
 
 def _name(dataset: paddle.io.Dataset) -> str:
-    while isinstance(dataset, (SeveralLabels, Steady)):
+    while isinstance(dataset, (SeveralLabels, Steady, Unlabelled)):
         dataset = dataset.dataset
     return type(dataset).__name__
 
