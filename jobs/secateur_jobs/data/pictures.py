@@ -95,9 +95,9 @@ def eval_count(pictures: int, share: float) -> int:
 def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know: how many for what, and what the spec does not say."""
     _, unsaid = preparation_of(images, model)
-    counts = f"of {len(found.train) + len(found.eval)} pictures {len(found.train)} are trained on"
-    measured = f"{len(found.eval)}, which chose nothing, are measured on"
-    return [f"{counts}, and {measured}", *filter(None, [unsaid])]
+    train, measured = len(found.train), len(found.eval)
+    counts = f"of {train + measured} pictures {train} are trained on and {measured} measured on"
+    return [counts, *filter(None, [unsaid])]
 
 
 def _is_picture(name: str) -> bool:

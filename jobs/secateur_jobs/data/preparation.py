@@ -179,8 +179,8 @@ def _meaning(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     if name in ("Resize", "ResizeImage") and not settings.get("keep_ratio"):
         size = settings.get("target_size", settings.get("size"))
         if size is not None:
-            width_height = [size, size] if isinstance(size, int) else list(size)
-            return {"fit": Fit.STRETCH, "size": width_height}
+            sides = [size, size] if isinstance(size, int) else list(size)
+            return {"fit": Fit.STRETCH, "size": sides[::-1] if name == "ResizeImage" else sides}
     if name in ("ToCHWImage", "Permute", *_SILENT):
         return {}
     raise _refused(

@@ -15,7 +15,7 @@ from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
-from secateur_jobs.report.judgement import chosen_by_what_judges, headline, margin
+from secateur_jobs.report.judgement import chosen_by_what_judges, headline, margin, without_labels
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
 
@@ -91,7 +91,9 @@ def _head(evidence: Evidence) -> str:
 def _verdict(evidence: Evidence) -> list[str]:
     said = headline(evidence)
     sentence = said.sentence[:1].upper() + said.sentence[1:].removesuffix(".")
-    parts = [f"# {plain(evidence.job)}", f"**{said.state}.** {plain(sentence)}."]
+    unlabelled = without_labels(evidence)
+    parts = [f"# {plain(evidence.job)}", *([plain(unlabelled)] if unlabelled else [])]
+    parts.append(f"**{said.state}.** {plain(sentence)}.")
     if said.misses:
         parts.append("\n".join(f"- Missed: {plain(line)}" for line in said.misses))
     if said.note:
