@@ -127,7 +127,7 @@ def test_a_picture_that_is_cut_short_is_named(tmp_path: Path) -> None:
 def test_a_grey_picture_for_a_colour_model_is_named(tmp_path: Path) -> None:
     folder = _save(tmp_path / "a")
     Image.new("L", (6, 4)).save(folder / "07.png")
-    with pytest.raises(InvalidInput, match=r"07.png is a grey picture, the model takes colour"):
+    with pytest.raises(InvalidInput, match=r"07.png is a grey picture, and the model takes colour"):
         splits(_images(folder), COLOUR, seed=0)
     assert len(splits(_images(folder), GREY, seed=0).train) == 7
 
