@@ -37,7 +37,7 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
         curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")
         spec = spec.model_copy(update={"sensitivity": spec.sensitivity.model_copy(update={"file": curves})})
     if code is not None:
-        spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
+        spec = spec.model_copy(update={"code": code_at(code.absolute(), "--code")})
     elif spec.code is not None:
         spec = spec.model_copy(update={"code": _checked_code(spec.code, folder)})
     return job.model_copy(update={"spec": spec})
@@ -107,14 +107,15 @@ def _checked_code(code: Code, folder: Path) -> Code:
             f"{redacted(code.uri)!r} is not on this machine; give a folder, wheel or zip here, or use --code"
         )
         raise InvalidResource([Problem("spec.code.uri", message)])
-    found = _code(path, "spec.code.uri")
+    found = code_at(path, "spec.code.uri")
     if found.sha256 != code.sha256:
         message = f"{path} has {found.sha256}; write that, or leave code out and use --code"
         raise InvalidResource([Problem("spec.code.sha256", message)])
     return found
 
 
-def _code(path: Path, field: str) -> Code:
+def code_at(path: Path, field: str) -> Code:
+    """Return the folder, wheel or zip with its digest; ``field`` names it. Raises InvalidResource."""
     if os.pathsep in str(path):
         message = (
             f"{path} has {os.pathsep!r} in its path, where Python's search path ends a folder; rename it"

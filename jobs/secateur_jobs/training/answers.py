@@ -41,7 +41,7 @@ def form_of_answers(net: paddle.nn.Layer, splits: Splits, evaluation: Evaluation
     """
     inputs = [column[None] for column in read_item(splits.eval, 0)[:-1]]
     output = _judged(net, inputs, evaluation)
-    form = evaluation.form or _plain_form(output)
+    form = evaluation.form or plain_form(output)
     shape = list(output.shape)
     if form is None:
         raise InvalidInput(
@@ -201,7 +201,7 @@ def _axis(evaluation: Evaluation) -> int:
     return -1 if evaluation.class_axis is None else evaluation.class_axis
 
 
-def _plain_form(output: np.ndarray) -> AnswerForm | None:
+def plain_form(output: np.ndarray) -> AnswerForm | None:
     """Return the form that one item's output [1...] leaves no doubt of."""
     if output.ndim == 2 and output.shape[1] > 1 and (output >= 0).all() and abs(output.sum() - 1) < _ONE:
         return AnswerForm.CLASSES
