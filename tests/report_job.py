@@ -67,7 +67,11 @@ class SampleJob:
             {
                 "model": {
                     "factory": "secateur_jobs.zoo.digits:residual",
-                    "pretrain": {"epochs": 4},
+                    **(
+                        {"weights": {"uri": "net.npz"}}
+                        if self.metric == "agreement"
+                        else {"pretrain": {"epochs": 4}}
+                    ),
                     "inputs": [{"name": "image", "shape": [1, 1, 16, 16]}],
                 },
                 "data": {"factory": "secateur_jobs.data.digits:splits"},

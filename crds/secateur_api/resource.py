@@ -189,7 +189,7 @@ _SHOWN = 80
 _EXAMPLES: dict[str, str] = {
     "factory": "module:callable, such as 'paddle.vision.models:mobilenet_v1'",
     "criterion": f"{', '.join(BUILT_IN_CRITERIA)}, or module:callable",
-    "metric": "accuracy, top5_accuracy, or module:callable",
+    "metric": "accuracy, top5_accuracy, agreement, or module:callable",
     "loss": "cross_entropy, mse, or module:callable",
     "macs": "a percentage such as '50%'",
     "params": "a percentage such as '50%'",

@@ -1,4 +1,4 @@
-"""``python -m secateur_jobs STAGE``: run one stage; ``store`` instead keeps a store."""
+"""``python -m secateur_jobs STAGE``: run one stage; ``store`` keeps a store, ``inspect`` looks at a model."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def main() -> int:
         from secateur_jobs.runtime.storekeeping import keep_store
 
         return int(keep_store(sys.argv[2:]))
+    asks_inspection = sys.argv[1:] == ["inspect"]
     names = [stage.value for stage in Stage]
-    if len(sys.argv) != 2 or sys.argv[1] not in names:
+    if not asks_inspection and (len(sys.argv) != 2 or sys.argv[1] not in names):
         print(f"usage: python -m secateur_jobs {{{','.join(names)}}}", file=sys.stderr)  # noqa: T201
         return 64
     run_from_source()
+    if asks_inspection:
+        from secateur_jobs.inspection import answer
+
+        return int(answer())
     return int(run_stage(Stage(sys.argv[1])))
 
 

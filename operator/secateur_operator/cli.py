@@ -1,4 +1,4 @@
-"""The command line: ``secateur run | validate | status | logs | report | store | crd | operator``."""
+"""The command line: ``secateur``, with the commands of this module and of the ``*_cli`` beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from secateur_api import InvalidResource, PruningJob, code_digest
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
-from secateur_operator import extras, home_cli, local_run, store_cli
+from secateur_operator import extras, home_cli, local_run, model_cli, store_cli
 from secateur_operator.cluster.settings import (
     LogFormat,
     PullPolicy,
@@ -42,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(store_cli.app, name="store")
-for command in (home_cli.status, home_cli.logs, home_cli.report):
+for command in (model_cli.inspect, model_cli.init, home_cli.status, home_cli.logs, home_cli.report):
     app.command()(command)
 
 

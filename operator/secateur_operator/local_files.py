@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256, hiding
-from secateur_api.spec import Code, Exported, FineTune, SensitivityFile, Weights
+from secateur_api.spec import Code, Exported, FineTune, Images, SensitivityFile, Weights
 from secateur_api.uri import local_path, redacted
 
-F = TypeVar("F", Weights, SensitivityFile)
+F = TypeVar("F", Weights, SensitivityFile, Images)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -28,12 +28,15 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     if spec.model.exported is not None:
         exported = _exported(spec.model.exported, folder)
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"exported": exported})})
+    if spec.data.images is not None:
+        images = _images(spec.data.images, folder)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"images": images})})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if spec.sensitivity.file is not None:
         curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")
         spec = spec.model_copy(update={"sensitivity": spec.sensitivity.model_copy(update={"file": curves})})
     if code is not None:
-        spec = spec.model_copy(update={"code": _code(code.absolute(), "--code")})
+        spec = spec.model_copy(update={"code": code_at(code.absolute(), "--code")})
     elif spec.code is not None:
         spec = spec.model_copy(update={"code": _checked_code(spec.code, folder)})
     return job.model_copy(update={"spec": spec})
@@ -66,6 +69,17 @@ def _exported(model: Exported, folder: Path) -> Exported:
     return model.model_copy(update={"uri": str(paths[0]), "sha256": digest})
 
 
+def _images(images: Images, folder: Path) -> Images:
+    path = _local(images.uri, folder)
+    if path is None:
+        return images
+    if path.suffix == ".zip":
+        return _pinned(images, folder, "spec.data.images")
+    if not path.is_dir():
+        raise InvalidResource([Problem("spec.data.images.uri", f"there is no folder {path}")])
+    return images.model_copy(update={"uri": str(path)})
+
+
 def _sha256(paths: Sequence[Path], expected: str | None, field: str) -> str:
     """Return the digest of the files' bytes, one after another, which must be the expected one."""
     digest = hashlib.sha256()
@@ -92,14 +106,15 @@ def _checked_code(code: Code, folder: Path) -> Code:
             f"{redacted(code.uri)!r} is not on this machine; give a folder, wheel or zip here, or use --code"
         )
         raise InvalidResource([Problem("spec.code.uri", message)])
-    found = _code(path, "spec.code.uri")
+    found = code_at(path, "spec.code.uri")
     if found.sha256 != code.sha256:
         message = f"{path} has {found.sha256}; write that, or leave code out and use --code"
         raise InvalidResource([Problem("spec.code.sha256", message)])
     return found
 
 
-def _code(path: Path, field: str) -> Code:
+def code_at(path: Path, field: str) -> Code:
+    """Return the folder, wheel or zip with its digest; ``field`` names it. Raises InvalidResource."""
     if os.pathsep in str(path):
         message = (
             f"{path} has {os.pathsep!r} in its path, where Python's search path ends a folder; rename it"

@@ -10,7 +10,23 @@ from secateur_api.crd import schema_of
 from secateur_api.spec import PruningJobSpec
 from tests.api.documents import FULL, job
 
-_ELSE: dict[str | int, Any] = {"claim": "models", "exported": {"uri": "net.pdmodel", "sha256": "ab" * 32}}
+_ELSE: dict[str | int, Any] = {
+    "claim": "models",
+    "exported": {"uri": "net.pdmodel", "sha256": "ab" * 32},
+    "images": {
+        "uri": "photos.zip",
+        "sha256": "ab" * 32,
+        "size": [32, 32],
+        "fit": "line",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+        "scale": 0.004,
+        "layout": "NCHW",
+        "order": "BGR",
+        "evalShare": 0.3,
+    },
+    "form": "map",
+}
 """Fields that the document cannot have beside another."""
 Place = tuple[str | int, ...]
 _WRONG_TYPE = {"string": 5, "integer": 1.5, "number": "many", "boolean": "yes", "object": [], "array": {}}

@@ -33,6 +33,7 @@ FULL: dict[str, Any] = {
     "data": {"factory": "zoo:data", "args": {"lines": 4000}, "version": "2026-11"},
     "evaluation": {
         "metric": "accuracy",
+        "threshold": 0.3,
         "goal": "maximize",
         "loss": "cross_entropy",
         "output": "maps",
@@ -161,3 +162,11 @@ def job(spec: dict[str, Any], changes: dict[str, Any] | None = None, name: str =
         "metadata": {"name": name},
         "spec": with_changes(spec, changes or {}),
     }
+
+
+def as_read(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec that the API server stored; of pictures without labels with the metric that follows."""
+    spec: dict[str, Any] = stored["spec"]
+    if "images" in spec["data"]:
+        spec = {**spec, "evaluation": {"metric": "agreement", **spec["evaluation"]}}
+    return spec

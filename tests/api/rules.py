@@ -9,9 +9,11 @@ from secateur_api.base import Contract
 from secateur_api.spec import (
     Constraint,
     Convert,
+    Data,
     Evaluation,
     Exported,
     FineTune,
+    Images,
     Model,
     Pruning,
     PruningJobSpec,
@@ -47,6 +49,12 @@ def _constraint(*bounds: Changes) -> Changes:
 _X86 = {"format": "paddle-lite", "backend": "x86"}
 _ARM = {"format": "paddle-lite", "backend": "arm"}
 _ONNX = {"format": "onnx"}
+_UNTRAINED = {"model.pretrain": None, "model.weights": {"uri": "net.npz"}}
+
+
+def _pictures(**fields: Any) -> Changes:
+    return {**_UNTRAINED, "data": {"images": {"uri": "s3://photos/cards", **fields}}}
+
 
 CASES: tuple[Case, ...] = (
     Case(
@@ -55,6 +63,76 @@ CASES: tuple[Case, ...] = (
         "spec.evaluation",
         {"evaluation": {"classAxis": -1}},
         {"evaluation": {"classAxis": 0}},
+    ),
+    Case(
+        Evaluation,
+        "agreement is better where it is larger",
+        "spec.evaluation",
+        {**_UNTRAINED, "evaluation": {"metric": "agreement", "goal": "maximize"}},
+        {**_UNTRAINED, "evaluation": {"metric": "agreement", "goal": "minimize"}},
+    ),
+    Case(
+        Data,
+        "data needs either factory",
+        "spec.data",
+        _pictures(mean=[0.5], std=[0.5], scale=1, layout="NHWC", order="BGR", fit="crop", size=[32, 32]),
+        {**_UNTRAINED, "data": {"args": {"lines": 4000}}},
+    ),
+    Case(
+        Images,
+        "images.sha256 is of a .zip file",
+        "spec.data.images",
+        _pictures(uri="photos.zip", sha256="ab" * 32),
+        _pictures(uri="photos", sha256="ab" * 32),
+    ),
+    Case(
+        Images,
+        "images.mean and images.std come together",
+        "spec.data.images",
+        _pictures(mean=[0.5, 0.5, 0.5], std=[1, 1, 1]),
+        _pictures(mean=[0.5, 0.5, 0.5], std=[1]),
+    ),
+    Case(
+        Images,
+        "images.std divides",
+        "spec.data.images",
+        _pictures(mean=[0], std=[0.1]),
+        _pictures(mean=[0], std=[0]),
+    ),
+    Case(
+        PruningJobSpec,
+        "pictures have no labels",
+        "spec",
+        {**_pictures(), "evaluation": {"metric": "agreement"}},
+        {**_pictures(), "evaluation": {"metric": "accuracy"}},
+    ),
+    Case(
+        PruningJobSpec,
+        "evaluation.form says what agreement compares",
+        "spec",
+        {**_pictures(), "evaluation": {"form": "map", "threshold": 0.5}},
+        {"evaluation": {"form": "map"}},
+    ),
+    Case(
+        PruningJobSpec,
+        "without labels the loss is",
+        "spec",
+        {**_pictures(), "evaluation": {"loss": "cross_entropy"}},
+        {**_pictures(), "evaluation": {"loss": "mse"}},
+    ),
+    Case(
+        PruningJobSpec,
+        "without labels no baseline can be trained",
+        "spec",
+        {**_UNTRAINED, "evaluation": {"metric": "agreement"}},
+        {"evaluation": {"metric": "agreement"}},
+    ),
+    Case(
+        PruningJobSpec,
+        "data.images needs a model of one input",
+        "spec",
+        {**_pictures(), "model.inputs": [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}]},
+        {**_pictures(), "model.inputs": [{"name": "x", "shape": [1, 3, 8]}]},
     ),
     Case(
         Weights,

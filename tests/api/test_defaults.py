@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from secateur_api import InvalidResource, parse_job
-from tests.api.documents import FULL, MINIMAL, job
+from tests.api.documents import FULL, MINIMAL, as_read, job
 from tests.api.server import Refused, Server
 
 pytestmark = pytest.mark.api
@@ -51,8 +51,7 @@ def test_the_server_writes_out_what_python_takes_as_default(server: Server, docu
 
 @each_example
 def test_every_example_is_taken(server: Server, document: dict[str, Any]) -> None:
-    stored = server.accepts(document)["spec"]
-    assert stored == parse_job(document).spec.to_wire()
+    assert as_read(server.accepts(document)) == parse_job(document).spec.to_wire()
 
 
 def test_the_examples_are_found() -> None:

@@ -19,7 +19,11 @@ pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(200)]
 def export(folder: Path, seed: int) -> Path:
     """Write an exported model as a user of Paddle does: in the form that this Paddle writes now."""
     paddle.seed(seed)
-    net = Tiny()
+    return written(Tiny(), folder)
+
+
+def written(net: paddle.nn.Layer, folder: Path) -> Path:
+    """Write what takes digits of 8 x 8 pixels, and return the program's file."""
     net.eval()
     spec = paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")
     with paddle.utils.unique_name.guard():

@@ -3,12 +3,14 @@
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.data import Data, Fit, Images, Layout, Order
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
 from secateur_api.spec.model import (
+    AGREEMENT,
     BUILT_IN_LOSSES,
     BUILT_IN_METRICS,
-    Data,
+    AnswerForm,
     DType,
     Evaluation,
     Exported,
@@ -32,12 +34,14 @@ from secateur_api.spec.sensitivity import Sensitivity, SensitivityFile, Sensitiv
 from secateur_api.spec.types import BUILT_IN_CRITERIA
 
 __all__ = [
+    "AGREEMENT",
     "BUILT_IN_CRITERIA",
     "BUILT_IN_LOSSES",
     "BUILT_IN_METRICS",
     "MUTABLE",
     "STORE_MOUNT",
     "Allocation",
+    "AnswerForm",
     "Backend",
     "Benchmark",
     "Budget",
@@ -52,12 +56,16 @@ __all__ = [
     "Evaluation",
     "Exported",
     "FineTune",
+    "Fit",
     "Format",
     "Goal",
+    "Images",
     "InputSpec",
     "LayerRule",
+    "Layout",
     "Metric",
     "Model",
+    "Order",
     "PodTemplate",
     "Pretrain",
     "Protect",

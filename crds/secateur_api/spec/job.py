@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from secateur_api.base import Contract, Rule
 from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.data import Data
 from secateur_api.spec.fine_tune import FineTune
-from secateur_api.spec.model import Data, Evaluation, Model
+from secateur_api.spec.model import AGREEMENT, DType, Evaluation, Model
 from secateur_api.spec.pruning import Pruning
 from secateur_api.spec.sensitivity import Sensitivity
 from secateur_api.spec.types import Duration, Sha256
@@ -53,13 +54,24 @@ def _runnable(s: PruningJobSpec, format: Format) -> bool:
 _NEEDS_BENCHMARK = (Metric.LATENCY_P50, Metric.LATENCY_P90, Metric.PEAK_MEMORY, Metric.SPEEDUP)
 
 
+_UNLABELLED = (
+    "has(self.data.images) || "
+    "(has(self.evaluation) && has(self.evaluation.metric) && self.evaluation.metric == 'agreement')"
+)
+
+
+def _is_unlabelled(s: PruningJobSpec) -> bool:
+    """Whether the data have no labels, or they are not read; rules may run before the metric is named."""
+    return s.data.images is not None or s.evaluation.metric == AGREEMENT
+
+
 class PruningJobSpec(Contract):
     """What to make smaller, by how much, and what must still hold."""
 
     model: Model
     """The model to make smaller."""
     data: Data
-    """The data it is evaluated and fine-tuned on."""
+    """The data it is evaluated and fine-tuned on; they may have no labels."""
     evaluation: Evaluation = Evaluation()
     """How good a model is."""
     constraints: Annotated[list[Constraint], Field(max_length=32)] = []
@@ -95,7 +107,60 @@ class PruningJobSpec(Contract):
     suspend: bool = False
     """Stop running stages and wait."""
 
+    @model_validator(mode="after")
+    def _judge_pictures_by_agreement(self) -> PruningJobSpec:
+        """Name the metric of data that have no labels, where the spec does not."""
+        if self.data.images is not None and self.evaluation.named_metric is None:
+            evaluation = self.evaluation.model_copy(update={"named_metric": AGREEMENT})
+            object.__setattr__(self, "evaluation", evaluation)
+        return self
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the data's labels are read."""
+        return self.evaluation.metric != AGREEMENT
+
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.data.images) || !has(self.evaluation) || !has(self.evaluation.metric) || "
+            "self.evaluation.metric == 'agreement'",
+            "pictures have no labels, so only evaluation.metric: agreement can judge; leave metric out, or "
+            "give labels by data.factory",
+            lambda s: s.data.images is None or s.evaluation.named_metric in (None, AGREEMENT),
+        ),
+        Rule(
+            "!has(self.evaluation) || !has(self.evaluation.form) || has(self.data.images) || "
+            "(has(self.evaluation.metric) && self.evaluation.metric == 'agreement')",
+            "evaluation.form says what agreement compares; leave it out beside another metric",
+            lambda s: (
+                s.evaluation.form is None or s.data.images is not None or s.evaluation.metric == AGREEMENT
+            ),
+        ),
+        Rule(
+            f"!({_UNLABELLED}) || !has(self.evaluation) || !has(self.evaluation.loss) || "
+            "self.evaluation.loss == 'cross_entropy'",
+            "without labels the loss is the distance from the unpruned model; leave evaluation.loss out",
+            lambda s: not _is_unlabelled(s) or s.evaluation.loss == "cross_entropy",
+        ),
+        Rule(
+            f"!({_UNLABELLED}) || !has(self.model.pretrain)",
+            "without labels no baseline can be trained; leave model.pretrain out and give trained weights",
+            lambda s: not _is_unlabelled(s) or s.model.pretrain is None,
+        ),
+        Rule(
+            "!has(self.data.images) || (size(self.model.inputs) == 1 && "
+            "size(self.model.inputs[0].shape) == 4 && ("
+            "!has(self.model.inputs[0].dtype) || self.model.inputs[0].dtype == 'float32'))",
+            "data.images needs a model of one input, float32 with four axes such as [1, 3, 224, 224]",
+            lambda s: (
+                s.data.images is None
+                or (
+                    len(s.model.inputs) == 1
+                    and len(s.model.inputs[0].shape) == 4
+                    and s.model.inputs[0].dtype is DType.FLOAT32
+                )
+            ),
+        ),
         Rule(
             "!has(self.convert) || self.convert.all(c, self.convert.exists_one(d, d.format == c.format "
             "&& (!has(d.backend) || !has(c.backend) || d.backend == c.backend)))",

@@ -1,4 +1,4 @@
-"""The model to make smaller, the data, and how good a model is."""
+"""The model to make smaller, and how good a model is."""
 
 from __future__ import annotations
 
@@ -153,27 +153,17 @@ class Model(Contract):
     )
 
 
-class Data(Contract):
-    """The data that the model is evaluated and fine-tuned on."""
-
-    factory: Factory
-    """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label)."""
-    args: Args = {}
-    """Keyword arguments of the factory."""
-    version: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """Any text. Results are of the data as they are read; where items are random by design, a change of the
-    data shows only here: with another text all is measured anew."""
-    workers: Annotated[int, Field(ge=0, le=64)] = 0
-    """Processes that read items ahead of training and evaluation, for items that take long to read. The
-    results are the same for any number. Your data set is forked into them: its ``__getitem__`` must not use
-    a GPU, nor rely on what it changed in itself at an earlier item."""
-
-    def decides(self) -> dict[str, object]:
-        """Return what a result depends on: all but who reads the items."""
-        return {key: value for key, value in self.to_wire().items() if key != "workers"}
-
-
-BUILT_IN_METRICS = ("accuracy", "top5_accuracy", "sequence_accuracy", "edit_similarity", "hmean", "miou")
+AGREEMENT = "agreement"
+"""The metric that needs no labels: how often the unpruned model gives the same answer."""
+BUILT_IN_METRICS = (
+    "accuracy",
+    "top5_accuracy",
+    "sequence_accuracy",
+    "edit_similarity",
+    "hmean",
+    "miou",
+    AGREEMENT,
+)
 BUILT_IN_LOSSES = ("cross_entropy", "mse", "ctc")
 
 
@@ -197,15 +187,34 @@ class Goal(str, Enum):
     MINIMIZE = "minimize"
 
 
+class AnswerForm(str, Enum):
+    """What the judged output is, where two models are compared by their answers."""
+
+    CLASSES = "classes"
+    SEQUENCE = "sequence"
+    MAP = "map"
+    RELATIVE = "relative"
+
+
 class Evaluation(Contract):
     """How good a model is."""
 
-    metric: Annotated[
-        str, StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_METRICS)}|{CALLABLE})$", max_length=253)
-    ] = "accuracy"
-    """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, ``miou``, or
-    ``module:callable`` taking (outputs, labels) as arrays; of a model with several outputs it is given all,
-    arranged as its ``forward`` returns them."""
+    named_metric: (
+        Annotated[
+            str, StringConstraints(pattern=rf"^({'|'.join(BUILT_IN_METRICS)}|{CALLABLE})$", max_length=253)
+        ]
+        | None
+    ) = Field(default=None, alias="metric")
+    """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, ``miou``,
+    ``agreement`` (with the unpruned model; it needs no labels), or ``module:callable`` taking (outputs,
+    labels) as arrays; of a model with several outputs it is given all, arranged as its ``forward`` returns
+    them. Absent: ``accuracy``; ``agreement`` where the data are ``images``."""
+    form: AnswerForm | None = None
+    """What ``agreement`` compares: ``classes`` (the same largest score), ``sequence`` (the same line as CTC
+    decodes it, class 0 the blank), ``map`` (intersection over union of what is above ``threshold``) or
+    ``relative`` (1 - relative error of the numbers). Absent: as the outputs say, where there is no doubt."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """From where on a pixel counts, of form ``map``."""
     goal: Goal = Goal.MAXIMIZE
     """Whether a larger or a smaller metric is better."""
     loss: Annotated[
@@ -225,7 +234,17 @@ class Evaluation(Contract):
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 128
     """Samples per evaluation batch."""
 
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return self.named_metric or "accuracy"
+
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.metric) || self.metric != 'agreement' || !has(self.goal) || self.goal == 'maximize'",
+            "agreement is better where it is larger; leave goal out",
+            lambda s: s.metric != AGREEMENT or s.goal is Goal.MAXIMIZE,
+        ),
         Rule(
             "!has(self.classAxis) || self.classAxis != 0",
             "classAxis 0 is the batch's axis; 1 is the classes' of [N, C, H, W], -1 that of [N, H, W, C]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Evaluation, Model
+from secateur_api.spec import AGREEMENT, Evaluation, Model
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
@@ -35,7 +35,7 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
             item = read_item(dataset, int(index))
             where = f"spec.data.factory: the {name} set, item {index}"
             _check_inputs(item[:-1], model, where)
-            if judged is not None and has_built_in(evaluation):
+            if judged is not None and has_built_in(evaluation) and evaluation.metric != AGREEMENT:
                 labels = judged_labels(item[-1][None], evaluation)
                 check_labels(outputs.tensors[judged].shape, labels, evaluation, where)
     form_of(net, gather(splits.train, range(min(2, len(splits.train)))), evaluation)

@@ -24,11 +24,46 @@ def outputs_file(folder: Path, run: int) -> Path:
     return folder / f"outputs-{run}.safetensors"
 
 
-def check_shapes(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> None:
-    """Compare the shapes that were declared with the model's own; raises NotReadable."""
+Shapes = Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+"""Of all inputs, in order, batch first; or of some by name, the others being as the model has them."""
+
+
+def shapes_of(feeds: Sequence[Feed], given: Shapes) -> list[list[int]]:
+    """Return the shape of each input, of the model's own where it is not given, with a batch of 1.
+
+    Raises NotReadable where they contradict the model, or a size is open and not given.
+    """
+    shapes = _by_name(feeds, given) if isinstance(given, Mapping) else [list(shape) for shape in given]
+    _check_shapes(feeds, shapes)
+    return shapes
+
+
+def _by_name(feeds: Sequence[Feed], given: Mapping[str, Sequence[int]]) -> list[list[int]]:
+    for name in given:
+        if name not in {feed.name for feed in feeds}:
+            raise NotReadable(f"there is no input {name}; the model has {_said(feeds)}")
+    shapes = []
+    for feed in feeds:
+        own = [1 if size == -1 and axis == 0 else size for axis, size in enumerate(feed.shape)]
+        shape = list(given.get(feed.name, own))
+        if min(shape, default=0) < 0:
+            usual = 320 if len(shape) == 4 else 128
+            sizes = "x".join(str(usual if size < 0 else size) for size in shape)
+            raise NotReadable(
+                f"input {feed.name} is {feed.shape}, -1 being open: say a size, as in --input "
+                f"{feed.name}={sizes}"
+            )
+        shapes.append(shape)
+    return shapes
+
+
+def _said(feeds: Sequence[Feed]) -> str:
+    return ", ".join(f"{feed.name} {feed.shape} {feed.dtype}" for feed in feeds)
+
+
+def _check_shapes(feeds: Sequence[Feed], shapes: Sequence[Sequence[int]]) -> None:
     if len(feeds) != len(shapes):
-        wanted = ", ".join(f"{feed.name} {feed.shape} {feed.dtype}" for feed in feeds)
-        raise NotReadable(f"the model has {len(feeds)} inputs ({wanted}), {len(shapes)} are declared")
+        raise NotReadable(f"the model has {len(feeds)} inputs ({_said(feeds)}), {len(shapes)} are declared")
     for feed, shape in zip(feeds, shapes, strict=True):
         if len(feed.shape) != len(shape) or any(
             own not in (-1, declared) for own, declared in zip(feed.shape, shape, strict=True)

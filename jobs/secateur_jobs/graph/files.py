@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from secateur_jobs.graph.examples import inputs_file, outputs_file
+from secateur_jobs.graph.examples import Shapes, inputs_file, outputs_file
 from secateur_jobs.graph.network import GraphNetwork, UnknownOperator
 from secateur_jobs.graph.params import is_cut_short
 from secateur_jobs.graph.program import read
@@ -27,10 +27,10 @@ class NotRebuilt(ValueError):
     """The files cannot be rebuilt as a network; the message says why."""
 
 
-def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tuple[GraphNetwork, float]:
+def rebuild(model: Path, shapes: Shapes, scratch: Path) -> tuple[GraphNetwork, float]:
     """Return the network of a ``.pdmodel`` or ``.json`` file, its ``.pdiparams`` beside it, or of ``.onnx``.
 
-    ``shapes`` are those of the inputs, batch first, that the network is for. Beside it stands the largest
+    ``shapes`` are those of the inputs that the network is for. Beside it stands the largest
     difference between its outputs and the original's on random inputs, relative to the largest output; it
     is at most :data:`TOLERANCE`. Where the program leaves the batch open, it is compared at another one as
     well.
@@ -68,7 +68,7 @@ def rebuild(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> tupl
     return network, worst
 
 
-def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
+def _read(model: Path, shapes: Shapes, scratch: Path) -> None:
     """Read and run the files in a process of their own, which a broken file may end."""
     is_onnx = model.suffix == ".onnx"
     reader = "secateur_jobs.graph.onnx_reader" if is_onnx else "secateur_jobs.graph.pir"
@@ -76,7 +76,7 @@ def _read(model: Path, shapes: Sequence[Sequence[int]], scratch: Path) -> None:
     command = [sys.executable, "-m", reader, str(model), str(scratch)]
     try:
         done = subprocess.run(
-            [*command, json.dumps([list(shape) for shape in shapes])],
+            [*command, json.dumps(shapes)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             check=False,
             capture_output=True,

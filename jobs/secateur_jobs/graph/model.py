@@ -10,6 +10,7 @@ from pathlib import Path
 from secateur_api.conditions import Reason
 from secateur_api.spec import Exported, InputSpec
 from secateur_api.uri import redacted
+from secateur_jobs.graph.examples import Shapes
 from secateur_jobs.graph.files import NotRebuilt, rebuild
 from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.runtime.errors import InvalidInput
@@ -29,6 +30,14 @@ def exported(file: str, shapes: list[list[int]]) -> GraphNetwork:
 def read_exported(model: Exported, inputs: Sequence[InputSpec], field: str) -> GraphNetwork:
     """Return the network of the files that the spec names at ``field``, with its trained weights.
 
+    Raises what :func:`opened` does.
+    """
+    return opened(model, [one.shape for one in inputs], field)[0]
+
+
+def opened(model: Exported, shapes: Shapes, field: str) -> tuple[GraphNetwork, float]:
+    """Return the network of an exported model's files, and how far it is from them (``graph.files.rebuild``).
+
     Its ``files_sha256`` is their digest. Raises MissingData(WEIGHTS_MISSING) for a file that is not there;
     InvalidInput: WEIGHTS_INVALID for others than ``model.sha256``, FACTORY_FAILED where they cannot be
     rebuilt.
@@ -45,14 +54,16 @@ def read_exported(model: Exported, inputs: Sequence[InputSpec], field: str) -> G
             f"{model.sha256}; other files, or cut short",
         )
     with tempfile.TemporaryDirectory(prefix="secateur-exported-") as scratch:
+        stem = model.uri.rpartition("/")[2].rpartition(".")[0]
         for kind, content in contents.items():
-            (Path(scratch) / f"inference.{kind}").write_bytes(content)
-        file = Path(scratch) / f"inference.{next(iter(contents))}"
+            (Path(scratch) / f"{stem}.{kind}").write_bytes(content)
+        file = Path(scratch) / f"{stem}.{next(iter(contents))}"
         try:
-            network, _ = rebuild(file, [one.shape for one in inputs], Path(scratch) / "read")
+            network, difference = rebuild(file, shapes, Path(scratch) / "read")
         except NotRebuilt as error:
             raise InvalidInput(
                 Reason.FACTORY_FAILED, f"{field}.uri: {redacted(model.uri)}: {error}"
             ) from None
     network.files_sha256 = digest
-    return network
+    network.files_bytes = sum(map(len, contents.values()))
+    return network, difference

@@ -29,12 +29,15 @@ class GraphNetwork(paddle.nn.Layer):
     files_sha256 = ""
     """Of the program's bytes and then its weights', where it was read from ``spec.model.exported``."""
 
+    files_bytes = 0
+
     def __init__(self, program: Program, example: Sequence[np.ndarray]) -> None:
         """``example`` are inputs of the shapes that the program's constants were made for.
 
         Raises UnknownOperator.
         """
         super().__init__()
+        self.feeds = program.feeds
         self._feeds = [feed.value for feed in program.feeds]
         self._fetched = program.fetched
         self._constants: dict[int, Value] = {}

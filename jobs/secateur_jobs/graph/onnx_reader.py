@@ -18,11 +18,12 @@ import safetensors.numpy
 
 from secateur_jobs.graph.examples import (
     NotReadable,
+    Shapes,
     batches,
-    check_shapes,
     examples,
     inputs_file,
     outputs_file,
+    shapes_of,
 )
 from secateur_jobs.graph.onnx_arithmetic import ARITHMETIC
 from secateur_jobs.graph.onnx_axes import AXES
@@ -37,14 +38,14 @@ _QUANTISED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "DynamicQuantize"
 _OF_DATA = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
 
 
-def main(file: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
+def main(file: Path, folder: Path, given: Shapes) -> None:
     """Read ``file`` into ``folder``, and run it; raises NotReadable."""
     model = load(file)
     for node in model.nodes:
         _check(node)
     for node in model.flowing:
         _check_precision(node, model)
-    check_shapes(model.feeds, shapes)
+    shapes = shapes_of(model.feeds, given)
     feeds, runs = _runs(model, shapes)
     graph = Graph(model, feeds, [run for _, run in runs])
     ranks = {name: len(shape) for name, shape in runs[0][1].shapes.items()}

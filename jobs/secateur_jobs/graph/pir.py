@@ -3,8 +3,8 @@
 A process of its own: it needs Paddle's static mode and a flag that is read when Paddle is imported. A
 ``.pdmodel`` is translated to PIR, the form that a ``.json`` has already, so that one reader serves both. It
 leaves :mod:`secateur_jobs.graph.program`'s files in FOLDER, and what the model answers to random inputs of
-SHAPES (JSON, one list per input): files of :mod:`secateur_jobs.graph.examples`, of run 0 and, with
-another batch where the model leaves it open, of run 1.
+SHAPES (:data:`~secateur_jobs.graph.examples.Shapes` as JSON): files of :mod:`secateur_jobs.graph.examples`,
+of run 0 and, with another batch where the model leaves it open, of run 1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ import safetensors.numpy
 
 from secateur_jobs.graph.examples import (
     NotReadable,
+    Shapes,
     batches,
-    check_shapes,
     examples,
     inputs_file,
     outputs_file,
+    shapes_of,
 )
 from secateur_jobs.graph.program import Feed, Operation, Program
 
@@ -40,9 +40,13 @@ _UNUSED = {
     "is_distributed",
     "trainable",
 }
+_NO_PROGRAM = ("ParseFromString", "Invalid model file", "json.exception")
+_OTHER_WEIGHTS = ("load_combine", "LoadCombine", "DeserializeFromStream")
+"""Words of Paddle's own errors."""
+_OTHER_EXPORT = "take both files of one export"
 
 
-def main(model: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
+def main(model: Path, folder: Path, given: Shapes) -> None:
     """Read ``model`` (``.pdmodel`` or ``.json``, its ``.pdiparams`` beside it) into ``folder``, and run it.
 
     Raises NotReadable.
@@ -55,17 +59,30 @@ def main(model: Path, folder: Path, shapes: Sequence[Sequence[int]]) -> None:
     executor = paddle.static.Executor(paddle.CPUPlace())
     scope = paddle.static.Scope()
     with paddle.static.scope_guard(scope):
-        program, names, fetches = paddle.static.load_inference_model(str(model.with_suffix("")), executor)
+        program, names, fetches = _loaded(paddle, model, executor)
         pir = program if is_pir else paddle.pir.translate_to_pir(program.desc)
         plain = _plain(pir, list(names), scope)
         plain.write(folder)
-        check_shapes(plain.feeds, shapes)
+        shapes = shapes_of(plain.feeds, given)
         for run, batch in enumerate(batches(plain.feeds, shapes)):
             inputs = examples(plain.feeds, shapes, batch)
             answers = executor.run(program, feed=inputs, fetch_list=fetches)
             outputs = {str(index): np.ascontiguousarray(answer) for index, answer in enumerate(answers)}
             safetensors.numpy.save_file(inputs, inputs_file(folder, run))
             safetensors.numpy.save_file(outputs, outputs_file(folder, run))
+
+
+def _loaded(paddle: Any, model: Path, executor: Any) -> Any:
+    """Return the program, the names of its inputs, and its outputs; the weights are in the scope."""
+    try:
+        return paddle.static.load_inference_model(str(model.with_suffix("")), executor)
+    except (ValueError, RuntimeError, OSError) as error:
+        if any(word in str(error) for word in _NO_PROGRAM):
+            raise NotReadable(f"{model.name} is no whole program of Paddle; copy it anew") from error
+        if any(word in str(error) for word in _OTHER_WEIGHTS):
+            said = f"{model.stem}.pdiparams has not the weights of this program"
+            raise NotReadable(f"{said}; {_OTHER_EXPORT}") from error
+        raise
 
 
 def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:
@@ -90,6 +107,9 @@ def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:
             name = attributes["parameter_name"]
             names[operation.outputs[0]] = name
             parameters[name] = np.array(scope.find_var(name).get_tensor())
+            if list(parameters[name].shape) != operation.shapes[0]:  # read without a word, of a .json
+                shapes = f"{list(parameters[name].shape)}, and {operation.shapes[0]} in the program"
+                raise NotReadable(f"weight {name} is {shapes}; {_OTHER_EXPORT}")
         elif operation.name in ("feed", "data"):
             found_feeds.append(_feed(op, operation))
         elif operation.name == "fetch":

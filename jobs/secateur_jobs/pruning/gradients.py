@@ -24,6 +24,7 @@ from secateur_jobs.pruning.layers import RECURRENT, channel_axis, named_layers
 from secateur_jobs.pruning.masking import Forward, layer_norms, other_forwards, weighted
 from secateur_jobs.pruning.readers import watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.answers import drawn
 from secateur_jobs.training.form import form_of, training_forward
 from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.outputs import Outputs
@@ -61,7 +62,7 @@ def sweep(net: paddle.nn.Layer, batches: Sequence[list[np.ndarray]], evaluation:
             size = len(batch[-1])
             gates.batch_size = size
             outputs = training_forward(net, batch[:-1], batch[-1])
-            loss = loss_of(outputs, batch[-1])
+            loss = loss_of(outputs, drawn(batch[-1], random))
             if not np.isfinite(float(loss)):
                 raise _not_finite(evaluation, float(loss))
             unread = 0.0 if form.differs else probe(outputs, loss, random)

@@ -9,7 +9,7 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.results import Group, GroupTable, LatencyTable, Refused, Shares
-from secateur_api.spec import InputSpec, Pruning
+from secateur_api.spec import Engine, InputSpec, Pruning
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation import reachable
 from secateur_jobs.pruning.cost import CostModel
@@ -38,6 +38,29 @@ class Survey:
     """Largest share of each target quantity that can be cut."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What an engine found in an uncut net, without regard to what a spec allows of it."""
+
+    engine: PruningEngine
+    groups: list[ChannelGroup]
+    """Each is proven."""
+    refused: list[Refused]
+
+
+def find(
+    net: paddle.nn.Layer,
+    engine: Engine,
+    inputs: list[InputSpec],
+    labels: np.ndarray | None,
+    on_group: Callable[[int, int], None] | None = None,
+) -> Found:
+    """Find and prove the groups of the uncut net; it stays as it is. Arguments as those of :func:`survey`."""
+    made = make_engine(engine, net, inputs, labels)
+    proven, unproven = prove_groups(made, inputs, on_group)
+    return Found(made, list(proven), refused_layers(net, proven, made.reasons | unproven))
+
+
 def survey(
     net: paddle.nn.Layer,
     pruning: Pruning,
@@ -57,9 +80,21 @@ def survey(
 
     Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
     """
-    engine = make_engine(pruning.engine, net, inputs, labels)
-    proven, unproven = prove_groups(engine, inputs, on_group)
-    refused = refused_layers(net, proven, engine.reasons | unproven)
+    found = find(net, pruning.engine, inputs, labels, on_group)
+    return allowed(found, pruning, ratios, inputs, counts, checkpoint_bytes, measure)
+
+
+def allowed(
+    found: Found,
+    pruning: Pruning,
+    ratios: Sequence[float],
+    inputs: list[InputSpec],
+    counts: Counts,
+    checkpoint_bytes: int,
+    measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
+) -> Survey:
+    """Apply rules, caps and target to what was found; arguments and errors as those of :func:`survey`."""
+    engine, proven, refused, net = found.engine, found.groups, found.refused, found.engine.net
     reasons = {r.layer: r.reason for r in refused}
     producers = {group.name: group.producers for group in proven}
     layers = list(dict.fromkeys([*(name for name in named_layers(net)), *reasons]))

@@ -15,7 +15,7 @@ from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
-from secateur_jobs.report.judgement import chosen_by_what_judges, headline
+from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
 
@@ -82,7 +82,7 @@ def _head(evidence: Evidence) -> str:
                     "value": run.pruned.metric,
                 }
             )
-        dataset = {"type": evidence.spec.data.factory, "name": evidence.spec.data.factory}
+        dataset = {"type": evidence.spec.data.origin, "name": evidence.spec.data.origin}
         result = {"task": {"type": "other"}, "dataset": dataset, "metrics": metrics}
         head["model-index"] = [{"name": " ".join(evidence.job.split()), "results": [result]}]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
@@ -91,7 +91,9 @@ def _head(evidence: Evidence) -> str:
 def _verdict(evidence: Evidence) -> list[str]:
     said = headline(evidence)
     sentence = said.sentence[:1].upper() + said.sentence[1:].removesuffix(".")
-    parts = [f"# {plain(evidence.job)}", f"**{said.state}.** {plain(sentence)}."]
+    unlabelled = without_labels(evidence)
+    parts = [f"# {plain(evidence.job)}", *([plain(unlabelled)] if unlabelled else [])]
+    parts.append(f"**{said.state}.** {plain(sentence)}.")
     if said.misses:
         parts.append("\n".join(f"- Missed: {plain(line)}" for line in said.misses))
     if said.note:
@@ -121,7 +123,7 @@ def _how(evidence: Evidence) -> list[str]:
     facts = [
         f"Network: {code(spec.model.origin)}, inputs "
         + ", ".join(f"{code(i.name)} {plain(str(i.shape))} {i.dtype.value}" for i in spec.model.inputs),
-        f"Data: {code(spec.data.factory)}",
+        f"Data: {code(spec.data.origin)}",
         f"Channels chosen by {code(spec.pruning.criterion)}, engine {plain(evidence.groups.engine)}; "
         f"{len(evidence.groups.groups)} groups, {len(evidence.groups.refused)} layers refused",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import Artifact
@@ -54,15 +54,18 @@ def _network(evidence: Evidence) -> list[Row]:
     base = evidence.preflight.baseline
     chosen = evidence.model.outcome.numbers if evidence.model else None
     evaluation = evidence.spec.evaluation
+    metric = _row(
+        numerals.metric_name(evaluation),
+        base.metric,
+        chosen.metric if chosen else None,
+        lambda value: numerals.metric_value(value, evaluation),
+        more_is_better=evaluation.goal is Goal.MAXIMIZE,
+        digits=2,
+    )
+    if not evidence.spec.has_labels:
+        metric = replace(metric, before=f"{metric.before} by definition")
     return [
-        _row(
-            numerals.metric_name(evaluation),
-            base.metric,
-            chosen.metric if chosen else None,
-            lambda value: numerals.metric_value(value, evaluation),
-            more_is_better=evaluation.goal is Goal.MAXIMIZE,
-            digits=2,
-        ),
+        metric,
         _row("MACs", base.macs, chosen.macs if chosen else None, show_count),
         _row("parameters", base.params, chosen.params if chosen else None, show_count),
         *_drifts(evidence),

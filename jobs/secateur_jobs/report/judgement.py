@@ -11,6 +11,10 @@ from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
 
+NO_LABELS = (
+    "No labels were seen: the numbers are agreement with the unpruned model, how often the pruned one gives "
+    "its answers. They do not say how often either is right."
+)
 State = Literal["Succeeded", "Failed", "Not judged"]
 
 
@@ -39,6 +43,11 @@ def headline(evidence: Evidence) -> Headline:
     if verdict.message and not misses:
         misses = [verdict.message]
     return Headline("Failed", gains or "No model could be measured.", misses, _which(evidence))
+
+
+def without_labels(evidence: Evidence) -> str | None:
+    """Say what it means that no labels were seen; None where there were."""
+    return None if evidence.spec.has_labels else NO_LABELS
 
 
 def chosen_by_what_judges(evidence: Evidence) -> str | None:

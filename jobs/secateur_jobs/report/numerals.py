@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from secateur_api.spec import BUILT_IN_METRICS, Evaluation
+from secateur_api.spec import AGREEMENT, BUILT_IN_METRICS, Evaluation
 
 MINUS = "\N{MINUS SIGN}"
-_SHARES = ("accuracy", "top5_accuracy")
+_SHARES = ("accuracy", "top5_accuracy", AGREEMENT)
 
 
 def share(fraction: float, digits: int = 1) -> str:

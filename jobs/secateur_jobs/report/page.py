@@ -22,7 +22,7 @@ from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
 from secateur_jobs.report.comparison import benchmark_rows, compare, target_name
 from secateur_jobs.report.evidence import Evidence, Measured, Round
-from secateur_jobs.report.judgement import chosen_by_what_judges, headline
+from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "style": Markup(style),
         "job": evidence.job,
         "headline": headline(evidence),
+        "unlabelled": without_labels(evidence),
         "choices": chosen_by_what_judges(evidence),
         "judged": [(j, j.margin) for j in evidence.verdict.judged] if evidence.verdict else [],
         "figures": _figures(evidence),

@@ -20,6 +20,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
+from secateur_jobs.data.pictures import notes_of
 from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation import open_groups
@@ -35,15 +36,16 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
 from secateur_jobs.stages.latency import latency_table
+from secateur_jobs.training.answers import answered, form_of_answers, note_of_form
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import note_of
-from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.evaluate import evaluate_unpruned
 from secateur_jobs.training.held import measure as measure_held
 from secateur_jobs.training.losses import check_loss_exists
 from secateur_jobs.training.reading import in_order
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
-from secateur_jobs.user_code import build_model
+from secateur_jobs.user_code import Splits, build_model
 from secateur_jobs.weights import load_weights
 
 
@@ -65,14 +67,14 @@ def run(context: StageContext) -> StageOutcome:
     net = _unpruned(context)
     teacher = load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
-    splits = context.splits
+    splits, notes = _data(context, net)
     outputs = check_data(net, splits, spec.model, spec.evaluation)
     if teacher is not None:
         check_teaching(net, teacher, gather(splits.train, [0]), spec.evaluation)
     context.progress(7, "rehearse what follows")
     rehearse(net, teacher, spec, splits)
     context.progress(10, "evaluate the unpruned model")
-    metric = evaluate(net, splits.eval, spec.evaluation)
+    metric = evaluate_unpruned(net, splits.eval, spec.evaluation)
     check_drop_is_told(metric, spec.evaluation)
     trained_here = context.request.upstream.pretrain is not None
     held, why_none = measure_held(net, splits, spec.evaluation, spec.seed, metric, trained_here)
@@ -121,6 +123,7 @@ def run(context: StageContext) -> StageOutcome:
             needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
             notes=[
+                *notes,
                 *note_of(outputs, spec.evaluation),
                 *found.notes,
                 *filter(None, [why_none]),
@@ -128,6 +131,18 @@ def run(context: StageContext) -> StageOutcome:
             ],
         )
     )
+
+
+def _data(context: StageContext, net: paddle.nn.Layer) -> tuple[Splits, list[str]]:
+    """Return the data and notes on them; without labels ``net``, the unpruned model, answers instead."""
+    spec, splits = context.request.spec, context.splits
+    notes = notes_of(spec.data.images, spec.model, splits) if spec.data.images is not None else []
+    if spec.has_labels:
+        return splits, notes
+    # another copy: this one is cut and restored while groups are looked for
+    unpruned = checkpoint.from_bytes(checkpoint.to_bytes(net, spec.model), spec.model)
+    form = form_of_answers(unpruned, splits, spec.evaluation)
+    return answered(splits, unpruned, spec.evaluation), [note_of_form(form, spec.evaluation), *notes]
 
 
 def _sources(context: StageContext) -> Sources:

@@ -15,6 +15,9 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.several_labels import pack, unpack
 
+NO_LABEL = np.zeros(0, np.float32)
+"""The label column of an item that has none."""
+
 
 class ArrayDataset(paddle.io.Dataset):
     """A data set held in memory, one array per column, the label last; batches are taken by indexing."""
@@ -119,7 +122,8 @@ def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         raise InvalidInput(
             Reason.DATASET_INVALID,
-            f"{where} is a {type(item).__name__}; it must be a tuple (input..., label)",
+            f"{where} is a {type(item).__name__}; it must be a tuple (input..., label); without "
+            "labels set spec.evaluation.metric: agreement",
         )
     columns = tuple(_array(value) for value in item)
     if any(column.dtype == object for column in columns):
@@ -139,6 +143,26 @@ def with_one_label_column(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.
         labels = [pack(item) for item in zip(*columns[inputs:], strict=True)]
         return ArrayDataset([*columns[:inputs], np.stack(labels)])
     return dataset if len(read_item(dataset, 0)) <= inputs + 1 else SeveralLabels(dataset, inputs)
+
+
+def without_labels(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset:
+    """Return a data set whose items are the first ``inputs`` columns, and no label (:data:`NO_LABEL`)."""
+    if isinstance(dataset, ArrayDataset):
+        return ArrayDataset([*dataset.arrays[:inputs], np.zeros((len(dataset), 0), np.float32)])
+    return Unlabelled(dataset, inputs)
+
+
+class Unlabelled(Wrapped):
+    """A user's data set whose labels, if it has any, are not read."""
+
+    def __init__(self, dataset: paddle.io.Dataset, inputs: int) -> None:
+        super().__init__(dataset)
+        self._inputs = inputs
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        item = self.dataset[index]
+        columns = item if isinstance(item, (tuple, list)) else (item,)
+        return (*columns[: self._inputs], NO_LABEL)
 
 
 class SeveralLabels(Wrapped):

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Distillation, Evaluation
+from secateur_api.spec import AGREEMENT, AnswerForm, Distillation, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training import answers
 from secateur_jobs.training.class_axis import candidates, class_axis
 from secateur_jobs.training.features import Taps, feature_distance, relative_error
 from secateur_jobs.training.form import Form, training_forward
@@ -46,7 +47,7 @@ class Distiller:
         *inputs, labels = batch
         with paddle.no_grad(), form.shown(self._teacher):
             targets = training_forward(self._teacher, inputs, labels)
-        share = self._settings.weight
+        share = 1.0 if self._evaluation.metric == AGREEMENT else self._settings.weight
         if share > 0:
             term = distillation_loss(outputs, targets, labels, form.judged, self._evaluation, self._settings)
             loss = (1 - share) * loss + share * term
@@ -70,7 +71,8 @@ def distiller_of(
     layers: Sequence[str],
 ) -> Iterator[Distiller | None]:
     """Yield the distiller of a training; None where there is no teacher, or it has no weight in the loss."""
-    if teacher is None or settings is None or (settings.weight == 0 and not layers):
+    has_labels = evaluation.metric != AGREEMENT
+    if teacher is None or settings is None or (has_labels and settings.weight == 0 and not layers):
         yield None
         return
     distiller = Distiller(student, teacher, evaluation, settings, layers)
@@ -105,11 +107,18 @@ def distillation_loss(
             terms.append(relative_error(mine, target))
         elif (axis := _axis_of_classes(mine, labels, evaluation)) is not None:
             terms.append(_divergence(mine, target, axis, distillation.temperature))
-        elif evaluation.loss == "mse" or evaluation.metric == "hmean":
+        elif _is_compared_pixel_by_pixel(labels, evaluation):
             terms.append(F.mse_loss(mine, target))
         else:
             terms.append(relative_error(mine, target))
     return terms[0] if len(terms) == 1 else paddle.add_n(terms)
+
+
+def _is_compared_pixel_by_pixel(labels: np.ndarray, evaluation: Evaluation) -> bool:
+    form = answers.form_in(labels)
+    if form is not None:
+        return form is AnswerForm.MAP
+    return evaluation.loss == "mse" or evaluation.metric == "hmean"
 
 
 def check_same_outputs(student: Outputs, teacher: Outputs) -> None:
@@ -126,6 +135,10 @@ def check_same_outputs(student: Outputs, teacher: Outputs) -> None:
 
 def _axis_of_classes(output: paddle.Tensor, labels: np.ndarray, evaluation: Evaluation) -> int | None:
     """Return the class axis of the judged output; None where it holds no scores of classes."""
+    form = answers.form_in(labels)
+    if form is not None:
+        is_numbers = form in (AnswerForm.MAP, AnswerForm.RELATIVE)
+        return None if is_numbers else answers.class_axis_of(form, evaluation) % output.ndim
     if evaluation.loss == "mse" or evaluation.metric == "hmean":
         return None
     if judges_lines(evaluation):

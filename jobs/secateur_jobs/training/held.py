@@ -16,7 +16,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import splits_of
 from secateur_jobs.training.batching import ArrayDataset, Part, Steady, read_item
-from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.evaluate import evaluate_unpruned
 from secateur_jobs.training.seeding import generators_kept
 from secateur_jobs.training.several_labels import unpack
 from secateur_jobs.user_code import Splits
@@ -97,7 +97,7 @@ def measure(
     parts = hold_back(splits, seed)
     if parts.held is None:
         return None, shortage(splits)
-    found = evaluate(net, parts.held, evaluation)
+    found = evaluate_unpruned(net, parts.held, evaluation)
     if found == 0:
         return (
             None,

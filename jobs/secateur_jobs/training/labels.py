@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Evaluation
+from secateur_api.spec import AGREEMENT, Evaluation
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.class_axis import UNLABELLED, class_axis, is_map, spread
 from secateur_jobs.training.sequences import lengths
@@ -40,6 +40,8 @@ def check_labels(
     whole numbers, out of range, of another shape, or too long for the steps; ``where`` names them in the
     message.
     """
+    if evaluation.metric == AGREEMENT:
+        return
     if judges_lines(evaluation):
         _check_lines(outputs_shape, labels, evaluation, where)
     elif judges_classes(evaluation):

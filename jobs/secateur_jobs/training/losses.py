@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Evaluation
+from secateur_api.spec import AGREEMENT, AnswerForm, Evaluation
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training import answers
 from secateur_jobs.training.class_axis import UNLABELLED, class_axis
 from secateur_jobs.training.form import Form
 from secateur_jobs.training.labels import check_labels, may_be_unlabelled
@@ -30,6 +31,8 @@ def loss_function(evaluation: Evaluation, form: Form) -> Loss:
     A built-in one takes the output that is judged (``form`` says which), and checks the labels against it;
     the user's is given all. Raises InvalidInput if the user's is not found, raises, or returns no tensor.
     """
+    if evaluation.metric == AGREEMENT:
+        return lambda outputs, labels: _from_answers(_judged(outputs, form), labels, evaluation)
     built_in: dict[str, Callable[[paddle.Tensor, paddle.Tensor, Evaluation], paddle.Tensor]] = {
         "cross_entropy": cross_entropy,
         "mse": lambda output, label, _: F.mse_loss(output, label.reshape(output.shape).astype(output.dtype)),
@@ -39,9 +42,7 @@ def loss_function(evaluation: Evaluation, form: Form) -> Loss:
         of_one = built_in[evaluation.loss]
 
         def of_judged(outputs: Outputs, labels: np.ndarray) -> paddle.Tensor:
-            if form.judged is None:
-                raise AssertionError("a built-in loss has an output to judge")
-            output = outputs.tensors[form.judged]
+            output = _judged(outputs, form)
             wanted = judged_labels(labels, evaluation)
             check_labels(output.shape, wanted, evaluation)
             return of_one(output, paddle.to_tensor(wanted), evaluation)
@@ -60,6 +61,31 @@ def loss_function(evaluation: Evaluation, form: Form) -> Loss:
         return value.reshape([])
 
     return checked
+
+
+def _judged(outputs: Outputs, form: Form) -> paddle.Tensor:
+    if form.judged is None:
+        raise AssertionError("a built-in loss has an output to judge")
+    found: paddle.Tensor = outputs.tensors[form.judged]
+    return found
+
+
+def _from_answers(output: paddle.Tensor, labels: np.ndarray, evaluation: Evaluation) -> paddle.Tensor:
+    """Return the loss with the unpruned model's answers as targets, a scalar tensor.
+
+    Classes, at each step of a sequence: -log p(answer). Maps: the same of each pixel. Numbers: the mean
+    squared difference in units of the answers' mean square.
+    """
+    name = answers.form_in(labels)
+    if name is None:
+        raise RuntimeError("agreement is trained with labels that are no answers")
+    target = paddle.to_tensor(np.ascontiguousarray(labels[name.value]))
+    if name is AnswerForm.MAP:
+        return F.binary_cross_entropy(output.astype("float32").clip(_TINY, 1), target.astype("float32"))
+    if name is AnswerForm.RELATIVE:
+        return F.mse_loss(output.astype("float32"), target) / (target.square().mean() + _TINY)
+    axis = answers.class_axis_of(name, evaluation)
+    return F.cross_entropy(as_scores(classes_last(output, axis % output.ndim)), target)
 
 
 def users_loss(evaluation: Evaluation) -> Callable[..., Any]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Evaluation
+from secateur_api.spec import AGREEMENT, Evaluation
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.answers import agreement
 from secateur_jobs.training.class_axis import class_axis
 from secateur_jobs.training.regions import region_counts, region_hmean
 from secateur_jobs.training.segmentation import class_counts, mean_iou
@@ -44,6 +45,7 @@ def built_in_metric(evaluation: Evaluation) -> Metric | None:
         "edit_similarity": Metric(edit_similarities, _mean, is_mean=True),
         "hmean": Metric(region_counts, region_hmean, is_mean=False),
         "miou": Metric(of_rows(class_counts), mean_iou, is_mean=False),
+        AGREEMENT: Metric(lambda o, answers: agreement(o, answers, evaluation), _mean, is_mean=True),
     }
     return known.get(evaluation.metric)
 

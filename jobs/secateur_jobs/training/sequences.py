@@ -13,7 +13,11 @@ BLANK = 0
 
 def decode(outputs: np.ndarray) -> list[np.ndarray]:
     """Return the classes read in each line: the best of each step, repetitions merged, blanks dropped."""
-    best = outputs.argmax(axis=-1)
+    return collapsed(outputs.argmax(axis=-1))
+
+
+def collapsed(best: np.ndarray) -> list[np.ndarray]:
+    """Return the lines of the best class of each step, [N, steps]: repetitions merged, blanks dropped."""
     fresh = np.ones(best.shape, bool)
     fresh[:, 1:] = best[:, 1:] != best[:, :-1]
     keep = fresh & (best != BLANK)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Evaluation
+from secateur_api.spec import AGREEMENT, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 
@@ -45,8 +45,12 @@ def given_tensors(labels: np.ndarray) -> paddle.Tensor | list[paddle.Tensor]:
 def judged_labels(labels: np.ndarray, evaluation: Evaluation) -> np.ndarray:
     """Return the labels that built-in metric and loss compare with: ``evaluation.label``, or the only ones.
 
+    Of ``agreement`` that is the unpruned model's answers as they are (``training.answers``).
+
     Raises InvalidInput (INVALID_SPEC), listing them, where that says nothing or names none.
     """
+    if evaluation.metric == AGREEMENT:
+        return labels
     arrays, chosen = unpack(labels), evaluation.label
     if chosen is None and len(arrays) == 1:
         return arrays[0]

@@ -55,10 +55,10 @@ def judge(spec: PruningJobSpec, status: PruningJobStatus) -> list[Judged]:
     chosen = rounds.candidate(status.rounds)
     judged = _judge_targets(spec, status, chosen)
     if chosen is not None and not chosen.accepted:
-        judged.append(_judge_floor(chosen))
+        judged.append(_judge_floor(spec, chosen))
     for constraint in spec.constraints:
         found = measurements.select(constraint, status)
-        judged += [_judge_one(constraint, one) for one in found] or [_unmeasured(constraint)]
+        judged += [_judge_one(spec, constraint, one) for one in found] or [_unmeasured(spec, constraint)]
     return judged
 
 
@@ -88,9 +88,9 @@ def _reached(metric: str, what: str, bound: float, value: float | None) -> Judge
     )
 
 
-def _judge_floor(chosen: RoundStatus) -> Judged:
+def _judge_floor(spec: PruningJobSpec, chosen: RoundStatus) -> Judged:
     return Judged(
-        name=f"accuracy drop after recovery <= {_percent(chosen.floor)} (no round kept it)",
+        name=f"{_what_drops(spec)} drop after recovery <= {_percent(chosen.floor)} (no round kept it)",
         metric=FLOOR,
         bound=_percent(chosen.floor),
         measured=_percent(chosen.outcome.drop),
@@ -100,10 +100,10 @@ def _judge_floor(chosen: RoundStatus) -> Judged:
     )
 
 
-def _judge_one(constraint: Constraint, found: Measurement) -> Judged:
+def _judge_one(spec: PruningJobSpec, constraint: Constraint, found: Measurement) -> Judged:
     limit = _limit(constraint)
     return Judged(
-        name=_name(constraint, found),
+        name=_name(spec, constraint, found),
         metric=constraint.metric.value,
         bound=_bound(constraint),
         measured=_show(constraint, found, limit),
@@ -116,10 +116,10 @@ def _judge_one(constraint: Constraint, found: Measurement) -> Judged:
     )
 
 
-def _unmeasured(constraint: Constraint) -> Judged:
+def _unmeasured(spec: PruningJobSpec, constraint: Constraint) -> Judged:
     asked = Measurement(0.0, constraint.device, constraint.format, constraint.backend)
     return Judged(
-        name=_name(constraint, asked),
+        name=_name(spec, constraint, asked),
         metric=constraint.metric.value,
         bound=_bound(constraint),
         measured=NOT_MEASURED,
@@ -146,11 +146,19 @@ def _limit(constraint: Constraint) -> float:
     return parse_factor(text) if constraint.metric is Metric.SPEEDUP else parse_count(text)
 
 
-def _name(constraint: Constraint, found: Measurement) -> str:
+def _what_drops(spec: PruningJobSpec) -> str:
+    """Name the metric in words about its drop; what was measured without labels is no accuracy."""
+    return "accuracy" if spec.has_labels else "agreement"
+
+
+def _name(spec: PruningJobSpec, constraint: Constraint, found: Measurement) -> str:
+    metric = constraint.metric.value
+    if constraint.metric is Metric.ACCURACY_DROP and not spec.has_labels:
+        metric = f"{_what_drops(spec)} drop ({metric})"
     sign = ">=" if is_least(constraint.metric.value) else "<="
     kind = "/".join(part.value for part in (found.format, found.backend) if part is not None)
     where = f" on {found.device}" if found.device else ""
-    return f"{constraint.metric.value} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
+    return f"{metric} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
 
 
 def _show(constraint: Constraint, found: Measurement, limit: float) -> str:

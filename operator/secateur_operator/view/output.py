@@ -20,6 +20,7 @@ import yaml
 from rich.console import Console
 
 from secateur_api import PruningJob
+from secateur_api.base import Contract
 from secateur_api.quantity import show_bytes
 from secateur_api.storekeeping import Cleared, Kept
 from secateur_operator.view.summary import print_summary
@@ -93,10 +94,14 @@ def print_job(job: PruningJob, output: Output) -> None:
     """Print a job."""
     if output is Output.TABLE:
         print_summary(Console(), job)
-    elif output is Output.YAML:
-        sys.stdout.write(as_yaml(job.to_wire()))
     else:
-        sys.stdout.write(json.dumps(job.to_wire(), indent=2) + "\n")
+        print_wire(job, output)
+
+
+def print_wire(document: Contract, output: Output) -> None:
+    """Print what a program reads: YAML, or JSON."""
+    wire = document.to_wire()
+    sys.stdout.write(as_yaml(wire) if output is Output.YAML else json.dumps(wire, indent=2) + "\n")
 
 
 def as_yaml(document: dict[str, Any]) -> str:

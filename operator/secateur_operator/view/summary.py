@@ -42,7 +42,8 @@ def _verdict(job: PruningJob) -> RenderableType:
     if status.started_at and status.finished_at:
         spent = seconds_between(status.started_at, moment_of(status.finished_at)) - status.paused_seconds
         head.append(f"  in {show_seconds(spent)}", style="dim")
-    lines = Text("\n").join(Text(part) for part in status.message.split("; "))
+    parts = [] if job.spec.has_labels else [words.NO_LABELS]
+    lines = Text("\n").join(Text(part) for part in [*parts, *status.message.split("; ")])
     return Panel(Group(head, lines), border_style=colour, box=box.ROUNDED, padding=(0, 1))
 
 
@@ -62,7 +63,9 @@ def _numbers(job: PruningJob) -> Table | None:
     chosen = rounds.candidate(status.rounds)
     after = chosen.outcome.numbers if chosen else None
     name = words.metric_name(job)
-    _row(table, name, before.metric, after.metric if after else None, "{:.4f}".format)
+    own = "{:.4f}" if job.spec.has_labels else "1 by definition"
+    shown = own.format(before.metric)
+    _row(table, name, before.metric, after.metric if after else None, "{:.4f}".format, shown=shown)
     _row(table, "MACs", before.macs, after.macs if after else None, show_count)
     _row(table, "parameters", before.params, after.params if after else None, show_count)
     for found in status.benchmarks:
@@ -85,9 +88,10 @@ def _row(
     after: float | None,
     show: Callable[[float], str],
     change: str | None = None,
+    shown: str | None = None,
 ) -> None:
     moved = words.percent(after / before - 1, signed=True) if after is not None and before else ""
-    table.add_row(name, show(before), "" if after is None else show(after), change or moved)
+    table.add_row(name, shown or show(before), "" if after is None else show(after), change or moved)
 
 
 def _constraints(status: PruningJobStatus) -> Table | None:

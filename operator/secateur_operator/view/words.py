@@ -60,6 +60,12 @@ def round_result(one: RoundStatus) -> str:
     )
 
 
+NO_LABELS = (
+    "no labels were seen: agreement says how often the pruned model answers as the unpruned one does, "
+    "not how often either is right"
+)
+
+
 def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
     """Say what a finished stage found, in a few words."""
     if done.name is Stage.PREFLIGHT and status.preflight is not None:

@@ -23,6 +23,13 @@ BOTH = {
 }
 
 
+UNTRAINED = {
+    "factory": "zoo:net",
+    "weights": {"uri": "net.npz"},
+    "inputs": [{"name": "image", "shape": [1, 1, 32, 32]}],
+}
+
+
 def measured() -> PruningJobStatus:
     """Return the status of a job that measured: drop 0.1 %, p50 6 ms, 1.6x, 150 kB, half the MACs."""
     cluster = FakeCluster(all_well, START)
@@ -101,6 +108,16 @@ def test_a_drop_is_shown_with_its_interval_and_noise_is_said(limit: str, said: s
     )
     assert [j.measured for j in found.judged if j.metric == "accuracyDrop"] == [said]
     assert found.holds is (limit != "0.05%")
+
+
+def test_a_drop_without_labels_is_one_of_agreement() -> None:
+    unlabelled = {"model": UNTRAINED, "evaluation": {"metric": "agreement"}}
+    (found,) = [
+        one
+        for one in verdict(constraints=[{"metric": "accuracyDrop", "max": "1%"}], **unlabelled).judged
+        if one.metric == "accuracyDrop" and one.format == "onnx"
+    ]
+    assert found.name == "agreement drop (accuracyDrop) <= 1% on local-x86 (onnx)"
 
 
 def test_the_baselines_file_is_not_judged() -> None:

@@ -39,6 +39,15 @@ def test_head_names_the_measured_metrics(tmp_path: Path) -> None:
     assert result["metrics"][1]["value"] == 0.9722
 
 
+def test_without_labels_the_first_line_says_so_and_nothing_is_called_accuracy(tmp_path: Path) -> None:
+    head, body = _render(SampleJob(metric="agreement"), tmp_path)
+    first = next(line for line in body.splitlines() if line and not line.startswith("#"))
+    assert first.startswith("No labels were seen: the numbers are agreement with the unpruned model")
+    assert "100.00% by definition" in body or "% by definition" in body
+    metrics = head["model-index"][0]["results"][0]["metrics"]  # type: ignore[index]
+    assert {m["type"] for m in metrics} == {"agreement"}
+
+
 def test_body_gives_the_verdict_and_how_to_load(tmp_path: Path) -> None:
     _, body = _render(SampleJob(holds=False), tmp_path)
     html = _html(body)

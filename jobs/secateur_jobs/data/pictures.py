@@ -1,0 +1,176 @@
+"""Pictures without labels, in a folder, a zip file or a bucket, as a job's data."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import Images, Model
+from secateur_api.uri import redacted
+from secateur_jobs.data.image_folder import EXTENSIONS
+from secateur_jobs.data.preparation import FIELD, Preparation, preparation_of
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.runtime.files import Files, read_named
+from secateur_jobs.training.batching import NO_LABEL, in_memory
+from secateur_jobs.user_code import Splits
+
+T = TypeVar("T")
+_LARGEST = 64 * 2**20
+"""Bytes of one file, as it lies there or unpacked."""
+_KEPT = 256 * 2**20
+"""Bytes of inputs that are kept in memory; more are read anew each time."""
+_GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+
+
+class Album(Protocol):
+    """Where pictures are."""
+
+    names: list[str]
+    """Of all files, in a fixed order."""
+
+    def read(self, name: str) -> bytes:
+        """Return one file's content."""
+
+
+class Pictures(paddle.io.Dataset):
+    """Items (input, no label) of some pictures; each is read when it is asked for."""
+
+    def __init__(self, album: Album, names: Sequence[str], prepare: Preparation) -> None:
+        super().__init__()
+        self._album, self._names, self._prepare = album, names, prepare
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        name = self._names[index]
+        image = _decoded(self._album.read(name), name)
+        if self._prepare.channels == 3 and image.mode in _GREY:
+            raise _refused(
+                f"{name} is a grey picture, and the model takes colour; convert it, or leave it out"
+            )
+        return self._prepare(image.convert("L" if self._prepare.channels == 1 else "RGB")), NO_LABEL
+
+
+def splits(images: Images, model: Model, seed: int) -> Splits:
+    """Return (train, eval) of the pictures; which is for what depends on ``seed`` and their number alone.
+
+    Items are (input float32 [channels, H, W], nothing). Raises InvalidInput(DATASET_INVALID) for a picture
+    that cannot be read, a grey one for a model of three channels, and what ``preparation_of`` raises;
+    MissingData for no picture at all.
+    """
+    prepare, _ = preparation_of(images, model)
+    album = _album(images)
+    names = [name for name in album.names if _is_picture(name)]
+    if len(names) < 2:
+        raise MissingData(
+            Reason.DATASET_INVALID,
+            f"{FIELD}.uri: {redacted(images.uri)} has {len(names) or 'no'} picture{'s' * (not names)} "
+            f"({', '.join(EXTENSIONS)}); at least 2 are needed, some hundreds are useful",
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    count = eval_count(len(names), images.eval_share)
+    sets = (
+        Pictures(album, [names[i] for i in sorted(part)], prepare) for part in (order[count:], order[:count])
+    )
+    size = len(names) * prepare.height * prepare.width * prepare.channels * 4
+    return Splits(*(in_memory(one) if size <= _KEPT else one for one in sets))
+
+
+def eval_count(pictures: int, share: float) -> int:
+    """Return how many of so many pictures the result is measured on: at least one, and one is left."""
+    return min(max(1, round(pictures * share)), pictures - 1)
+
+
+def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
+    """Say what a user of :func:`splits` should know: how many for what, and what the spec does not say."""
+    _, unsaid = preparation_of(images, model)
+    train, measured = len(found.train), len(found.eval)
+    counts = f"of {train + measured} pictures {train} are trained on and {measured} measured on"
+    return [counts, *filter(None, [unsaid])]
+
+
+def _is_picture(name: str) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return not hidden and name.lower().endswith(EXTENSIONS)
+
+
+def _decoded(content: bytes, name: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as file:
+                return ImageOps.exif_transpose(file)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise _refused(f"{name} is no picture that can be read: {_short(error)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _refused(f"{name} has more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller") from None
+
+
+def _short(error: Exception) -> str:
+    return str(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
+
+
+# ---- where they are ----
+
+
+def _album(images: Images) -> Album:
+    return _Zip(images) if images.uri.endswith(".zip") else _Folder(images.uri)
+
+
+class _Folder:
+    """A folder or bucket, with those inside."""
+
+    def __init__(self, uri: str) -> None:
+        self._files = Files(uri, Reason.DATASET_INVALID, f"{FIELD}.uri: ")
+        self._sizes = {name: entry.bytes for name, entry in self._files.walk("").items()}
+        self.names = sorted(self._sizes)
+
+    def read(self, name: str) -> bytes:
+        if self._sizes[name] > _LARGEST:
+            raise _too_large(name)
+        return self._files.read(name)
+
+
+class _Zip:
+    """A zip file; nothing of it is unpacked to disk, and of no file more than :data:`_LARGEST`."""
+
+    def __init__(self, images: Images) -> None:
+        invalid = Reason.DATASET_INVALID
+        content = read_named(images.uri, images.sha256, FIELD, invalid, invalid)
+        self._zip = _opened(lambda: zipfile.ZipFile(io.BytesIO(content)), redacted(images.uri))
+        self.names = sorted({info.filename for info in self._zip.infolist() if not info.is_dir()})
+
+    def read(self, name: str) -> bytes:
+        def bounded() -> bytes:
+            with self._zip.open(name) as file:
+                return file.read(_LARGEST + 1)
+
+        content = _opened(bounded, name)
+        if len(content) > _LARGEST:
+            raise _too_large(name)
+        return content
+
+
+def _opened(call: Callable[[], T], name: str) -> T:
+    try:
+        return call()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise _refused(f"{name} cannot be unpacked: {error}") from None
+
+
+def _too_large(name: str) -> InvalidInput:
+    return _refused(f"{name} has more than {_LARGEST >> 20} MiB; make it smaller")
+
+
+def _refused(problem: str) -> InvalidInput:
+    return InvalidInput(Reason.DATASET_INVALID, f"{FIELD}: {problem}")

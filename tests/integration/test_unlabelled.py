@@ -1,0 +1,87 @@
+"""An exported model and a folder of pictures, nothing else: a smaller, measured model comes out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from secateur_jobs.paddle_env import paddle
+from tests.bench.job import run
+from tests.integration.test_exported import written
+
+pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(400)]
+nn = paddle.nn
+_TRAINED = 1000
+_JOB = """apiVersion: secateur.dev/v1alpha1
+kind: PruningJob
+metadata: {name: digits}
+spec:
+  model:
+    exported: {uri: MODEL}
+    inputs: [{name: image, shape: [1, 1, 8, 8]}]
+  data: {images: {uri: PICTURES, mean: [0.5], std: [0.5]}}
+  pruning: {target: {macs: 40%}, schedule: {rounds: 1, step: 0.6}}
+  fineTune: {dataFraction: 1, epochs: 10}
+  constraints: [{metric: accuracyDrop, max: 8%}]
+  convert: [{format: onnx}]
+  benchmark: [{format: onnx}]
+"""
+
+
+def _classifier() -> nn.Sequential:
+    def block(channels: int, width: int, stride: int = 1) -> list[nn.Layer]:
+        return [nn.Conv2D(channels, width, 3, stride, 1), nn.BatchNorm2D(width), nn.ReLU()]
+
+    layers = [*block(1, 16), *block(16, 32, 2), *block(32, 64), nn.AdaptiveAvgPool2D(2), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(256, 10), nn.Softmax())
+
+
+@pytest.fixture(scope="module")
+def holdings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the user has: an exported digits classifier, and pictures that it was not trained on."""
+    folder = tmp_path_factory.mktemp("holdings")
+    digits = load_digits()
+    pixels = (digits.images / 16 * 255).round().astype(np.uint8)
+    inputs = (pixels[:, None].astype(np.float32) / 255 - 0.5) / 0.5
+    paddle.seed(0)
+    net, random = _classifier(), np.random.default_rng(0)
+    optimizer = paddle.optimizer.AdamW(0.002, parameters=net.parameters())
+    for _ in range(12):
+        for batch in np.array_split(random.permutation(_TRAINED), 16):
+            output = net(paddle.to_tensor(inputs[batch]))
+            labels = paddle.to_tensor(digits.target[batch].astype(np.int64))
+            nn.functional.nll_loss(paddle.log(output + 1e-9), labels).backward()
+            optimizer.step()
+            optimizer.clear_grad()
+    written(net, folder)
+    (folder / "pictures").mkdir()
+    for number in range(_TRAINED, len(pixels)):
+        Image.fromarray(pixels[number]).save(folder / "pictures" / f"{number}.png")
+    return folder
+
+
+def test_a_model_and_a_folder_of_pictures_are_enough(holdings: Path, tmp_path: Path) -> None:
+    model = next(holdings.glob("inference.[jp]*[nl]"))
+    text = _JOB.replace("MODEL", str(model)).replace("PICTURES", str(holdings / "pictures"))
+    assert len(text.splitlines()) <= 15
+    status = run(yaml.safe_load(text), tmp_path)["status"]
+    assert status["phase"] == "Succeeded", status["message"]
+    assert status["resolvedSpec"]["evaluation"]["metric"] == "agreement"
+    drop = next(one for one in status["constraints"] if one["metric"] == "accuracyDrop")
+    assert drop["name"].startswith("agreement drop (accuracyDrop) <= 8%")
+    (measured,) = status["benchmarks"]
+    low, high = measured["dropInterval"]
+    assert low < measured["drop"] < high
+    assert status["preflight"]["baseline"]["metric"] == 1
+    assert 0.9 < measured["pruned"]["metric"] < 1
+    assert "of 797 pictures 558 are trained on and 239 measured on" in status["preflight"]["notes"]
+    card = next(one["uri"] for one in status["artifacts"] if one["kind"] == "card")
+    body = Path(card.removeprefix("file://")).read_text().split("---\n")[2]
+    assert "\n# digits\n\nNo labels were seen: the numbers are agreement" in body
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,241 @@
+"""Pictures without labels: prepared as the model was trained, split for good, refused by name."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from secateur_api.spec import Exported, Fit, Images, InputSpec, Layout, Model, Order
+from secateur_jobs.data.pictures import notes_of, splits
+from secateur_jobs.data.preparation import preparation_of
+from secateur_jobs.runtime.errors import InvalidInput, MissingData
+
+pytestmark = pytest.mark.paddle
+
+
+def _model(shape: list[int], folder: Path | None = None) -> Model:
+    uri = str(folder / "inference.json") if folder else "inference.json"
+    return Model(exported=Exported(uri=uri), inputs=[InputSpec(name="x", shape=shape)])
+
+
+GREY, COLOUR = _model([1, 1, 4, 6]), _model([1, 3, 4, 6])
+
+
+def _images(folder: Path, **fields: Any) -> Images:
+    return Images(**{"uri": str(folder), "mean": [0.5], "std": [0.5], **fields})
+
+
+def _save(folder: Path, count: int = 10, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        colour = number * 20 if mode == "L" else (number * 20, 100, 30)
+        Image.new(mode, size, colour).save(folder / f"{number:02}.png")
+    return folder
+
+
+def _values(images: Images, model: Model, picture: Image.Image) -> np.ndarray:
+    prepare, _ = preparation_of(images, model)
+    return prepare(picture)
+
+
+def test_each_picture_is_in_one_part_and_always_in_the_same(tmp_path: Path) -> None:
+    images = _images(_save(tmp_path / "a"), eval_share=0.3)
+    found = splits(images, COLOUR, seed=0)
+    reds = [
+        sorted(item[0][0, 0, 0].item() for item in map(part.__getitem__, range(len(part)))) for part in found
+    ]
+    assert [len(part) for part in reds] == [7, 3]
+    assert len({*reds[0], *reds[1]}) == 10
+    again = splits(images, COLOUR, seed=0)
+    assert np.array_equal(again.eval[0][0], found.eval[0][0])
+    notes = notes_of(images, COLOUR, found)
+    assert notes[0] == "of 10 pictures 7 are trained on and 3 measured on"
+    assert "order RGB" in notes[1]
+
+
+def test_folders_inside_and_a_zip_give_the_same(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    (folder / "inside").mkdir()
+    (folder / "00.png").rename(folder / "inside" / "00.png")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".00.png").write_bytes(b"hidden")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for path in folder.rglob("*.*"):
+            file.write(path, path.relative_to(folder))
+    one, other = (splits(_images(uri), COLOUR, seed=3) for uri in (folder, tmp_path / "a.zip"))
+    for left, right in zip(one, other, strict=True):
+        assert len(left) == len(right)
+        assert all(np.array_equal(left[i][0], right[i][0]) for i in range(len(left)))
+
+
+def test_pixels_become_what_the_spec_says() -> None:
+    picture = Image.new("RGB", (6, 4), (255, 0, 51))
+    images = Images(uri="a", mean=[0.1, 0.2, 0.3], std=[0.5, 1, 2], order=Order.BGR)
+    values = _values(images, COLOUR, picture)
+    assert values.shape == (3, 4, 6)
+    assert values[:, 0, 0] == pytest.approx([(0.2 - 0.1) / 0.5, -0.2, (1 - 0.3) / 2])
+    last = _values(Images(uri="a", mean=[0], std=[1], scale=1), _model([1, 4, 6, 3]), picture)
+    assert last.shape == (4, 6, 3)
+    assert last[0, 0].tolist() == [255, 0, 51]
+
+
+def test_a_line_keeps_its_ratio_and_is_filled_with_zeros() -> None:
+    picture = Image.new("L", (10, 20), 255)
+    values = _values(Images(uri="a", mean=[0.5], std=[0.5], fit=Fit.LINE), GREY, picture)
+    assert values[0, :, :2].tolist() == [[1, 1]] * 4
+    assert not values[0, :, 2:].any()
+
+
+def test_a_crop_is_the_middle() -> None:
+    pixels = np.zeros((64, 128), np.uint8)
+    pixels[:, 32:96] = 255
+    values = _values(
+        Images(uri="a", mean=[0], std=[1], fit=Fit.CROP), _model([1, 1, 16, 16]), Image.fromarray(pixels)
+    )
+    assert (values == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"GIF89a but no more", r"spec.data.images: 03.png is no picture that can be read"),
+        (b"", r"03.png is no picture that can be read"),
+    ],
+)
+def test_a_broken_picture_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    (folder / "03.png").write_bytes(content)
+    with pytest.raises(InvalidInput, match=said):
+        splits(_images(folder), COLOUR, seed=0)
+
+
+def test_a_picture_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a", size=(600, 400))
+    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "03.png")
+    (folder / "03.png").write_bytes((folder / "03.png").read_bytes()[:5000])
+    with pytest.raises(InvalidInput, match=r"03.png is no picture that can be read: .*truncated"):
+        splits(_images(folder), COLOUR, seed=0)
+
+
+def test_a_grey_picture_for_a_colour_model_is_named(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    Image.new("L", (6, 4)).save(folder / "07.png")
+    with pytest.raises(InvalidInput, match=r"07.png is a grey picture, and the model takes colour"):
+        splits(_images(folder), COLOUR, seed=0)
+    assert len(splits(_images(folder), GREY, seed=0).train) == 7
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_folder_without_pictures_is_named(count: int, tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingData, match=rf"spec.data.images.uri: .*a has {count or 'no'} picture.* at least 2"
+    ):
+        splits(_images(_save(tmp_path / "a", count)), COLOUR, seed=0)
+
+
+def test_a_zip_that_is_none_and_one_that_is_a_bomb(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"PK no more")
+    with pytest.raises(InvalidInput, match=r"a.zip cannot be unpacked"):
+        splits(_images(archive), COLOUR, seed=0)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("0.png", "1.png"):
+            file.writestr(name, bytes(2**27))
+    with pytest.raises(InvalidInput, match=r"[01].png has more than 64 MiB"):
+        splits(_images(archive), COLOUR, seed=0)
+    with pytest.raises(InvalidInput, match=r"spec.data.images.sha256: .* another file"):
+        splits(_images(archive, sha256="ab" * 32), COLOUR, seed=0)
+
+
+def test_a_picture_of_too_many_pixels_is_named(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    content = io.BytesIO()
+    Image.new("1", (20000, 10000)).save(content, "png")
+    (folder / "05.png").write_bytes(content.getvalue())
+    with pytest.raises(InvalidInput, match=r"05.png has more than \d+ pixels"):
+        splits(_images(folder), GREY, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "said"),
+    [
+        ({"size": [8, 8]}, [1, 3, 4, 6], r"size is \[8, 8\], .* has \[4, 6\]"),
+        ({"mean": [1, 2, 3], "std": [1, 2, 3]}, [1, 1, 4, 6], "mean has 3 numbers, .* 1 channels"),
+        ({}, [1, 4, 6, 2], "layout NHWC gives .* 2 channels"),
+        ({"layout": Layout.NCHW}, [1, 4, 6, 3], "layout NCHW gives .* 4 channels"),
+        ({"mean": None, "std": None}, [1, 3, 4, 6], "mean and std are missing, and no inference.yml"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_said(fields: dict[str, Any], shape: list[int], said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"spec.data.images: {said}"):
+        preparation_of(_images(Path("a"), **fields), _model(shape))
+
+
+_OCR = """
+PreProcess:
+  transform_ops:
+  - DecodeImage: {channel_first: false, img_mode: BGR}
+  - MultiLabelEncode: {gtc_encode: NRTRLabelEncode}
+  - RecResizeImg: {image_shape: [3, 4, 6]}
+  - KeepKeys: {keep_keys: [image]}
+"""
+_CLAS = """
+PreProcess:
+  transform_ops:
+  - ResizeImage: {size: [6, 4]}
+  - NormalizeImage: {mean: [0.485, 0.456, 0.406], std: [0.2, 0.3, 0.4], scale: 1./255., order: ''}
+  - ToCHWImage: null
+"""
+_DET = """
+Preprocess:
+- {interp: 2, keep_ratio: false, target_size: [4, 6], type: Resize}
+- {mean: [0, 0, 0], std: [1, 1, 1], norm_type: none, is_scale: true, type: NormalizeImage}
+- {type: Permute}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (_OCR, "fit line, mean [0.5], std [0.5], scale 0.00392157, layout NCHW, order BGR"),
+        (
+            _CLAS,
+            "fit stretch, mean [0.485, 0.456, 0.406], std [0.2, 0.3, 0.4], scale 0.00392157, layout NCHW",
+        ),
+        (_DET, "fit stretch, mean [0.0], std [1.0], scale 0.00392157, layout NCHW, order RGB"),
+    ],
+)
+def test_what_the_spec_leaves_out_comes_from_beside_the_model(
+    text: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inference.yml").write_text(text)
+    images, model = Images(uri="a"), _model([1, 3, 4, 6], tmp_path)
+    _, note = preparation_of(images, model)
+    assert note.startswith("how pictures are prepared is as inference.yml beside the model says: size [4, 6]")
+    assert expected in note
+    stated, _ = preparation_of(Images(uri="a", mean=[0], std=[2], order=Order.RGB), model)
+    assert (stated.order, stated.fit, stated.std.tolist()) == (Order.RGB, Fit.STRETCH, [2])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_CLAS.replace("ToCHWImage: null", "Warp: {by: 3}"), r"has Warp \{'by': 3\}, which is not known"),
+        (_CLAS.replace("size: [6, 4]", "resize_short: 256"), r"has ResizeImage \{'resize_short': 256\}"),
+        (_DET.replace("target_size: [4, 6]", "target_size: [9, 9]"), r"inference.yml says is \[9, 9\]"),
+        (_DET.replace("NormalizeImage", "Permute"), "has no NormalizeImage"),
+        ("PreProcess: 5", "cannot be read; give mean, std"),
+        ("a: [", "cannot be read; give mean, std"),
+    ],
+)
+def test_what_is_not_known_beside_the_model_is_refused_by_name(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "inference.yml").write_text(text)
+    with pytest.raises(InvalidInput, match=f"spec.data.images: .*{said}"):
+        preparation_of(Images(uri="a"), _model([1, 3, 4, 6], tmp_path))
