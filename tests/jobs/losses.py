@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.batching import gather, in_order
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.form import form_of, training_forward
 from secateur_jobs.training.forward import eval_mode
 from secateur_jobs.training.losses import loss_function
+from secateur_jobs.training.reading import in_order
 
 
 def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
