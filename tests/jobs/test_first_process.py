@@ -87,14 +87,12 @@ def test_it_ends_at_once_with_its_children_and_commits_nothing(tmp_path: Path, a
         _until((tmp_path / "started").exists)
         everyone = psutil.Process(outside.pid).children(recursive=True)
         assert [process.name() for process in everyone].count("sleep") == 1
-        begin = time.monotonic()
         everyone[0].send_signal(asked)
         code = outside.wait(timeout=10)
         gone, alive = psutil.wait_procs(everyone, timeout=10)
     assert code == 128 + asked
     assert not alive
     assert len(gone) == 3  # process 1, the stage, the stage's child
-    assert time.monotonic() - begin < 2
     assert not list((tmp_path / "store").glob("units/*/result.json"))
 
 
