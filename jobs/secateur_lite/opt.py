@@ -13,12 +13,24 @@ _VERSION_BYTES = 16
 """A ``.nb`` file begins with the format's version (two bytes) and paddlelite's own (sixteen)."""
 
 
-def optimize(program: str, params: str, target: str, output: str) -> None:
-    """Write ``<output>.nb`` for a target (``arm`` or ``x86``).
+_FUSION = "lite_conv_conv_fuse_pass"
+"""Makes one layer of two convolutions; where the first is narrow, that layer has more weights than both."""
+
+
+def optimize(program: str, params: str, target: str, output: str, *, fuse: bool = True) -> None:
+    """Write ``<output>.nb`` for a target (``arm`` or ``x86``); ``fuse``: with :data:`_FUSION`.
 
     A program that Paddle Lite cannot take ends this process by SIGABRT or SIGSEGV. Raises OSError (ENOSPC)
     if the disk is full.
     """
+    (_as_the_tool if fuse else _without_fusion)(program, params, target, output)
+    where = os.statvfs(os.path.dirname(output) or ".")
+    if where.f_bavail == 0:  # the last bytes are then lost without a word from paddlelite
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), output)
+    _clear_padding(output + ".nb")
+
+
+def _as_the_tool(program: str, params: str, target: str, output: str) -> None:
     from paddlelite.lite import Opt
 
     tool = Opt()
@@ -28,10 +40,17 @@ def optimize(program: str, params: str, target: str, output: str) -> None:
     tool.set_valid_places(target)
     tool.set_optimize_out(output)
     tool.run()
-    where = os.statvfs(os.path.dirname(output) or ".")
-    if where.f_bavail == 0:  # the last bytes are then lost without a word from paddlelite
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), output)
-    _clear_padding(output + ".nb")
+
+
+def _without_fusion(program: str, params: str, target: str, output: str) -> None:
+    from paddlelite.lite import CxxConfig, Place, PrecisionType, TargetType, create_paddle_predictor
+
+    config = CxxConfig()
+    config.set_model_file(program)
+    config.set_param_file(params)
+    config.set_valid_places([Place(getattr(TargetType, target.upper()), PrecisionType.FP32)])
+    config.add_discarded_pass(_FUSION)
+    create_paddle_predictor(config).save_optimized_model(output)
 
 
 def _clear_padding(path: str) -> None:
@@ -45,6 +64,8 @@ def _clear_padding(path: str) -> None:
 
 
 def command(wire: Wire, request: dict[str, Any]) -> None:
-    """``opt {"program", "params", "target", "output"}``: answers ``{"path"}``."""
-    optimize(request["program"], request["params"], request["target"], request["output"])
+    """``opt {"program", "params", "target", "output", "fuse"}``: answers ``{"path"}``."""
+    optimize(
+        request["program"], request["params"], request["target"], request["output"], fuse=request["fuse"]
+    )
     wire.say({"path": request["output"] + ".nb"})

@@ -143,6 +143,14 @@ def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> 
         assert str(Path(__file__).parent).encode() not in content
 
 
+@pytest.mark.parametrize("target", [X86, ARM])
+def test_convolutions_around_a_narrow_width_stay_two(target: dict[str, str], tmp_path: Path) -> None:
+    """Paddle Lite would make one of them, with ten times as many weights."""
+    narrow = nn.Sequential(nn.Conv2D(3, 256, 1), nn.ReLU(), nn.Conv2D(256, 8, 1), nn.Conv2D(8, 256, 1))
+    ((artifact,), *_) = convert(narrow, tmp_path, target)
+    assert artifact.bytes < 4 * (256 * 8 + 8 * 256) + 20_000 < 4 * 256 * 256
+
+
 def test_the_manifest_names_files_tools_and_options(tmp_path: Path) -> None:
     artifacts, _, spec = convert(after_conv(nn.ReLU()), tmp_path, X86, ONNX)
     found = manifest(spec, artifacts, ["0", None])
