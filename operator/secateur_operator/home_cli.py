@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich import box
@@ -16,11 +15,11 @@ from secateur_api.stage import PROGRESS_PREFIX, Stage
 from secateur_api.uri import local_path
 from secateur_operator.gateway.local.home import HomeError, HomeFolder, read_json
 from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.refusal import wrong
 from secateur_operator.store_cli import HomeOption
 from secateur_operator.view import words
 from secateur_operator.view.output import Output, print_job
 
-EXIT_WRONG = 2
 Job = Annotated[str | None, typer.Argument(help="Name of the PruningJob; not needed where there is one.")]
 
 
@@ -36,7 +35,7 @@ def status(
             return _list(folder)
         found = Resources(folder).job(_named(folder, job))
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     print_job(found, output)
     if found.status.stage is not None and found.status.progress is not None and output is Output.TABLE:
         print(f"now: {words.title(found.status.stage)}: {found.status.progress.step}")  # noqa: T201
@@ -53,9 +52,9 @@ def logs(
         name = _named(folder, job)
         found = list(_logs(folder, name, stage))
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     if not found:
-        _wrong(f"{name} has no log" + (f" of stage {stage.value}" if stage else ""))
+        wrong(f"{name} has no log" + (f" of stage {stage.value}" if stage else ""))
     for log in found if stage is not None else found[-1:]:
         print(f"==> {log.parent.name}, process {log.stem} <==")  # noqa: T201
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -70,10 +69,10 @@ def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
         name = _named(folder, job)
         found = Resources(folder).job(name).status.artifacts
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     path = next((local_path(artifact.uri) for artifact in found if artifact.kind == "report"), None)
     if path is None:
-        _wrong(f"{name} has no report yet; secateur status says how far it is")
+        wrong(f"{name} has no report yet; secateur status says how far it is")
     print(path)  # noqa: T201
 
 
@@ -113,8 +112,3 @@ def _logs(home: HomeFolder, job: str, stage: Stage | None) -> Iterator[Path]:
         if child is not None and (stage is None or child["input"]["stage"] == stage.value):
             found.append(log)
     yield from sorted(found, key=lambda log: log.stat().st_mtime)
-
-
-def _wrong(message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201
-    raise typer.Exit(EXIT_WRONG)

@@ -17,7 +17,7 @@ from secateur_operator.domain.times import stamp
 from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
-from secateur_operator.gateway.local.home import Home, HomeError
+from secateur_operator.gateway.local.home import Home, HomeError, HomeFolder
 from secateur_operator.gateway.local.resources import Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
 from secateur_operator.gateway.protocol import Key, NotFound
@@ -42,7 +42,7 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     resources = Resources(home)
     name = job.metadata.name
     try:
-        resources.apply(_as_fresh_as_before(home, job))
+        resources.apply(as_fresh_as_before(home, job))
         current = resources.job(name)
         if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
@@ -62,7 +62,7 @@ def made_fresh(job: PruningJob) -> PruningJob:
     return job.model_copy(update={"spec": spec})
 
 
-def _as_fresh_as_before(home: Home, job: PruningJob) -> PruningJob:
+def as_fresh_as_before(home: HomeFolder, job: PruningJob) -> PruningJob:
     """Return the job with ``spec.fresh`` of its last run, where its file has none: what that run measured
     anew counts from then on."""
     try:

@@ -47,6 +47,11 @@ class HomeFolder:
         """Return the folder of a PruningJob's Jobs."""
         return self.job(name) / "children"
 
+    @property
+    def defaults(self) -> Defaults:
+        """What jobs get here: the home's store, whatever they say."""
+        return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
+
 
 class Home(HomeFolder):
     """A locked home folder; the lock ends with ``close`` or with the process, however it ends."""
@@ -87,11 +92,6 @@ class Home(HomeFolder):
     def close(self) -> None:
         """Release the lock."""
         os.close(self._lock)
-
-    @property
-    def defaults(self) -> Defaults:
-        """What jobs get here: the home's store, whatever they say."""
-        return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
