@@ -7,7 +7,7 @@ OPTIONS ?=
 WHEELS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -66,6 +66,9 @@ bench-exactness: setup ## cut and restore of every group of the zoo
 
 bench-coverage: setup ## how much of 14 nets each engine can cut, beside PaddleSlim (about 5 minutes)
 	$(BIN)/python -m tests.bench.coverage
+
+bench-reading: setup ## training on items of 20 ms, with 0 to 4 processes that read ahead (about 3 minutes)
+	$(BIN)/python -m tests.bench.reading
 
 bench-repair: setup ## each criterion and each repair without any training, 3 seeds (about 10 minutes)
 	$(BIN)/python -m tests.bench.repair $(OPTIONS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from charts.monitoring import variables
-from charts.monitoring.page import page
-from charts.monitoring.panels import Query, bars, lines, number, row, states
+from charts.monitoring import panels
+from charts.monitoring.panels import Query, bars, lines, number, page, row, states
 
 _OF = 'namespace=~"$namespace",name=~"$name"'
 _IN = 'namespace="$namespace"'
@@ -18,8 +17,8 @@ def build() -> dashboard.Dashboard:
         "secateur-job", "Secateur / Job", "One PruningJob: progress, metric, MACs, latency.", "now-24h"
     )
     metric = "secateur_job_percent"
-    board.with_variable(variables.label_values("namespace", "Namespace", metric, "namespace", several=False))
-    board.with_variable(variables.label_values("name", "Job", f"{metric}{{{_IN}}}", "name", several=False))
+    board.with_variable(panels.label_values("namespace", "Namespace", metric, "namespace", several=False))
+    board.with_variable(panels.label_values("name", "Job", f"{metric}{{{_IN}}}", "name", several=False))
     _now(board)
     _course(board)
     _gain(board)

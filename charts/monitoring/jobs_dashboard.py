@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from charts.monitoring import variables
-from charts.monitoring.page import page
-from charts.monitoring.panels import Query, lines, number, row, rows
+from charts.monitoring import panels
+from charts.monitoring.panels import Query, lines, number, page, row, rows
 
 _IN = 'namespace=~"$namespace"'
 _EACH = "max by (namespace, name)"
@@ -16,7 +15,7 @@ def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     board = page("secateur-jobs", "Secateur / Jobs", "PruningJobs by phase, their gains, their stages.")
     board.with_variable(
-        variables.label_values("namespace", "Namespace", "secateur_jobs", "namespace", several=True)
+        panels.label_values("namespace", "Namespace", "secateur_jobs", "namespace", several=True)
     )
     _phases(board)
     _table(board)

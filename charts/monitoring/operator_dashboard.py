@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
-from charts.monitoring import variables
-from charts.monitoring.page import page
-from charts.monitoring.panels import Query, health, lines, number, row
+from charts.monitoring import panels
+from charts.monitoring.panels import Query, health, lines, number, page, row
 
 _OF = 'job=~"$operator"'
 _RATE = "$__rate_interval"
@@ -16,7 +15,7 @@ def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     board = page("secateur-operator", "Secateur / Operator", "Queue, passes, API requests and leadership.")
     board.with_variable(
-        variables.label_values("operator", "Operator", "secateur_build_info", "job", several=True)
+        panels.label_values("operator", "Operator", "secateur_build_info", "job", several=True)
     )
     _health(board)
     _queue(board)

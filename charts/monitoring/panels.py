@@ -1,4 +1,7 @@
-"""The few kinds of panels that the dashboards are made of, all alike in data source, size and legend."""
+"""What every dashboard is made of, all alike in data source, size and legend.
+
+Identity, time range, links to the others, the choices at the top, and few kinds of panels.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,44 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
+
+_TAG = "secateur"
+
+
+def page(uid: str, title: str, says: str, since: str = "now-6h") -> dashboard.Dashboard:
+    """Return an empty dashboard."""
+    links = dashboard.DashboardLink("Secateur").type(model.DashboardLinkType.DASHBOARDS).tags([_TAG])
+    return (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(says)
+        .tags([_TAG])
+        .readonly()
+        .time(since, "now")
+        .refresh("30s")
+        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .link(links.as_dropdown(False).keep_time(True))
+        .with_variable(data_source())
+    )
+
+
+def data_source() -> dashboard.DatasourceVariable:
+    """Return the choice of the Prometheus."""
+    return dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+
+
+def label_values(name: str, label: str, metric: str, key: str, several: bool) -> dashboard.QueryVariable:
+    """Return the choice among the values that the label ``key`` of a metric has; one, or several and all."""
+    variable = (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATA_SOURCE)
+        .query(f"label_values({metric}, {key})")
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+    )
+    return variable.multi(True).include_all(True).all_value(".*") if several else variable
+
 
 WIDTH = 24
 """Columns of a dashboard."""

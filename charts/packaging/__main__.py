@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from charts.packaging import kustomize
-from charts.packaging.values_table import with_table
+from charts.packaging.kustomize import with_table
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CHART = _ROOT / "charts" / "secateur"

@@ -26,7 +26,7 @@ from secateur_api.results import FileRef as FileRef
 from secateur_api.results import StageOutcome
 from secateur_api.sources import Sources
 from secateur_api.spec import PruningJobSpec
-from secateur_api.stage_names import Stage as Stage
+from secateur_api.spec.types import Stage as Stage
 
 INPUT_VARIABLE = "SECATEUR_INPUT"
 INPUT_LIMIT = 128 * 1024 - len(f"{INPUT_VARIABLE}=\0")
@@ -202,6 +202,7 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
             judged.pop("job", None)  # another run has other names for the same
     else:
         spec = request.spec.to_wire()
+        spec["data"] = request.spec.data.decides()
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
         if "pruning" in parts:
             parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}

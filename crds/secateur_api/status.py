@@ -6,9 +6,14 @@ from typing import Any, Literal
 
 from secateur_api.base import Contract
 from secateur_api.conditions import ConditionType, Phase
+from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import Artifact, BenchmarkOutcome, PreflightOutcome, RoundOutcome
-from secateur_api.spec import Backend, Format
+from secateur_api.spec import Backend, Format, Metric
 from secateur_api.stage import RoundRequest, Stage
+
+LAYER_RULES = "layerRules"
+"""The metric of a verdict on the layer rules, where there is no target."""
+NOT_MEASURED = "not measured"
 
 
 class Condition(Contract):
@@ -106,6 +111,45 @@ class Judged(Contract):
     format: Format | None = None
     backend: Backend | None = None
     holds: bool
+
+    @property
+    def margin(self) -> str:
+        """How far it is from the bound, in the bound's unit: ``1.3 points over``; "" if not measured."""
+        if self.value is None:
+            return ""
+        over = self.value - self.limit
+        if over == 0:
+            return "exactly on the bound"
+        size = _show_distance(self.metric, self.bound, abs(over))
+        if (over > 0) == is_least(self.metric):
+            return f"{size} to spare"
+        return f"{size} {'short' if is_least(self.metric) else 'over'}"
+
+
+def is_least(metric: str) -> bool:
+    """Whether the bound of a judged metric is the least that holds; of the others it is the most."""
+    return metric in (Metric.SPEEDUP.value, LAYER_RULES) or metric.startswith("target")
+
+
+def show_measured(metric: str, bound: str, value: float) -> str:
+    """Write a value of a judged metric in the unit of its bound."""
+    if bound.endswith("%"):
+        return f"{100 * value:.4g}%"
+    if metric in (Metric.LATENCY_P50.value, Metric.LATENCY_P90.value):
+        return show_seconds(value)
+    if metric in (Metric.MODEL_SIZE.value, Metric.PEAK_MEMORY.value):
+        return show_bytes(value)
+    if metric == Metric.SPEEDUP.value:
+        return f"{value:.2f}x" if value >= 0.005 else f"{value:.1g}x"
+    return show_count(value)
+
+
+def _show_distance(metric: str, bound: str, size: float) -> str:
+    """Write the distance of two values; that of two percentages is in points."""
+    if not bound.endswith("%"):
+        return show_measured(metric, bound, size)
+    points = 100 * size
+    return f"{points:.1f} points" if points >= 1 else f"{points:.2g} points"
 
 
 class Verdict(Contract):

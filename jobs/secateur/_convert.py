@@ -25,7 +25,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import Batch, first_batches
 from secateur_jobs.conversion.convert import convert_checked, reference_outputs
 from secateur_jobs.conversion.export import export as to_program
-from secateur_jobs.measure.pair import measure_pair
+from secateur_jobs.measure.accuracy import measure_pair
 from secateur_jobs.measure.statistics import percentile, speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.proof import sample_inputs

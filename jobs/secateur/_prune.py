@@ -25,15 +25,15 @@ from secateur_api.spec import LayerRule, Protect, Pruning, Repair, Sensitivity, 
 from secateur_jobs import checkpoint
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import open_groups, planned_widths
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.select import criterion_function
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups, search_of
-from secateur_jobs.pruning.shrink import shrink
+from secateur_jobs.pruning.repair import shrink
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 
@@ -104,12 +104,12 @@ def prune(
     ``data`` where none are given (:func:`sensitivity`). ``layers`` fixes the ratio of layers by name or
     fnmatch pattern instead (``{"layer1.*": 0.3}``); the first match counts, and wins over targets.
 
-    ``data`` is training data: ``criterion`` (``fisher``, ``taylor``, ``activation``, ``bn_scale``,
-    ``l1_norm``, ``random``, or a function of (net, group, calibration) that returns one score per channel)
-    reads up to 256 of its items, and ``repair`` ``samples``: layers that read removed channels are fitted by
-    least squares to do without them, and running statistics of normalisations are computed anew. ``protect``
-    are the largest ratios of the first and of the last group. Kept widths are multiples of ``align``
-    channels. The same arguments give the same bytes on one machine. ``judging``: see :class:`Judging`.
+    ``data`` is training data: ``criterion`` (``fisher``, ``taylor``, ``activation``, ``l1_norm``, ``random``,
+    or a function of (net, group, calibration) that returns one score per channel) reads up to 256 of its
+    items, and ``repair`` ``samples``: layers that read removed channels are fitted by least squares to do
+    without them, and running statistics of normalisations are computed anew. ``protect`` are the largest
+    ratios of the first and of the last group. Kept widths are multiples of ``align`` channels. The same
+    arguments give the same bytes on one machine. ``judging``: see :class:`Judging`.
 
     The cut is proven: the outputs are those of the network that ignores the removed channels (in float64,
     within 1e-9 of the largest). Raises ValueError for a share that cannot be reached (and says what holds it
@@ -165,7 +165,7 @@ def prune(
         )
         known = {} if curves is None else {g: Curve(c.items()) for g, c in curves.losses.items()}
         now = {group.name: group.channels for group in engine.groups}
-        widths = search_of(groups, now, pruning, 1.0, known, costs, seed).first
+        widths = planned_widths(groups, now, pruning, 1.0, known, costs)
         names = {name: width(layer) for name, layer in cuttable_layers(small).items()}
         score = criterion_function(pruning.criterion)
         repaired = shrink(

@@ -21,11 +21,11 @@ from secateur._inspect import FREE, look
 from secateur_api.results import Group
 from secateur_api.spec import Evaluation, InputSpec, Pruning, Sensitivity, SensitivityMode, Target
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import open_groups
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.modes import Modes
 from secateur_jobs.pruning.sensitivity.points import points_of
 from secateur_jobs.pruning.sensitivity.sweep import Cut

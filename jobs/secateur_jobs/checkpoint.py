@@ -22,8 +22,8 @@ from secateur_api.spec import InputSpec, Model, Pretrain
 from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.attributes import describe_widths
-from secateur_jobs.pruning.layer_norms import layer_norms
+from secateur_jobs.pruning.layers import describe_widths
+from secateur_jobs.pruning.masking import layer_norms
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import build_model

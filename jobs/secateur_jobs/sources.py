@@ -24,7 +24,7 @@ from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import read_named
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.runtime.users_modules import changed, imported
 from secateur_jobs.training.answers import answered

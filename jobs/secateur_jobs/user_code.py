@@ -21,7 +21,8 @@ from secateur_jobs.graph.model import read_exported
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.paddle_modes import as_before
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.batching import with_one_label_column, without_labels
+from secateur_jobs.training.batching import ArrayDataset, with_one_label_column, without_labels
+from secateur_jobs.training.reading import ReadBy
 
 
 class Splits(NamedTuple):
@@ -142,7 +143,11 @@ def load_data(data: Data, inputs: int, has_labels: bool = True) -> Splits:
         if _length(dataset, f"{field}: the {name} set") == 0:
             raise InvalidInput(Reason.DATASET_INVALID, f"{field}: the {name} set is empty")
     column = with_one_label_column if has_labels else without_labels
-    return Splits(*(column(dataset, inputs) for dataset in found))
+    return Splits(*(_read_by(column(dataset, inputs), data.workers) for dataset in found))
+
+
+def _read_by(dataset: paddle.io.Dataset, workers: int) -> paddle.io.Dataset:
+    return dataset if isinstance(dataset, ArrayDataset) or workers == 0 else ReadBy(dataset, workers)
 
 
 def _import(name: str, field: str) -> ModuleType:

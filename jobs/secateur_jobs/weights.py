@@ -13,7 +13,7 @@ from secateur_jobs.array_file import parse
 from secateur_jobs.explain import near, some
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import read_named
 
 MODEL = "spec.model"
 FRESH = f"{MODEL}.pretrain.fresh"

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from secateur_lite import bench, memory, opt, serve, versions
+from secateur_lite import bench, opt, runtimes
 from secateur_lite.wire import Wire
 
 COMMANDS: dict[str, Callable[[Wire, dict[str, Any]], None]] = {
     "opt": opt.command,
-    "run": serve.command,
-    "bench": bench.command,
-    "memory": memory.command,
-    "versions": versions.command,
+    "run": bench.run,
+    "bench": bench.bench,
+    "memory": bench.memory,
+    "versions": runtimes.versions,
 }
 _PR_SET_PDEATHSIG = 1
 

@@ -1,10 +1,17 @@
-"""Run a converted model: one small interface over Paddle Lite (``.nb``) and onnxruntime (``.onnx``)."""
+"""Run a converted model: one small interface over Paddle Lite (``.nb``) and onnxruntime (``.onnx``).
+
+And which converter and runtime this interpreter has.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import importlib.metadata
+import platform
+from typing import Any, Protocol
 
 import numpy as np
+
+from secateur_lite.wire import Wire
 
 Arrays = dict[str, np.ndarray]
 
@@ -59,3 +66,11 @@ def load(path: str) -> Runtime:
     if path.endswith(".onnx"):
         return OnnxRuntime(path)
     raise ValueError(f"{path} is neither .nb nor .onnx")
+
+
+def versions(wire: Wire, request: dict[str, Any]) -> None:
+    """``versions``: answers ``{"python", "numpy", "paddlelite"}``; fails if paddlelite cannot be imported."""
+    import paddlelite.lite  # noqa: F401  (a wheel that is there but cannot be loaded must not pass)
+
+    found = {name: importlib.metadata.version(name) for name in ("numpy", "paddlelite")}
+    wire.say({"python": platform.python_version(), **found})

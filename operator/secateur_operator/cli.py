@@ -30,10 +30,8 @@ from secateur_operator.engine import reconciler
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
 from secateur_operator.refusal import need, wrong
-from secateur_operator.view import streams
-from secateur_operator.view.live import LiveView
-from secateur_operator.view.output import Output, as_yaml, print_job
-from secateur_operator.view.plain import PlainView
+from secateur_operator.view.live import LiveView, PlainView
+from secateur_operator.view.output import Output, as_yaml, make_lossy, print_job, take_loss
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -99,7 +97,7 @@ def run(
         print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_INTERRUPTED)
     print_job(ending.job, output)
-    lost = streams.take_loss()
+    lost = take_loss()
     if lost:
         _say(f"the result cannot be written to stdout: {lost}; it is kept in {home}")
     raise typer.Exit(0 if ending.job.status.phase is Phase.SUCCEEDED else EXIT_FAILED)
@@ -253,13 +251,13 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    streams.make_lossy()
+    make_lossy()
     code: str | int | None = 0
     try:
         app()
     except SystemExit as end:
         code = end.code
-    lost = streams.take_loss()
+    lost = take_loss()
     if lost:
         _say(f"the output cannot be written: {lost}")
     sys.exit(code or (EXIT_FAILED if lost else 0))

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from secateur_api.stage import PROGRESS_PREFIX, Stage
 from secateur_api.uri import local_path
-from secateur_operator.gateway.local.home import HomeError, HomeFolder, read_json
-from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.gateway.local.home import HomeError, HomeFolder, Resources, read_json
 from secateur_operator.refusal import wrong
 from secateur_operator.store_cli import HomeOption
 from secateur_operator.view import words

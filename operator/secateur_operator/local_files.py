@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from secateur_api import InvalidResource, Problem, PruningJob
-from secateur_api.code_digest import code_sha256
-from secateur_api.code_names import hiding
+from secateur_api.code_digest import code_sha256, hiding
 from secateur_api.spec import Code, Exported, FineTune, Images, SensitivityFile, Weights
 from secateur_api.uri import local_path, redacted
 

@@ -11,14 +11,13 @@ from typing import Any
 
 from secateur_api import PruningJob
 from secateur_api.conditions import Phase
-from secateur_operator.domain import deadline, start
+from secateur_operator.domain import start, times
 from secateur_operator.domain.plan import resolved_spec
 from secateur_operator.domain.times import stamp
 from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
-from secateur_operator.gateway.local.home import Home, HomeError, HomeFolder
-from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.gateway.local.home import Home, HomeError, HomeFolder, Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
 from secateur_operator.gateway.protocol import Key, NotFound
 
@@ -129,4 +128,4 @@ def _is_worth_another_run(job: PruningJob) -> bool:
     if status.phase.is_final:
         return True  # data, code or files may be others now: each stage looks, and reuses what still holds
     # interrupted for so long that the budget is spent: its user wants it to go on
-    return deadline.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0
+    return times.seconds_left(resolved_spec(status), status, datetime.now(UTC)) <= 0

@@ -18,13 +18,11 @@ from secateur_api.storekeeping import Action, Answer, StoreRequest
 from secateur_api.uri import redacted
 from secateur_operator.domain import named
 from secateur_operator.domain.named import Shelf, Where
-from secateur_operator.gateway.answers import StoreError
-from secateur_operator.gateway.local.home import Home, HomeError
-from secateur_operator.gateway.local.resources import Resources
-from secateur_operator.gateway.local.storekeeping import ask
-from secateur_operator.gateway.protocol import GatewayError
+from secateur_operator.gateway.local.home import Home, HomeError, Resources
+from secateur_operator.gateway.local.runner import ask
+from secateur_operator.gateway.protocol import GatewayError, StoreError
 from secateur_operator.refusal import need, wrong
-from secateur_operator.view.store import print_cleared, print_kept
+from secateur_operator.view.output import print_cleared, print_kept
 
 EXIT_DAMAGED = 1
 RETENTION = "720h"

@@ -11,11 +11,10 @@ from secateur_api import PruningJob
 from secateur_api.storekeeping import Action, Answer, StoreRequest
 from secateur_operator.domain import named
 from secateur_operator.domain.named import Shelf, Where
-from secateur_operator.gateway.answers import StoreError
 from secateur_operator.gateway.kube.client import KubeClient
-from secateur_operator.gateway.kube.manifests.defaults import PodDefaults
+from secateur_operator.gateway.kube.manifests.pod import PodDefaults
 from secateur_operator.gateway.kube.storekeeping import ask_on, pruning_jobs
-from secateur_operator.gateway.protocol import GatewayError
+from secateur_operator.gateway.protocol import GatewayError, StoreError
 
 _AT_A_TIME = 16
 """Stores that are asked together: one whose namespace has no room for a pod must not hold up the others."""

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from secateur_api import Stage
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
-from secateur_operator.gateway.kube.manifests.merge import merged
+from secateur_operator.gateway.kube.manifests.template import merged
 from tests.api.server import Refused, Server
 from tests.control_plane.access import kubectl
 from tests.unit.manifests.cases import CASES, PRIORITY_CLASS, RUNTIME_CLASS, SERVICE_ACCOUNT

@@ -17,15 +17,14 @@ from secateur_api.results import Group
 from secateur_api.spec import Allocation, Engine, Evaluation, InputSpec, Pruning
 from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.allocation.methods import METHODS
+from secateur_jobs.pruning.allocation import METHODS, planned_widths
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.criteria import choose_channels, criterion_function
 from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import search_of
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.seeding import seed_everything
@@ -43,7 +42,7 @@ _ALIGN = 4
 
 def solvers(seeds: int) -> None:
     """Print seconds and predicted loss of each method on random nets."""
-    print("| groups x widths | method | seconds | predicted loss over milp's |\n| --- | --- | --- | --- |")
+    print("| groups x widths | method | seconds | predicted loss over greedy's |\n| --- | --- | --- | --- |")
     for size in _SIZES:
         seconds: dict[Allocation, list[float]] = {method: [] for method in METHODS}
         losses: dict[Allocation, list[float]] = {method: [] for method in METHODS}
@@ -58,7 +57,7 @@ def solvers(seeds: int) -> None:
         for method in METHODS:
             print(
                 f"| {size[0]} x {size[1]} | {method.value} | {statistics.mean(seconds[method]):.2f} "
-                f"(at most {max(seconds[method]):.2f}) | {_over(losses[method], losses[Allocation.MILP])} |"
+                f"(at most {max(seconds[method]):.2f}) | {_over(losses[method], losses[Allocation.GREEDY])} |"
             )
 
 
@@ -123,7 +122,7 @@ def _cut(
     )
     now = {g.name: g.channels for g in groups}
     costs = cost_models(engine, engine.groups, counts, 1, _INPUTS)
-    plan = search_of(groups, now, pruning, 1, curves, costs, seed=0).first
+    plan = planned_widths(groups, now, pruning, 1, curves, costs)
     with _Cut(engine, plan, samples):
         recalibrate(engine.net, samples.dataset, 16, 64, 0)
         return 1 - count(engine.net, _INPUTS).macs / counts.macs, evaluate(engine.net, held, _METRIC)

@@ -18,10 +18,10 @@ import numpy as np
 
 from secateur_api.spec import BUILT_IN_CRITERIA, Engine, Repair
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
+from secateur_jobs.pruning.criteria import choose_channels, criterion_function
 from secateur_jobs.pruning.engine import Keep, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.pruning.repair.weights import repair_weights
+from secateur_jobs.pruning.repair import repair_weights
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from tests.bench.baselines import EVALUATION, INPUTS, RECIPES, Baseline, baseline

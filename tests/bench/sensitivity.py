@@ -28,13 +28,13 @@ from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.filters import filters_of
+from secateur_jobs.pruning.criteria import filters_of
 from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.sensitivity import bounded, exact, fisher
-from secateur_jobs.pruning.sensitivity.depth import behind
-from secateur_jobs.pruning.sensitivity.shards import deal
+from secateur_jobs.pruning.sensitivity import bounded, exact, modes
+from secateur_jobs.pruning.sensitivity.points import deal
+from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.evaluate import evaluate
@@ -165,7 +165,7 @@ def by_fisher(case: Case) -> Losses:
     """Return estimates."""
     calibration = Calibration(case.net, case.train, _EVALUATION)
     return {
-        (cut.group.name, cut.ratio): fisher.relative_drop(fisher.rise(case.net, cut, calibration))
+        (cut.group.name, cut.ratio): modes.drop_of(modes.rise(case.net, cut, calibration))
         for cut in case.cuts
     }
 

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from charts.packaging.__main__ import differences, rendered
-from charts.packaging.values_table import values
+from charts.packaging.kustomize import values
 from secateur_operator import cli
 from secateur_operator.cluster.settings import selector_of
 from secateur_operator.cluster.territory import lease_name

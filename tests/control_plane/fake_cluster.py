@@ -14,7 +14,7 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, JobState, ObservedJob, ObservedShard, Trouble
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.kube.room import Room
+from secateur_operator.gateway.kube.owners import Room
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Refused, Resource
 
 

@@ -73,7 +73,7 @@ class Secateur:
         """Return the status as ``secateur status`` shows it, once the job has ended."""
         program = "from secateur_operator import cli; cli.main()"
         command = [sys.executable, "-c", program, "status", "--home", str(self.home), "-o", "json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         if "has no job" in done.stderr:  # killed before it was kept
             return None
         status: dict[str, Any] = json.loads(done.stdout).get("status", {})

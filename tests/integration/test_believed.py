@@ -13,7 +13,7 @@ import pytest
 from secateur_api.spec import PruningJobSpec
 from secateur_api.stage import RoundRequest, Stage, StageInput, StageResult, Upstream
 from secateur_jobs.runtime.consistency import contradiction
-from secateur_jobs.runtime.sealed import sealed
+from secateur_jobs.runtime.files import sealed
 from secateur_jobs.runtime.store import Found, Store
 from tests.integration import damage
 from tests.integration.real import User, ended

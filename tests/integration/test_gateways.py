@@ -13,8 +13,7 @@ import pytest
 from secateur_api import PruningJobStatus, Stage, StageInput, parse_job
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.gateway.local.gateway import LocalGateway
-from secateur_operator.gateway.local.home import Home
-from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.gateway.local.home import Home, Resources
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Gateway, Key, NotFound
 from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, job

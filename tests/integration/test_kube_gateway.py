@@ -22,9 +22,9 @@ from secateur_operator.domain.observed import Defaults, JobState, ObservedJob
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.gateway.kube.client import KubeClient
 from secateur_operator.gateway.kube.gateway import KubeGateway
-from secateur_operator.gateway.kube.kinds import EVENTS, JOBS, PODS, PRUNING_JOBS
 from secateur_operator.gateway.kube.lease import Lease, Leases
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
+from secateur_operator.gateway.kube.names import EVENTS, JOBS, PODS, PRUNING_JOBS
 from secateur_operator.gateway.protocol import (
     AlreadyExists,
     Conflict,

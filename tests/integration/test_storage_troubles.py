@@ -14,8 +14,7 @@ import pytest
 from secateur_api.conditions import Reason
 from secateur_jobs.runtime import files as module
 from secateur_jobs.runtime.errors import Absent, InvalidInput, MissingData, Retryable
-from secateur_jobs.runtime.files import Files
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import Files, read_named
 from secateur_jobs.runtime.store import Store
 from tests.cluster_kit.s3 import NoS3
 from tests.commits import commit_once

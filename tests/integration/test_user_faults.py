@@ -240,7 +240,7 @@ def test_constraints_that_are_not_met_give_numbers_and_the_nearest_model(user: U
     assert (status["phase"], done.ready["reason"]) == ("Failed", "ConstraintsNotMet")
     macs = status["rounds"][-1]["outcome"]["numbers"]["macs"]
     documented(status["message"])
-    words = f"macs <= 1k: {macs / 1000:.2f} k, missed by {macs / 1000 - 1:.2f} k"
+    words = f"macs <= 1k: {macs / 1000:.2f} k, {macs / 1000 - 1:.2f} k over"
     assert status["message"].split("; ")[0] == words  # what follows says what was reused
     kept = {one["kind"]: Path(one["uri"].removeprefix("file://")) for one in status["artifacts"]}
     assert {"checkpoint", "model", "report", "card"} <= set(kept)

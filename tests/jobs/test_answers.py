@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from secateur_api.spec import AnswerForm, Data, Distillation, Evaluation
-from secateur_jobs.measure.interval import of_means
+from secateur_jobs.measure.statistics import of_means
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput

@@ -13,7 +13,7 @@ from secateur_api.results import Artifact
 from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import Stage
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
-from secateur_jobs.conversion.manifest import manifest
+from secateur_jobs.conversion.converted import manifest
 from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext

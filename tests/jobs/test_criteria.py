@@ -9,7 +9,7 @@ from secateur_api.spec import Evaluation, InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import choose_channels, criterion_function
+from secateur_jobs.pruning.criteria import choose_channels, criterion_function
 from secateur_jobs.pruning.engine import best_channels
 from secateur_jobs.pruning.paddleslim_engine import PaddleSlimEngine
 from secateur_jobs.runtime.errors import InvalidInput
@@ -82,24 +82,6 @@ def test_all_layers_that_produce_a_channel_have_a_say(net, calibration):
         layer.weight.set_value(before)
         assert changed.argmax() == scores.argmin()
         assert np.allclose(scaled, scores, rtol=1e-4)
-
-
-def test_bn_scale_reads_the_normalisation_behind_the_layer(net, calibration):
-    group = next(g for g in groups_of(net) if g.name == "layer1.conv1")
-    scales = np.linspace(1, -2, 16).astype("float32")
-    before = net.layer1.bn1.weight.numpy()
-    net.layer1.bn1.weight.set_value(scales)
-    scores = criterion_function("bn_scale")(net, group, calibration)
-    net.layer1.bn1.weight.set_value(before)
-    assert np.allclose(scores, np.abs(scales))
-
-
-def test_bn_scale_without_a_normalisation_is_refused():
-    plain = nn.Sequential(nn.Conv2D(1, 8, 3), nn.ReLU(), nn.Conv2D(8, 2, 3))
-    plain.eval()
-    group = groups_of(plain)[0]
-    with pytest.raises(InvalidInput, match=r"spec.pruning.criterion: bn_scale needs .* 0 has none"):
-        criterion_function("bn_scale")(plain, group, Calibration(plain, None, Evaluation()))
 
 
 def test_a_silent_channel_has_the_lowest_activation_and_taylor_score(net, calibration):

@@ -127,7 +127,7 @@ def _job(spoilt: bool, mode: str) -> dict[str, Any]:
     return digits_spec(
         model=model,
         data={"factory": "tests.jobs.test_held:other_evaluation", "args": {"spoilt": spoilt}},
-        pruning={"target": {"macs": "40%"}, "align": 2, "candidates": 3},
+        pruning={"target": {"macs": "40%"}, "align": 2},
         sensitivity={"ratios": [0.5], "mode": mode},
         fineTune={"dataFraction": 0.2, "epochs": 2, "earlyStop": {}},
         convert=[{"format": "onnx"}],

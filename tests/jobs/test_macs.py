@@ -103,3 +103,11 @@ def test_the_net_is_left_as_it_was_even_after_an_error():
     assert net.training
     assert paddle.matmul is matmul
     assert all(not layer._forward_pre_hooks for layer in net)
+
+
+def test_a_part_that_is_frozen_stays_so():
+    net = nn.Sequential(nn.Conv2D(1, 4, 3), nn.BatchNorm2D(4), nn.ReLU())
+    net.train()
+    net[1].eval()
+    count(net, image(1, 1, 8, 8))
+    assert [layer.training for layer in net] == [True, False, True]

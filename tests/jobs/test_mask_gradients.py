@@ -8,7 +8,7 @@ import pytest
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset

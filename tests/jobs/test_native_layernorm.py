@@ -11,14 +11,13 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.cost_of_net import cost_models
-from secateur_jobs.pruning.criteria.masks import mask_gradients
+from secateur_jobs.pruning.criteria import mask_gradients
 from secateur_jobs.pruning.engine import ChannelGroup
-from secateur_jobs.pruning.forwards import other_forwards
-from secateur_jobs.pruning.layer_norms import over_kept, weighted
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.macs import count
+from secateur_jobs.pruning.masking import other_forwards, over_kept, weighted
 from secateur_jobs.pruning.native.engine import NativeEngine
-from secateur_jobs.pruning.repair.weights import repair_weights
+from secateur_jobs.pruning.repair import repair_weights
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.training.batching import ArrayDataset

@@ -22,12 +22,13 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.drift import drift, note_of
-from secateur_jobs.training.evaluate import evaluate, evaluate_with, mean_loss
+from secateur_jobs.training.evaluate import evaluate, evaluate_with
 from secateur_jobs.training.forward import forward, read
 from secateur_jobs.training.outputs import Outputs, judged, rebuilt
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits
+from tests.jobs.losses import mean_loss
 
 pytestmark = pytest.mark.paddle
 nn = paddle.nn

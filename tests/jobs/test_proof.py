@@ -9,8 +9,8 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
-from secateur_jobs.pruning.float64 import in_float64
 from secateur_jobs.pruning.native.engine import NativeEngine
+from secateur_jobs.pruning.received import in_float64
 
 pytestmark = pytest.mark.paddle
 nn, F = paddle.nn, paddle.nn.functional

@@ -24,13 +24,10 @@ from secateur_api.results import (
 )
 from secateur_api.stage import INPUT_VARIABLE, TERMINATION_VARIABLE, ExitCode, Stage, StageSummary
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.allocation.search import Search
 from secateur_jobs.pruning.macs import count
 from secateur_jobs.runtime.process import run_stage
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.stages import latency as latency_stage
-from secateur_jobs.stages import round as round_stage
-from secateur_jobs.stages import widths
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.user_code import load_data
@@ -220,32 +217,11 @@ def test_rules_without_effect_are_noted(home, pretrain):
     assert "layers[0].match: 'fc' has no effect" in outcome.notes[0]
 
 
-def test_the_best_of_several_plans_is_taken_before_any_training(home, ready):
-    pruning = {**PRUNING, "target": {"macs": "40%", "size": "35%"}, "candidates": 5}
-    spec = spec_of(pruning=pruning, fineTune={"epochs": 0})
-    losses: list[float] = []
-    searches: list[Search] = []
-
-    def mean_loss(*arguments):
-        losses.append(_mean_loss(*arguments))
-        return losses[-1]
-
-    def search_for(*arguments):
-        searches.append(_search_for(*arguments))
-        return searches[-1]
-
-    _mean_loss, _search_for = widths.mean_loss, widths.search_for
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(widths, "mean_loss", mean_loss)
-        patch.setattr(round_stage, "search_for", search_for)
-        done = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0})
-    assert len(losses) == 5
-    assert len(set(losses)) > 1
+def test_several_targets_are_reached_in_one_plan(home, ready):
+    spec = spec_of(pruning={**PRUNING, "target": {"macs": "40%", "size": "35%"}}, fineTune={"epochs": 0})
+    done = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0})
     assert done.outcome.round.cut_macs >= 0.4
     assert done.outcome.round.cut_size >= 0.35
-    plan = home.store.unit_json(done.unit, "plan", RoundPlan)
-    best = searches[0].best
-    assert {w.layer: w.after for w in plan.widths}["layer2.conv1"] == best["layer2.conv1"]
 
 
 def test_a_target_of_latency_is_measured_once_for_a_net(home, pretrain, sensitivity):
@@ -408,7 +384,7 @@ def test_the_same_round_twice_gives_the_same_bytes(home, ready):
     assert bytes_of[0] == bytes_of[1]
 
 
-@pytest.mark.parametrize("criterion", ["bn_scale", "activation", "taylor"])
+@pytest.mark.parametrize("criterion", ["activation", "taylor"])
 def test_rules_alone_need_no_sensitivity(home, pretrain, criterion):
     rules = [{"match": "layer1.conv1", "ratio": 0.5}, {"match": "layer3", "ratio": 0.25}]
     spec = spec_of(pruning={"layers": rules, "align": 2, "criterion": criterion})

@@ -13,8 +13,7 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import PruningJobSpec
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.rehearsal.rehearse import rehearse
-from secateur_jobs.rehearsal.repeatable import check_repeatable
+from secateur_jobs.rehearsal import check_repeatable, rehearse
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import build_model, load_data

@@ -9,7 +9,7 @@ from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.calibration import Calibration
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
-from secateur_jobs.pruning.repair.weights import Repaired, repair_weights
+from secateur_jobs.pruning.repair import Repaired, repair_weights
 from secateur_jobs.training.batching import ArrayDataset
 
 pytestmark = pytest.mark.paddle
@@ -139,7 +139,7 @@ def test_a_layer_that_cannot_be_repaired_is_left_alone_with_its_reason(monkeypat
     assert done == Repaired(skipped={"head": "another layer uses its weight"})
 
     net, group = made("conv")
-    monkeypatch.setattr("secateur_jobs.pruning.repair.observation.LARGEST_GRAM", WIDTH - 1)
+    monkeypatch.setattr("secateur_jobs.pruning.observation.LARGEST_GRAM", WIDTH - 1)
     done = repair_weights(net, [group], keep_all_but(CUT), samples_of(net))
     assert done.fitted == []
     assert "input channels" in done.skipped["head"]

@@ -18,12 +18,12 @@ from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.l1_norm import score
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.pruning.sensitivity import bounded, exact, fisher, sen_file
-from secateur_jobs.pruning.sensitivity.depth import behind
+from secateur_jobs.pruning.sensitivity import bounded, exact, modes, sen_file
+from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Sweep
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset
@@ -76,7 +76,7 @@ class Case:
         calibration = Calibration(self.net, self.train, _EVALUATION)
         found = []
         for group in self.engine.groups:
-            scores = score(self.net, group, calibration)
+            scores = criterion_function("l1_norm")(self.net, group, calibration)
             for ratio in _RATIOS:
                 width = group.channels - round(group.channels * ratio)
                 found.append(Cut(group, ratio, group.choose(scores, width)))
@@ -284,7 +284,7 @@ def test_bounded_refuses_a_metric_that_is_no_mean_over_samples():
 
 def test_fisher_orders_cuts_much_as_their_losses_do(residual, metrics):
     calibration = Calibration(residual.net, residual.train, _EVALUATION)
-    estimates = [fisher.relative_drop(fisher.rise(residual.net, cut, calibration)) for cut in residual.cuts]
+    estimates = [modes.drop_of(modes.rise(residual.net, cut, calibration)) for cut in residual.cuts]
     assert all(0 <= value < 1 for value in estimates)
     drops = [-metrics[(cut.group.name, cut.ratio)] for cut in residual.cuts]
     assert spearmanr(estimates, drops).statistic > 0.6

@@ -9,10 +9,10 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation, Goal, InputSpec, Model, Pretrain
 from secateur_jobs import checkpoint
 from secateur_jobs.data.digits import splits
-from secateur_jobs.measure.drop import check_drop_is_told, relative_drop
+from secateur_jobs.measure.statistics import check_drop_is_told, relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset, in_memory, shuffled, spread
+from secateur_jobs.training.batching import ArrayDataset, gather, shuffled, spread
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.distillation import distillation_loss
 from secateur_jobs.training.evaluate import evaluate, evaluate_with
@@ -127,7 +127,7 @@ def test_a_share_of_the_data_is_a_share(digits: Splits) -> None:
     net = _net()
     net.eval()
     assert evaluate(net, digits.eval, _EVALUATION, 0.5) == evaluate(
-        net, in_memory(digits.eval, 0.5), _EVALUATION
+        net, ArrayDataset(gather(digits.eval, spread(len(digits.eval), 0.5))), _EVALUATION
     )
 
 

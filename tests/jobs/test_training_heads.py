@@ -16,9 +16,9 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset, gather, in_memory, with_one_label_column
+from secateur_jobs.training.batching import ArrayDataset, gather, with_one_label_column
 from secateur_jobs.training.distillation import distillation_loss
-from secateur_jobs.training.evaluate import evaluate, mean_loss
+from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.form import Form, form_of, labels_parameter
 from secateur_jobs.training.forward import read
 from secateur_jobs.training.losses import loss_function
@@ -26,6 +26,7 @@ from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import check_teaching
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits
+from tests.jobs.losses import mean_loss
 
 pytestmark = pytest.mark.paddle
 nn = paddle.nn
@@ -307,6 +308,10 @@ class TwoTruths(paddle.io.Dataset):
         if index == self._spoilt.get("short"):
             numbers = numbers[:3]
         return self._x[index], self._classes[index], numbers
+
+
+def in_memory(dataset: paddle.io.Dataset) -> ArrayDataset:
+    return ArrayDataset(gather(dataset, range(len(dataset))))
 
 
 @pytest.mark.parametrize("kind", [TwoTruths, lambda data: in_memory(TwoTruths(data))])

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from secateur_operator.cluster.metrics.jobs import JobMetrics
-from secateur_operator.cluster.metrics.operator import OperatorMetrics
-from secateur_operator.cluster.metrics.stages import StageMetrics
+from secateur_operator.cluster.metrics.operator import OperatorMetrics, StageMetrics
 from secateur_operator.engine.loop import Result, work_queue
 from secateur_operator.engine.reconciler import Reconciler
 from tests.control_plane.fake_cluster import FakeCluster

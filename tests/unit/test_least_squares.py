@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from secateur_jobs.pruning.repair.least_squares import error, fit
+from secateur_jobs.pruning.least_squares import error, fit
 
 KEEP = np.array([True, True, False, True, False])
 

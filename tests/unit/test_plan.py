@@ -9,9 +9,9 @@ import pytest
 from secateur_api.conditions import Reason
 from secateur_api.results import Group
 from secateur_api.spec import Pruning
+from secateur_jobs.pruning.allocation import open_groups, planned_widths, reachable
 from secateur_jobs.pruning.cost import CostModel, Part
-from secateur_jobs.pruning.curves import Curve
-from secateur_jobs.pruning.plan import open_groups, reachable, search_of
+from secateur_jobs.pruning.widths import Curve
 from secateur_jobs.runtime.errors import MissingData
 
 
@@ -29,7 +29,7 @@ CURVES = {"open": Curve([(0.5, 0.1), (0.75, 0.4)])}
 
 
 def next_widths(*arguments: Any) -> dict[str, int]:
-    return search_of(*arguments, COSTS, seed=0).first
+    return planned_widths(*arguments, COSTS)
 
 
 def pruning(**fields: object) -> Pruning:
@@ -56,7 +56,7 @@ def test_the_rule_is_taken_by_its_share_and_the_target_by_the_rest():
 def test_every_target_is_reached():
     skew = CostModel([g.name for g in GROUPS], [Part(100, {"ruled": 1}, {}), Part(300, {"open": 1}, {})])
     both = pruning(target={"macs": "25%", "params": "55%"})
-    plan = search_of(GROUPS, WHOLE, both, 1, CURVES, {"macs": COST, "params": skew}, seed=0).first
+    plan = planned_widths(GROUPS, WHOLE, both, 1, CURVES, {"macs": COST, "params": skew})
     assert plan == {**WHOLE, "ruled": 32, "open": 24}  # 50 + 187.5 of 400
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from secateur_api.code_names import hiding
+from secateur_api.code_digest import hiding
 from secateur_api.conditions import Reason
-from secateur_jobs.runtime import unpack
+from secateur_jobs.runtime import code_path
 from secateur_jobs.runtime.errors import InvalidInput
 
 
@@ -23,20 +23,22 @@ def _zip(folder: Path, files: dict[str, bytes]) -> Path:
 
 def _refused(archive: Path, folder: Path, *words: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        unpack.unpacked(archive, folder / "out", "code.zip")
+        code_path.unpacked(archive, folder / "out", "code.zip")
     assert caught.value.reason is Reason.CODE_NOT_FOUND
     for word in ("spec.code.uri: code.zip", *words):
         assert word in caught.value.message
 
 
 def test_files_keep_their_places(tmp_path: Path) -> None:
-    out = unpack.unpacked(_zip(tmp_path, {"net.py": b"x = 1\n", "pack/data.txt": b"1"}), tmp_path / "o", "c")
+    out = code_path.unpacked(
+        _zip(tmp_path, {"net.py": b"x = 1\n", "pack/data.txt": b"1"}), tmp_path / "o", "c"
+    )
     assert (out / "net.py").read_bytes() == b"x = 1\n"
     assert (out / "pack" / "data.txt").read_bytes() == b"1"
 
 
 def test_a_bomb_is_refused_by_what_it_declares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(code_path, "MAX_BYTES", 1 << 20)
     _refused(_zip(tmp_path, {"net.py": bytes(2 << 20)}), tmp_path, "unpacked; code may have")
     assert not (tmp_path / "out").exists()
 
@@ -45,9 +47,9 @@ def test_a_bomb_is_refused_by_what_it_holds(tmp_path: Path, monkeypatch: pytest.
     archive = _zip(tmp_path, {"net.py": bytes(2 << 20)})
     size = (2 << 20).to_bytes(4, "little")
     archive.write_bytes(archive.read_bytes().replace(size, (10).to_bytes(4, "little")))
-    monkeypatch.setattr(unpack, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(code_path, "MAX_BYTES", 1 << 20)
     with pytest.raises(InvalidInput):
-        unpack.unpacked(archive, tmp_path / "out", "code.zip")
+        code_path.unpacked(archive, tmp_path / "out", "code.zip")
     assert sum(file.stat().st_size for file in (tmp_path / "out").iterdir()) <= 1 << 20
 
 
@@ -58,7 +60,7 @@ def test_a_file_outside_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "MAX_FILES", 2)
+    monkeypatch.setattr(code_path, "MAX_FILES", 2)
     _refused(_zip(tmp_path, {f"{n}.py": b"" for n in range(3)}), tmp_path, "3 files")
 
 

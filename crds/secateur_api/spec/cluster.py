@@ -8,8 +8,7 @@ from pydantic import Field, StringConstraints
 
 from secateur_api.base import Contract, Rule
 from secateur_api.quantity import QUANTITY
-from secateur_api.spec.types import Duration
-from secateur_api.stage_names import Stage
+from secateur_api.spec.types import Duration, Stage
 from secateur_api.uri import redacted
 
 ObjectReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*$", max_length=253)]

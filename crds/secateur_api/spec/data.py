@@ -98,6 +98,10 @@ class Data(Contract):
     version: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Any text. Results are of the data as they are read; where items are random by design, a change of the
     data shows only here: with another text all is measured anew."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Processes that read items ahead of training and evaluation, for items that take long to read. The
+    results are the same for any number. Your data set is forked into them: its ``__getitem__`` must not use
+    a GPU, nor rely on what it changed in itself at an earlier item."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -116,3 +120,7 @@ class Data(Contract):
     def origin_field(self) -> str:
         """Where the spec has :attr:`origin`."""
         return "spec.data.images.uri" if self.images is not None else "spec.data.factory"
+
+    def decides(self) -> dict[str, object]:
+        """Return what a result depends on: all but who reads the items."""
+        return {key: value for key, value in self.to_wire().items() if key != "workers"}

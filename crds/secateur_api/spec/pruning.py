@@ -82,7 +82,6 @@ class Engine(str, Enum):
 class Allocation(str, Enum):
     """How the target is spread over the groups."""
 
-    MILP = "milp"
     GREEDY = "greedy"
     UNIFORM = "uniform"
 
@@ -109,12 +108,9 @@ class Pruning(Contract):
     target: Target | None = None
     """What to cut in all, spread over the layers by sensitivity. Rules in ``layers`` win over it."""
     criterion: Criterion = "fisher"
-    """Which channels stay: fisher, taylor, activation, bn_scale, l1_norm, random, or ``module:callable``."""
+    """Which channels stay: fisher, taylor, activation, l1_norm, random, or ``module:callable``."""
     allocation: Allocation = Allocation.GREEDY
-    """``milp``: mixed-integer program over widths; ``greedy``: descent along the curves; ``uniform``: one
-    ratio for all groups."""
-    candidates: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Plans that each round cuts, repairs and measures before any training; the best is taken."""
+    """``greedy``: descent along the curves; ``uniform``: one ratio for all groups."""
     layers: Annotated[list[LayerRule], Field(max_length=256)] = []
     """Ordered rules; the first match wins."""
     protect: Protect = Protect()

@@ -12,7 +12,7 @@ from secateur_jobs.conversion import parity, to_lite, to_onnx, toolchain
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.conversion.export import Exported, export
-from secateur_jobs.conversion.unsupported import name_of
+from secateur_jobs.conversion.locate import name_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.forward import eval_mode, forward

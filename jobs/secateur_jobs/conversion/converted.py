@@ -1,4 +1,4 @@
-"""A converted model at work, in a child process that may crash."""
+"""A converted model: what it was made by, and how it runs, in a child process that may crash."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import InputSpec
-from secateur_jobs.conversion import toolchain
+from secateur_api.results import Artifact, Manifest
+from secateur_api.spec import Convert, Format, InputSpec, PruningJobSpec
+from secateur_jobs.conversion import to_lite, to_onnx, toolchain
 from secateur_jobs.conversion.batches import Batch
+from secateur_jobs.conversion.locate import name_of
 from secateur_jobs.runtime.child import Child, ChildDied
 from secateur_jobs.runtime.errors import InvalidInput, StageError
+from secateur_jobs.runtime.toolchain import toolchain as packages
+from secateur_jobs.training.outputs import Structure
 
 LIMIT_SECONDS = 300.0
 
@@ -59,3 +63,22 @@ class ConvertedModel:
         except ChildDied as died:
             raise explain(died, self._model) from None
         return [found[str(index)] for index in range(len(found))]
+
+
+def manifest(spec: PruningJobSpec, artifacts: Sequence[Artifact], outputs: Structure) -> Manifest:
+    """Describe the converted models; versions are those of the tools that this process used."""
+    versions = packages()
+    if any(target.format is Format.PADDLE_LITE for target in spec.convert):
+        lite = toolchain.versions(toolchain.lite_python())
+        versions |= {f"lite-{name}": version for name, version in lite.items()}
+    return Manifest(
+        inputs=spec.model.inputs,
+        outputs=outputs,
+        artifacts=list(artifacts),
+        options={name_of(target): _options(target) for target in spec.convert},
+        toolchain=versions,
+    )
+
+
+def _options(target: Convert) -> str:
+    return to_onnx.OPTIONS if target.backend is None else to_lite.OPTIONS[target.backend]

@@ -10,9 +10,9 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Backend, Convert
 from secateur_jobs.conversion import locate, toolchain
 from secateur_jobs.conversion.export import Exported
+from secateur_jobs.conversion.locate import name_of, unconvertible, unsupported
 from secateur_jobs.conversion.patch import patched
 from secateur_jobs.conversion.program import Op
-from secateur_jobs.conversion.unsupported import name_of, unconvertible, unsupported
 from secateur_jobs.runtime.child import ChildDied
 from secateur_jobs.runtime.errors import Retryable
 

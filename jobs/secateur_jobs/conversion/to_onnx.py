@@ -12,9 +12,9 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Convert
 from secateur_jobs.conversion import locate
 from secateur_jobs.conversion.export import Exported
+from secateur_jobs.conversion.locate import unconvertible
 from secateur_jobs.conversion.onnx_child import OPSET
 from secateur_jobs.conversion.program import Op
-from secateur_jobs.conversion.unsupported import unconvertible
 from secateur_jobs.runtime.child import Child, ChildDied
 from secateur_jobs.runtime.errors import Retryable
 

@@ -19,9 +19,8 @@ from secateur_jobs.data.image_folder import EXTENSIONS
 from secateur_jobs.data.preparation import FIELD, Preparation, preparation_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.runtime.files import Files
-from secateur_jobs.runtime.named_file import read_named
-from secateur_jobs.training.batching import NO_LABEL, in_memory
+from secateur_jobs.runtime.files import Files, read_named
+from secateur_jobs.training.batching import NO_LABEL, ArrayDataset, gather
 from secateur_jobs.user_code import Splits
 
 T = TypeVar("T")
@@ -84,7 +83,7 @@ def splits(images: Images, model: Model, seed: int) -> Splits:
         Pictures(album, [names[i] for i in sorted(part)], prepare) for part in (order[count:], order[:count])
     )
     size = len(names) * prepare.height * prepare.width * prepare.channels * 4
-    return Splits(*(in_memory(one) if size <= _KEPT else one for one in sets))
+    return Splits(*(ArrayDataset(gather(one, range(len(one)))) if size <= _KEPT else one for one in sets))
 
 
 def eval_count(pictures: int, share: float) -> int:

@@ -14,7 +14,7 @@ from secateur_jobs.graph.examples import Shapes
 from secateur_jobs.graph.files import NotRebuilt, rebuild
 from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import read_named
 
 
 def exported(file: str, shapes: list[list[int]]) -> GraphNetwork:

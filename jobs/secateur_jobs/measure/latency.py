@@ -1,14 +1,25 @@
-"""Latency of two converted models, interleaved in one process, and the peak memory of one."""
+"""Latency of two converted models, interleaved in one process, and the peak memory of one.
+
+Narrowed nets are measured so, each against the unpruned one, as the benchmark does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from secateur_api.results import LatencySamples
-from secateur_api.spec import InputSpec
+import numpy as np
+
+from secateur_api.results import LatencySamples, LatencyTable
+from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec
+from secateur_jobs.conversion import to_lite, to_onnx
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import explain, start
+from secateur_jobs.conversion.export import export
+from secateur_jobs.measure.statistics import speedup
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import PruningEngine
 from secateur_jobs.runtime.child import Arrays, ChildDied
 
 
@@ -58,3 +69,63 @@ def peak_memory(model: Path, inputs: Sequence[InputSpec], batch: Batch, scratch:
 
 def _named(inputs: Sequence[InputSpec], batch: Batch) -> Arrays:
     return {i.name: array for i, array in zip(inputs, batch, strict=True)}
+
+
+RUNS = 60
+_WARMUP = 10
+
+
+def measure_plans(
+    engine: PruningEngine,
+    plans: Sequence[Mapping[str, int]],
+    inputs: Sequence[InputSpec],
+    benchmark: Benchmark,
+    batch: Batch,
+    report: Callable[[float], None],
+) -> LatencyTable:
+    """Return the latency of the net at each of ``plans`` (widths by group), relative to its own uncut.
+
+    The values of the weights do not matter: the first channels stay. The net is left as it was.
+    """
+    channels = {group.name: group.channels for group in engine.groups}
+    with tempfile.TemporaryDirectory(prefix="secateur-latency-") as folder:
+        scratch = Path(folder)
+        whole = _converted(engine.net, inputs, benchmark, scratch / "whole")
+        kept, found = [], []
+        for index, plan in enumerate(plans):
+            masks = {
+                g.name: g.choose(-np.arange(g.channels, dtype=float), plan[g.name])
+                for g in engine.groups
+                if plan.get(g.name, g.channels) < g.channels
+            }
+            engine.cut(masks)
+            try:
+                narrow = _converted(engine.net, inputs, benchmark, scratch / f"narrow-{index}")
+            finally:
+                engine.restore()
+            samples = compare(
+                whole,
+                narrow,
+                inputs,
+                batch,
+                warmup=_WARMUP,
+                runs=RUNS,
+                scratch=scratch,
+                report=lambda share, done=index: report((done + share) / len(plans)),
+            )
+            kept.append({name: float(mask.sum()) / channels[name] for name, mask in masks.items()})
+            found.append(1 / speedup(samples.baseline_seconds, samples.pruned_seconds))
+    return LatencyTable(device=benchmark.device, format=benchmark.format, runs=RUNS, kept=kept, latency=found)
+
+
+def processor() -> str:
+    """Return the model of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _converted(net: paddle.nn.Layer, inputs: Sequence[InputSpec], benchmark: Benchmark, folder: Path) -> Path:
+    folder.mkdir()
+    is_lite = benchmark.format is Format.PADDLE_LITE
+    target = Convert(format=benchmark.format, backend=Backend.X86 if is_lite else None)
+    return (to_lite if is_lite else to_onnx).convert(export(net, inputs, folder), target, folder)

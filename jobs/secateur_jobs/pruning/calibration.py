@@ -15,9 +15,10 @@ import numpy as np
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.gradients import Gradients, sweep
-from secateur_jobs.pruning.readers import channel_axis, watched_layers
+from secateur_jobs.pruning.layers import channel_axis
+from secateur_jobs.pruning.readers import watched_layers
 from secateur_jobs.training.batching import gather, shuffled
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 
 SAMPLES = 256
 BATCH_SIZE = 64
@@ -62,8 +63,7 @@ class Calibration:
             layer.register_forward_pre_hook(watch(name)) for name, layer in watched_layers(self.net).items()
         ]
         try:
-            self.net.eval()
-            with paddle.no_grad():
+            with eval_mode(self.net), paddle.no_grad():
                 for batch in self.batches:
                     forward(self.net, batch[:-1])
         finally:

@@ -20,10 +20,9 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.forwards import Forward, other_forwards
-from secateur_jobs.pruning.layer_norms import layer_norms, weighted
-from secateur_jobs.pruning.layers import RECURRENT, named_layers
-from secateur_jobs.pruning.readers import channel_axis, watched_layers
+from secateur_jobs.pruning.layers import RECURRENT, channel_axis, named_layers
+from secateur_jobs.pruning.masking import Forward, layer_norms, other_forwards, weighted
+from secateur_jobs.pruning.readers import watched_layers
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.answers import drawn
 from secateur_jobs.training.form import form_of, training_forward

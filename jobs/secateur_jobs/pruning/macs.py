@@ -4,6 +4,8 @@ Counted are products with weights and of activations: convolutions (grouped, dep
 layers, matrix products (attention), LSTM, GRU and simple RNN. One multiply-add is one MAC. Additions of
 biases, normalisations, activations and pooling are not counted, as in the literature (MobileNetV1 at
 224x224: 569 M, Howard et al. 2017, table 8). Other sources print 2 x MACs as "FLOPs".
+
+Parameters are counted as far as inference uses them: what it does not use is no size that a cut can save.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur_api.spec import InputSpec
+from secateur_jobs.explain import RAISED
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import CONVOLUTIONS, TRANSPOSED, named_layers
-from secateur_jobs.pruning.used import unused_parameters
+from secateur_jobs.training.forward import eval_mode
 
 _RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 _COUNTED = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear, *_RECURRENT)
@@ -46,20 +49,16 @@ def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
     """
     tally = _Tally()
     handles = []
-    was_training = net.training
-    net.eval()
     try:
         for name, layer in named_layers(net).items():
             if isinstance(layer, _COUNTED):
                 handles.append(layer.register_forward_pre_hook(tally.enter))
                 handles.append(layer.register_forward_post_hook(tally.leave(name)))
-        with paddle.no_grad(), _watched_functions(tally):
+        with eval_mode(net), paddle.no_grad(), _watched_functions(tally):
             net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
     finally:
         for handle in handles:
             handle.remove()
-        if was_training:
-            net.train()
     unused = unused_parameters(net, inputs)
     return Counts(
         macs=sum(tally.layers.values()) + sum(tally.products),
@@ -177,3 +176,41 @@ _FUNCTIONS: tuple[tuple[Any, str, Callable[..., int]], ...] = (
     *((F, f"conv{n}d", _of_convolution) for n in (1, 2, 3)),
     *((F, f"conv{n}d_transpose", _of_transposed) for n in (1, 2, 3)),
 )
+
+
+def unused_parameters(net: paddle.nn.Layer, inputs: list[InputSpec]) -> set[int]:
+    """Return the ids of trainable parameters that the outputs of one run in evaluation mode do not come from.
+
+    A parameter is used if the layer that holds it is called, or if a gradient of the outputs reaches it (a
+    weight that is read around its layer). Where no gradient can be taken, the call alone tells.
+    """
+    called: set[int] = set()
+
+    def see(layer: Any, _: Any) -> None:
+        called.update(id(p) for p in layer._parameters.values() if p is not None)
+
+    layers = [net, *named_layers(net).values()]
+    handles = [layer.register_forward_pre_hook(see) for layer in layers]
+    try:
+        with eval_mode(net):
+            outputs = net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
+    finally:
+        for handle in handles:
+            handle.remove()
+    doubtful = [p for p in net.parameters() if not p.stop_gradient and id(p) not in called]
+    return {id(p) for p in doubtful} - _reached(outputs, doubtful)
+
+
+def _reached(outputs: Any, parameters: list[paddle.Tensor]) -> set[int]:
+    floats = [
+        output
+        for output in paddle.utils.flatten(outputs)
+        if isinstance(output, paddle.Tensor) and output.is_floating_point() and not output.stop_gradient
+    ]
+    if not floats or not parameters:
+        return set()
+    try:
+        gradients = paddle.grad(floats, parameters, allow_unused=True)
+    except RAISED:  # an operator without a gradient in evaluation mode, such as Paddle's LSTM
+        return set()
+    return {id(p) for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None}

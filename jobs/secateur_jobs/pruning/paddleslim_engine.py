@@ -17,12 +17,12 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import slim
-from secateur_jobs.pruning.attributes import describe_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, Role, Slice
 from secateur_jobs.pruning.layers import (
     TRANSPOSED,
     Home,
     cuttable_layers,
+    describe_widths,
     homes,
     is_depthwise,
 )

@@ -17,12 +17,11 @@ import numpy as np
 from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.attributes import read_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, PruningEngine
-from secateur_jobs.pruning.float64 import in_float64
-from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.layers import named_layers, read_widths
 from secateur_jobs.pruning.masking import Mask
-from secateur_jobs.pruning.received import Received
+from secateur_jobs.pruning.received import Received, in_float64
+from secateur_jobs.training.forward import eval_mode
 
 TOLERANCE = 1e-9
 """Largest allowed difference in float64, relative to the largest absolute value."""
@@ -193,14 +192,8 @@ def masked(engine: PruningEngine, keep: Keep) -> Iterator[None]:
 
 def outputs(net: paddle.nn.Layer, samples: list[np.ndarray]) -> list[np.ndarray]:
     """Return all output tensors of one forward in evaluation mode; the mode is left as it was."""
-    was_training = net.training
-    net.eval()
-    try:
-        with paddle.no_grad():
-            result = net(*[paddle.to_tensor(sample) for sample in samples])
-    finally:
-        if was_training:
-            net.train()
+    with eval_mode(net), paddle.no_grad():
+        result = net(*[paddle.to_tensor(sample) for sample in samples])
     return [tensor.numpy() for tensor in paddle.utils.flatten(result) if isinstance(tensor, paddle.Tensor)]
 
 

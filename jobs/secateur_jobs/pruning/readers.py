@@ -13,7 +13,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, Slice
-from secateur_jobs.pruning.layers import CONVOLUTIONS, CUTTABLE, RECURRENT, TRANSPOSED, named_layers
+from secateur_jobs.pruning.layers import CONVOLUTIONS, CUTTABLE, RECURRENT, named_layers
 
 WATCHED = (*CUTTABLE, *RECURRENT)
 """Layers whose (first) input has a channel axis."""
@@ -56,13 +56,6 @@ def readers_of(
 def owners_by_layer(readers: list[Reader]) -> list[tuple[str, np.ndarray]]:
     """Return (layer, owner) once for each way in which a layer reads: both directions of an LSTM are one."""
     return list({(r.layer, r.owner.tobytes()): (r.layer, r.owner) for r in readers}.values())
-
-
-def channel_axis(layer: paddle.nn.Layer, dimensions: int) -> int:
-    """Return the axis of a watched layer's input that holds its channels."""
-    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)) and layer._data_format.startswith("NC"):
-        return 1
-    return dimensions - 1
 
 
 def sum_to_units(values: np.ndarray, owner: np.ndarray, units: int) -> np.ndarray:

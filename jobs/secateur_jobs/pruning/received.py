@@ -1,4 +1,7 @@
-"""What each layer receives in the masked net and in the cut one, which nothing behind it can damp."""
+"""Where a right cut and a wrong one lie far apart: in float64, and at the inputs of layers.
+
+What a layer receives in the masked net and in the cut one, nothing behind it can damp.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import Keep, PruningEngine
-from secateur_jobs.pruning.readers import channel_axis, watched_layers
-from secateur_jobs.pruning.repair.consumers import consumers_of
+from secateur_jobs.pruning.layers import channel_axis
+from secateur_jobs.pruning.observation import consumers_of
+from secateur_jobs.pruning.readers import watched_layers
+from secateur_jobs.training.forward import eval_mode
 
 Inputs = dict[str, list[np.ndarray]]
 """Layer to its first input, call by call."""
@@ -56,14 +61,8 @@ class Received:
 
 def _run(net: paddle.nn.Layer, samples: list[np.ndarray]) -> Inputs:
     found: Inputs = {}
-    before = [(layer, layer.training) for layer in net.sublayers(include_self=True)]
-    net.eval()
-    try:
-        with paddle.no_grad(), _watched(net, found):
-            net(*[paddle.to_tensor(sample) for sample in samples])
-    finally:
-        for layer, training in before:
-            layer.training = training
+    with eval_mode(net), paddle.no_grad(), _watched(net, found):
+        net(*[paddle.to_tensor(sample) for sample in samples])
     return found
 
 
@@ -82,3 +81,32 @@ def _watched(net: paddle.nn.Layer, found: Inputs) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def in_float64(net: paddle.nn.Layer) -> Iterator[None]:
+    """While it lasts, all float32 tensors of ``net`` are float64, and so is what its ``forward`` creates.
+
+    The tensors stay the same objects. Afterwards each has its own memory again, with all that was in it.
+    """
+    singles = [t for t in (*net.parameters(), *net.buffers()) if t.dtype == paddle.float32]
+    own = [(tensor, _held(tensor)) for tensor in {id(t): t for t in singles}.values()]
+    default = paddle.get_default_dtype()
+    paddle.set_default_dtype("float64")
+    try:
+        for tensor, _ in own:
+            # never set(): a recurrent layer's tensors lie side by side in one piece of memory
+            double = tensor.astype("float64")  # kept until it is shared: get_tensor() does not hold it
+            tensor.get_tensor()._share_data_with(double.get_tensor())
+        yield
+    finally:
+        paddle.set_default_dtype(default)
+        for tensor, single in own:
+            tensor.get_tensor()._share_data_with(single)
+
+
+def _held(tensor: paddle.Tensor) -> Any:
+    """Return something that holds the tensor's memory and says what lies there."""
+    held = paddle.base.core.DenseTensor()
+    held._share_data_with(tensor.get_tensor())
+    return held

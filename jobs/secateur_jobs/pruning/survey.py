@@ -11,15 +11,14 @@ from secateur_api.conditions import Reason
 from secateur_api.results import Group, GroupTable, LatencyTable, Refused, Shares
 from secateur_api.spec import Engine, InputSpec, Pruning
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import reachable
 from secateur_jobs.pruning.cost import CostModel
-from secateur_jobs.pruning.cost_of_net import cost_models
+from secateur_jobs.pruning.cost_of_net import cost_models, latency_model
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.engines import make_engine
-from secateur_jobs.pruning.latency_of_net import latency_model
 from secateur_jobs.pruning.layer_rules import apply_rules, caps
 from secateur_jobs.pruning.layers import cuttable_layers, named_layers
 from secateur_jobs.pruning.macs import Counts
-from secateur_jobs.pruning.plan import reachable
 from secateur_jobs.pruning.proof import prove_groups
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.errors import InvalidInput, Unreachable

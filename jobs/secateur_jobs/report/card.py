@@ -15,7 +15,7 @@ from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.comparison import compare, target_name
 from secateur_jobs.report.evidence import Evidence
-from secateur_jobs.report.judgement import chosen_by_what_judges, headline, margin, without_labels
+from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~!])")
 
@@ -103,7 +103,7 @@ def _verdict(evidence: Evidence) -> list[str]:
         parts.append(plain(choices))
     if evidence.verdict and evidence.verdict.judged:
         rows = [
-            [plain(j.name), plain(j.measured), plain(margin(j)), "holds" if j.holds else "**missed**"]
+            [plain(j.name), plain(j.measured), plain(j.margin), "holds" if j.holds else "**missed**"]
             for j in evidence.verdict.judged
         ]
         parts.append(_table(["Constraint", "Measured", "Margin", "Answer"], rows))

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import Artifact
 from secateur_api.spec import Backend, Format, Goal
+from secateur_api.status import NOT_MEASURED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence, Measured
-
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import PointSource
-from secateur_api.status import Judged
-from secateur_jobs.measure.drop import relative_drop
+from secateur_api.status import NOT_MEASURED, Judged
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence
 
@@ -17,16 +16,6 @@ NO_LABELS = (
     "its answers. They do not say how often either is right."
 )
 State = Literal["Succeeded", "Failed", "Not judged"]
-_AT_LEAST = (
-    "speedup",
-    "targetMacs",
-    "targetParams",
-    "targetSize",
-    "targetLatency",
-    "layerRules",
-)
-_SECONDS = ("latencyP50", "latencyP90")
-_BYTES = ("modelSize", "peakMemory")
 
 
 @dataclass(frozen=True)
@@ -85,34 +74,8 @@ def chosen_by_what_judges(evidence: Evidence) -> str | None:
 def miss(judged: Judged) -> str:
     """Say which bound is missed, what was measured, and by how much."""
     if judged.value is None:
-        return f"{judged.name}: not measured"
-    return f"{judged.name}: measured {judged.measured}, {margin(judged)}"
-
-
-def margin(judged: Judged) -> str:
-    """Say how far a measurement is from its bound, in the bound's unit: ``1.3 points over``."""
-    if judged.value is None:
-        return ""
-    over = judged.value - judged.limit
-    at_least = judged.metric in _AT_LEAST
-    size = _amount(judged, abs(over))
-    if over == 0:
-        return "exactly on the bound"
-    if (over > 0) == at_least:
-        return f"{size} to spare"
-    return f"{size} short" if at_least else f"{size} over"
-
-
-def _amount(judged: Judged, size: float) -> str:
-    if judged.bound.strip().endswith("%"):
-        return numerals.points(size)
-    if judged.metric in _SECONDS:
-        return show_seconds(size)
-    if judged.metric in _BYTES:
-        return show_bytes(size)
-    if judged.metric == "speedup":
-        return numerals.factor(size)
-    return show_count(size)
+        return f"{judged.name}: {NOT_MEASURED}"
+    return f"{judged.name}: measured {judged.measured}, {judged.margin}"
 
 
 def _gains(evidence: Evidence) -> list[str]:

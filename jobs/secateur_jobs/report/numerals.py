@@ -21,12 +21,6 @@ def signed_share(fraction: float, digits: int = 1) -> str:
     return f"{'+' if fraction > 0 else MINUS}{text}"
 
 
-def points(fraction: float) -> str:
-    """Write a difference of two percentages, without sign, to the first digits that are not zero."""
-    size = abs(fraction) * 100
-    return f"{size:.1f} points" if size >= 1 else f"{size:.2g} points"
-
-
 def metric_value(value: float, evaluation: Evaluation) -> str:
     """Write a value of the job's metric: the built-in ones are shares, others are plain numbers."""
     if evaluation.metric in _SHARES:

@@ -20,8 +20,7 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.stage import StageInput, StageResult
-from secateur_jobs.measure.drop import relative_drop
-from secateur_jobs.measure.statistics import percentile, speedup
+from secateur_jobs.measure.statistics import percentile, relative_drop, speedup
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.runtime.users_modules import changed
 

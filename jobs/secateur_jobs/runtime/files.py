@@ -1,9 +1,15 @@
-"""Files at any fsspec URI: whole or not there; a backend that is away is waited for."""
+"""Files at any fsspec URI: whole or not there; a backend that is away is waited for.
+
+Of a JSON file that the store keeps, a seal tells whether it is whole and in its place; of a file that the
+spec names, its SHA-256, if it is given.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import sys
 import time
@@ -14,11 +20,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import fsspec
+from pydantic import ValidationError
 
+from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.uri import local_path, redacted
 from secateur_jobs.runtime.backends import explain
-from secateur_jobs.runtime.errors import Absent, InvalidInput, Retryable
+from secateur_jobs.runtime.errors import Absent, InvalidInput, MissingData, Retryable
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
@@ -209,3 +217,58 @@ def _modified(info: Mapping[str, Any]) -> float:
     if isinstance(found, datetime):
         return found.timestamp()
     return float(found) if isinstance(found, int | float) else time.time()
+
+
+def read_named(uri: str, sha256: str | None, field: str, missing: Reason, invalid: Reason) -> bytes:
+    """Return a file's content.
+
+    ``field`` is where the spec has ``uri`` and ``sha256``, for messages. Raises MissingData(``missing``) if
+    the file is not there; InvalidInput(``invalid``) for a URI that cannot be opened, or another sha256;
+    Retryable while what it leads to is away.
+    """
+    content = Files(uri, invalid, f"{field}.uri: ").find()
+    if content is None:
+        raise MissingData(missing, f"{field}.uri: there is no file {redacted(uri)}")
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, digest):
+        raise InvalidInput(
+            invalid,
+            f"{field}.sha256: {redacted(uri)} has {digest}, expected {sha256}; another file, or cut short",
+        )
+    return content
+
+
+C = TypeVar("C", bound=Contract)
+_SEAL = "seal"
+
+
+class Broken(Exception):
+    """The message says how."""
+
+
+def sealed(place: str, value: Contract) -> bytes:
+    """Return ``value`` as JSON with a seal over its content and ``place``, what it belongs to."""
+    document = value.model_dump(mode="json", by_alias=True)
+    return json.dumps({**document, _SEAL: _seal(place, document)}, indent=1).encode()
+
+
+def unsealed(place: str, content: bytes, model: type[C]) -> C:
+    """Read what :func:`sealed` wrote; raises Broken if any of it has changed, or it belongs elsewhere."""
+    try:
+        document = json.loads(content)
+        seal = document.pop(_SEAL, None)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise Broken("it is damaged or cut short") from None
+    if seal is None:
+        raise Broken("it has no seal: another version or another program wrote it, or it was cut short")
+    if seal != _seal(place, document):
+        raise Broken("its numbers are not those that were written, or it was written for something else")
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise Broken(f"another version wrote it ({error.errors()[0]['msg']})") from None
+
+
+def _seal(place: str, document: dict[str, Any]) -> str:
+    text = json.dumps([place, document], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -42,7 +42,7 @@ from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import Damaged, InvalidInput, Retryable, StageError, from_os_error
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import read_named
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.runtime.users_modules import imported

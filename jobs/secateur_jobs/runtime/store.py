@@ -23,8 +23,7 @@ from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.stage import FileRef, StageResult, unit_path
 from secateur_jobs.runtime.errors import Absent, Damaged, StageError
-from secateur_jobs.runtime.files import Files
-from secateur_jobs.runtime.sealed import Broken, sealed, unsealed
+from secateur_jobs.runtime.files import Broken, Files, sealed, unsealed
 
 C = TypeVar("C", bound=Contract)
 Check = Callable[[StageResult], str]

@@ -17,7 +17,7 @@ from secateur_api.results import (
 from secateur_api.spec import Backend, Benchmark, Format
 from secateur_api.stage import FileRef
 from secateur_jobs.conversion import toolchain
-from secateur_jobs.measure.pair import measure_pair
+from secateur_jobs.measure.accuracy import measure_pair
 from secateur_jobs.measure.statistics import percentile, speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext

@@ -7,7 +7,7 @@ from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
-from secateur_jobs.conversion.manifest import manifest
+from secateur_jobs.conversion.converted import manifest
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import splits_of
 

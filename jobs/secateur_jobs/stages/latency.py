@@ -8,9 +8,9 @@ from secateur_api.results import LatencyTable
 from secateur_api.stage import digest_of
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion.batches import Batch
-from secateur_jobs.measure.narrowed import RUNS, measure_plans, processor
+from secateur_jobs.measure.latency import RUNS, measure_plans, processor
+from secateur_jobs.pruning.cost_of_net import sample_widths
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
-from secateur_jobs.pruning.latency_of_net import sample_widths
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.toolchain import toolchain
 

@@ -21,28 +21,28 @@ from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
 from secateur_jobs.data.pictures import notes_of
-from secateur_jobs.measure.drop import check_drop_is_told
+from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.allocation import open_groups
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.plan import open_groups
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
-from secateur_jobs.pruning.sensitivity.depth import behind
+from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.survey import survey
-from secateur_jobs.rehearsal.rehearse import rehearse
-from secateur_jobs.rehearsal.repeatable import check_repeatable
+from secateur_jobs.rehearsal import check_repeatable, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
 from secateur_jobs.stages.latency import latency_table
 from secateur_jobs.training.answers import answered, form_of_answers, note_of_form
-from secateur_jobs.training.batching import gather, in_order
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate_unpruned
 from secateur_jobs.training.held import measure as measure_held
 from secateur_jobs.training.losses import check_loss_exists
+from secateur_jobs.training.reading import in_order
 from secateur_jobs.training.seeding import generators_kept, seed_everything
 from secateur_jobs.training.teacher import check_teaching, load_teacher
 from secateur_jobs.user_code import Splits, build_model

@@ -10,12 +10,10 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.data.check import check_data
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.layer_rules import check_patterns
 from secateur_jobs.pruning.layers import named_layers
-from secateur_jobs.rehearsal.converting import check_conversion
-from secateur_jobs.rehearsal.rehearse import rehearse
-from secateur_jobs.rehearsal.repeatable import check_repeatable
+from secateur_jobs.rehearsal import check_conversion, check_repeatable, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.results import (
+    CurveTable,
     GroupTable,
+    LatencyTable,
     ModelNumbers,
     PreflightOutcome,
     RoundOutcome,
@@ -14,27 +19,28 @@ from secateur_api.results import (
     StageOutcome,
     Width,
 )
-from secateur_api.stage import RoundRequest
+from secateur_api.stage import FileRef, RoundRequest
 from secateur_jobs import checkpoint
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import planned_widths
 from secateur_jobs.pruning.calibration import Calibration
-from secateur_jobs.pruning.criteria.select import criterion_function
+from secateur_jobs.pruning.cost_of_net import cost_models, latency_model
+from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.layers import cuttable_layers, width
 from secateur_jobs.pruning.macs import count
-from secateur_jobs.pruning.shrink import shrink
+from secateur_jobs.pruning.repair import shrink
+from secateur_jobs.pruning.widths import curves_of
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.sources import of_job, pinned
-from secateur_jobs.stages.widths import Origin, best_of, search_for
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.fine_tune import FineTuning, Recovery
 from secateur_jobs.training.held import Parts, parts_of
-from secateur_jobs.training.parallel.follower import follow_round
-from secateur_jobs.training.parallel.group import Leader, meet
+from secateur_jobs.training.parallel.group import Follower, Leader, meet, wait_for_commit
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.teacher import load_teacher
 
@@ -50,7 +56,7 @@ def run(context: StageContext) -> StageOutcome:
         raise InvalidInput(Reason.INVALID_SPEC, "stage round needs the field round: {number, share}")
     seed = _seed(spec.seed, request)
     if context.request.shard > 0:
-        return follow_round(context, seed)
+        return _follow(context, seed)
     leader = meet(context) if context.request.shards > 1 else None
     context.progress(1, "load the model and the data")
     seed_everything(seed)
@@ -149,11 +155,8 @@ def _cut(
     missing = [g.name for g in state.table.groups if g.name not in now]
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
-    origin = Origin(state.table, state.preflight, state.teacher, labels)
-    search = search_for(context, origin, request, now)
+    widths = _widths(context, state, request, now, labels)
     calibration = Calibration(state.net, parts.train, spec.evaluation, seed)
-    compared = parts.train if parts.held is None else parts.held
-    widths = best_of(context, search, engine, calibration, state.teacher, compared)
     metric = 0.0
 
     def on_cut() -> None:
@@ -165,6 +168,27 @@ def _cut(
     criterion = criterion_function(spec.pruning.criterion)
     shrink(engine, widths, spec.model.inputs, criterion, calibration, spec.pruning.repair, on_cut)
     return widths, metric
+
+
+def _widths(
+    context: StageContext, state: _State, request: RoundRequest, now: Mapping[str, int], labels: np.ndarray
+) -> dict[str, int]:
+    """Return the width of every group after this round; ``now`` is what it has, ``labels`` a sample's."""
+    spec = context.request.spec
+    engine = make_engine(spec.pruning.engine, state.teacher, spec.model.inputs, labels)
+    names = {group.name for group in state.table.groups}
+    groups = [group for group in engine.groups if group.name in names]
+    counts = count(state.teacher, spec.model.inputs)
+    costs = cost_models(engine, groups, counts, state.preflight.checkpoint_bytes, spec.model.inputs)
+    if spec.pruning.target is not None and spec.pruning.target.latency is not None:
+        table = context.store.unit_json(context.upstream("preflight"), "latency", LatencyTable)
+        costs["latency"] = latency_model(state.teacher, groups, counts, table)
+    points = [
+        point
+        for unit in context.request.upstream.sensitivity
+        for point in context.store.unit_json(unit, "curves", CurveTable).points
+    ]
+    return planned_widths(state.table.groups, now, spec.pruning, request.share, curves_of(points), costs)
 
 
 def _call_followers(context: StageContext, leader: Leader, state: _State, metric: float) -> None:
@@ -184,3 +208,41 @@ def _plan(state: _State, widths: dict[str, int], tuned: Recovery) -> RoundPlan:
         metrics=tuned.metrics,
         notes=tuned.notes,
     )
+
+
+def _follow(context: StageContext, seed: int) -> StageOutcome:
+    """Train with the leader, which cuts, repairs, evaluates and commits the unit; return its outcome.
+
+    Raises Retryable(WORKER_LOST) if the leader does not come, or ends before it has committed.
+    """
+    context.progress(1, "wait for the first worker")
+    group = meet(context)
+    if isinstance(group, Follower):
+        _train_along(context, group, seed)
+        context.progress(98, "wait for the first worker")
+        wait_for_commit(context, group)
+    result = context.store.result(context.unit)
+    if result is None:
+        raise StageError(Reason.INTERNAL_ERROR, f"unit {context.unit} is not committed")
+    return result.summary.outcome
+
+
+def _train_along(context: StageContext, group: Follower, seed: int) -> None:
+    spec = context.request.spec
+    seed_everything(seed)
+    content = context.store.unit_file(context.upstream("preflight"), "checkpoint")
+    unpruned = checkpoint.from_bytes(content, spec.model)
+    parts = parts_of(context)
+    said = group.hear()
+    FineTuning(
+        settings=spec.fine_tune,
+        evaluation=spec.evaluation,
+        progress=context.progress,
+        net=checkpoint.from_bytes(context.store.get(FileRef.model_validate(said["start"])), spec.model),
+        teacher=load_teacher(pinned(spec, of_job(context)), unpruned) or unpruned,
+        parts=parts,
+        seed=seed,
+        baseline=0.0,  # the leader judges
+        metric=said["metric"],
+        group=group,
+    ).run()

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from secateur_api.results import (
     CurveTable,
     Depths,
@@ -16,17 +18,24 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.spec import SensitivityMode
-from secateur_jobs.measure.drop import relative_drop
-from secateur_jobs.pruning.plan import open_groups
+from secateur_jobs import checkpoint
+from secateur_jobs.measure.statistics import relative_drop
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.allocation import open_groups
+from secateur_jobs.pruning.calibration import Calibration
+from secateur_jobs.pruning.criteria import criterion_function
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
+from secateur_jobs.pruning.engines import make_engine
 from secateur_jobs.pruning.sensitivity import sen_file
-from secateur_jobs.pruning.sensitivity.ledger import Ledger
 from secateur_jobs.pruning.sensitivity.modes import Modes
-from secateur_jobs.pruning.sensitivity.points import folder_of, points_of
-from secateur_jobs.pruning.sensitivity.shards import Wanted, deal
-from secateur_jobs.pruning.sensitivity.workbench import Workbench
+from secateur_jobs.pruning.sensitivity.points import Ledger, Wanted, deal, folder_of, points_of
+from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import of_job
+from secateur_jobs.training.batching import gather
 from secateur_jobs.training.evaluate import evaluate
+from secateur_jobs.training.held import Parts, parts_of
+from secateur_jobs.training.seeding import seed_everything
 
 _NOTES = 2
 
@@ -72,7 +81,7 @@ class _Work:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bench = Workbench(self.context)
+        self.bench = _Bench(self.context)
 
     def imported(self, groups: set[str]) -> list[Point]:
         """Return the points of PaddleSlim's file for ``groups``, if the job names one; ratios ascend."""
@@ -155,3 +164,50 @@ class _Work:
             folder_of(spec, sha256, sources, self.table.engine, m, self.comparisons, held) for m in modes
         )
         return Ledger(self.context.store, tuple(folders))
+
+
+@dataclass
+class _Bench:
+    """The unpruned net of a job's preflight, and cuts of its groups."""
+
+    context: StageContext
+    _scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def cut(self, group: str, ratio: float) -> Cut:
+        """Return the cut of a share of a group's channels, the ones that the job's criterion puts last."""
+        found = self._groups[group]
+        if group not in self._scores:
+            criterion = criterion_function(self.context.request.spec.pruning.criterion)
+            self._scores[group] = criterion(self.net, found, self.calibration)
+        return Cut.of(found, ratio, self._scores[group])
+
+    @cached_property
+    def net(self) -> paddle.nn.Layer:
+        """The unpruned net; its parameters are named as in a process that builds nothing else."""
+        seed_everything(self.context.request.spec.seed)
+        preflight = self.context.upstream("preflight")
+        with paddle.utils.unique_name.guard():
+            content = self.context.store.unit_file(preflight, "checkpoint")
+            return checkpoint.from_bytes(content, self.context.request.spec.model)
+
+    @cached_property
+    def engine(self) -> PruningEngine:
+        """The job's engine on the unpruned net."""
+        spec = self.context.request.spec
+        labels = gather(self.parts.train, [0])[-1]
+        return make_engine(spec.pruning.engine, self.net, spec.model.inputs, labels)
+
+    @cached_property
+    def _groups(self) -> dict[str, ChannelGroup]:
+        return {group.name: group for group in self.engine.groups}
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The data, and what of it chooses."""
+        return parts_of(self.context)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Training samples for the criterion."""
+        spec = self.context.request.spec
+        return Calibration(self.net, self.parts.train, spec.evaluation, spec.seed)

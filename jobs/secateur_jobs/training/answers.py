@@ -16,9 +16,10 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import AnswerForm, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset, in_order, read_item
+from secateur_jobs.training.batching import ArrayDataset, read_item
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs, judged
+from secateur_jobs.training.reading import in_order
 from secateur_jobs.training.sequences import collapsed
 from secateur_jobs.user_code import Splits
 

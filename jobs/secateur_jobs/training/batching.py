@@ -1,9 +1,9 @@
-"""Batches as numpy arrays, without worker processes: faster than a DataLoader on few cores, repeatable."""
+"""Items of a data set as batches of numpy arrays, checked; ``training.reading`` reads many of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,20 +49,27 @@ class Part(paddle.io.Dataset):
         return len(self.indices)
 
 
-class Steady(paddle.io.Dataset):
-    """A data set that gives the same item at each read, also if it draws from the global generators."""
+class Wrapped(paddle.io.Dataset):
+    """A user's data set read in another way; messages name the user's."""
 
     def __init__(self, dataset: paddle.io.Dataset) -> None:
         super().__init__()
         self.dataset = dataset
 
     def __getitem__(self, index: int) -> Any:
-        with generators_kept():
-            seed_everything(index % 2**31)
-            return self.dataset[index]
+        return self.dataset[index]
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+
+class Steady(Wrapped):
+    """A data set that gives the same item at each read, also if it draws from the global generators."""
+
+    def __getitem__(self, index: int) -> Any:
+        with generators_kept():
+            seed_everything(index % 2**31)
+            return self.dataset[index]
 
 
 def gather(dataset: paddle.io.Dataset, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
@@ -145,39 +152,33 @@ def without_labels(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset
     return Unlabelled(dataset, inputs)
 
 
-class Unlabelled(paddle.io.Dataset):
+class Unlabelled(Wrapped):
     """A user's data set whose labels, if it has any, are not read."""
 
     def __init__(self, dataset: paddle.io.Dataset, inputs: int) -> None:
-        super().__init__()
-        self.dataset, self._inputs = dataset, inputs
+        super().__init__(dataset)
+        self._inputs = inputs
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         item = self.dataset[index]
         columns = item if isinstance(item, (tuple, list)) else (item,)
         return (*columns[: self._inputs], NO_LABEL)
 
-    def __len__(self) -> int:
-        return len(self.dataset)
 
-
-class SeveralLabels(paddle.io.Dataset):
+class SeveralLabels(Wrapped):
     """A user's data set with its labels as one column, see :func:`several_labels.pack`."""
 
     def __init__(self, dataset: paddle.io.Dataset, inputs: int) -> None:
-        super().__init__()
-        self.dataset, self._inputs = dataset, inputs
+        super().__init__(dataset)
+        self._inputs = inputs
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         item = read_item(self.dataset, index)
         return (*item[: self._inputs], pack(item[self._inputs :]))
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
 
 def _name(dataset: paddle.io.Dataset) -> str:
-    while isinstance(dataset, (SeveralLabels, Steady, Unlabelled)):
+    while isinstance(dataset, Wrapped):
         dataset = dataset.dataset
     return type(dataset).__name__
 
@@ -191,29 +192,10 @@ def _array(value: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float64 else array  # Paddle's own default
 
 
-def in_memory(dataset: paddle.io.Dataset, fraction: float = 1.0) -> ArrayDataset:
-    """Read a share of a data set once and keep it, for work that evaluates it many times.
-
-    The share is spread evenly over the data set, the same one that ``evaluate`` takes.
-    """
-    if isinstance(dataset, ArrayDataset) and fraction == 1.0:
-        return dataset
-    return ArrayDataset(gather(dataset, spread(len(dataset), fraction)))
-
-
 def spread(length: int, fraction: float) -> np.ndarray:
     """Return the indices of ``fraction`` (0..1] of a data set, evenly spread, at least one."""
     count = max(1, round(length * fraction))
     return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
-
-
-def in_order(
-    dataset: paddle.io.Dataset, batch_size: int, fraction: float = 1.0
-) -> Iterator[list[np.ndarray]]:
-    """Yield a share of a data set in order, in batches of at most ``batch_size``."""
-    indices = spread(len(dataset), fraction)
-    for start in range(0, len(indices), batch_size):
-        yield gather(dataset, indices[start : start + batch_size])
 
 
 def shuffled(length: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.batching import in_order
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs, has_built_in_metric, judged
+from secateur_jobs.training.reading import in_order
 
 _TINY = 1e-12
 

@@ -12,7 +12,7 @@ import numpy as np
 from secateur_api.spec import EarlyStop, Evaluation, Goal
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.training.batching import gather, spread
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.metrics import SampleScores
 from secateur_jobs.training.outputs import judged
 from secateur_jobs.training.several_labels import judged_labels
@@ -52,18 +52,15 @@ class Watch:
 
     def _measure(self, net: paddle.nn.Layer) -> np.ndarray:
         """Return one score per held item, 0..1; the net's mode is kept."""
-        was_training, found = net.training, []
+        found = []
         size = self._evaluation.batch_size
-        net.eval()
-        with paddle.no_grad():
+        with eval_mode(net), paddle.no_grad():
             for start in range(0, len(self._columns[0]), size):
                 *inputs, labels = (column[start : start + size] for column in self._columns)
                 outputs = forward(net, inputs)
                 output = outputs.tensors[judged(outputs, self._evaluation)].numpy()
                 scores = self._scores(output, judged_labels(labels, self._evaluation))
                 found.append(np.asarray(scores, np.float64).reshape(len(labels), -1).mean(axis=1))
-        if was_training:
-            net.train()
         return np.concatenate(found)
 
 

@@ -8,11 +8,9 @@ import numpy as np
 
 from secateur_api.spec import AGREEMENT, Evaluation
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.batching import gather, in_order
-from secateur_jobs.training.form import form_of, training_forward
 from secateur_jobs.training.forward import eval_mode, forward
-from secateur_jobs.training.losses import loss_function
 from secateur_jobs.training.outputs import Outputs
+from secateur_jobs.training.reading import in_batches, in_order
 from secateur_jobs.training.tally import Tally
 
 
@@ -35,19 +33,6 @@ def evaluate_unpruned(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluati
     return 1.0 if evaluation.metric == AGREEMENT else evaluate(net, dataset, evaluation)
 
 
-def mean_loss(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
-    """Return the mean training loss of ``net`` on ``dataset``, normalisations and dropout as in evaluation.
-
-    The net's mode is kept.
-    """
-    form, total = form_of(net, gather(dataset, range(min(2, len(dataset)))), evaluation), 0.0
-    loss = loss_function(evaluation, form)
-    with eval_mode(net), paddle.no_grad(), form.shown(net):
-        for *inputs, labels in in_order(dataset, evaluation.batch_size):
-            total += float(loss(training_forward(net, inputs, labels), labels)) * len(labels)
-    return total / len(dataset)
-
-
 def evaluate_with(
     run: Callable[[list[np.ndarray]], Outputs],
     dataset: paddle.io.Dataset,
@@ -59,10 +44,10 @@ def evaluate_with(
     ``run`` takes the inputs of exactly ``batch_size`` samples and returns all outputs, batch axis first. The
     last batch is filled up by repeating its last sample; what was added does not count.
     """
-    tally = Tally(evaluation)
-    for start in range(0, len(dataset), batch_size):
-        count = min(batch_size, len(dataset) - start)
-        indices = np.minimum(np.arange(start, start + batch_size), start + count - 1)
-        *inputs, labels = gather(dataset, indices)
+    tally, length = Tally(evaluation), len(dataset)
+    starts = range(0, length, batch_size)
+    batches = [np.minimum(np.arange(start, start + batch_size), length - 1) for start in starts]
+    for start, (*inputs, labels) in zip(starts, in_batches(dataset, batches), strict=True):
+        count = min(batch_size, length - start)
         tally.add(run(inputs).first(count), labels[:count])
     return tally

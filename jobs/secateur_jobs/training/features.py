@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.forward import forward
+from secateur_jobs.training.forward import eval_mode, forward
 
 MOST_LAYERS = 4
 """Comparing more gains little, and holds more activations."""
@@ -89,16 +89,12 @@ def _observe(net: paddle.nn.Layer, inputs: list[np.ndarray]) -> dict[str, _Seen]
             outputs.setdefault(name, []).append(output)
 
         hooks.append(layer.register_forward_post_hook(keep))
-    was_training = net.training
-    net.eval()
     try:
-        with paddle.no_grad():
+        with eval_mode(net), paddle.no_grad():
             result = forward(net, inputs)
     finally:
         for hook in hooks:
             hook.remove()
-        if was_training:
-            net.train()
     taken = {
         id(tensor) for tensor in result.tensors.values()
     }  # an outer layer that returns its last one's output: the outer one's name is taken

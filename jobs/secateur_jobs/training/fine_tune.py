@@ -17,7 +17,7 @@ from secateur_jobs.training.held import Parts
 from secateur_jobs.training.metrics import sample_scores
 from secateur_jobs.training.parallel.group import Follower, Leader
 from secateur_jobs.training.parallel.team import ALONE, Team
-from secateur_jobs.training.precision import ON_CPU, on_gpu
+from secateur_jobs.training.step import ON_CPU, on_gpu
 from secateur_jobs.training.train import train
 
 _RECALIBRATION_BATCHES = 16

@@ -11,7 +11,7 @@ import numpy as np
 
 from secateur_api.results import Held
 from secateur_api.spec import Evaluation
-from secateur_jobs.measure.drop import relative_drop
+from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import splits_of

@@ -11,16 +11,19 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import Distillation, Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.average import WeightAverage
-from secateur_jobs.training.batching import batch_count, gather, shuffled
+from secateur_jobs.training.batching import batch_count, shuffled
 from secateur_jobs.training.distillation import distiller_of
-from secateur_jobs.training.divergence import check_loss, check_tensors
-from secateur_jobs.training.optimizer import make_optimizer
-from secateur_jobs.training.parallel.batchnorm import synchronised
-from secateur_jobs.training.parallel.team import ALONE, Team
-from secateur_jobs.training.precision import Precision
+from secateur_jobs.training.parallel.team import ALONE, Team, synchronised
+from secateur_jobs.training.reading import in_batches
 from secateur_jobs.training.seeding import seed_everything
-from secateur_jobs.training.step import Step
+from secateur_jobs.training.step import (
+    Precision,
+    Step,
+    WeightAverage,
+    check_loss,
+    check_tensors,
+    make_optimizer,
+)
 
 OnBatch = Callable[[int, int], None]
 OnEpoch = Callable[[int, float], "bool | None"]
@@ -74,14 +77,16 @@ def train(
         optimizer = make_optimizer(net, learning_rate, epochs * steps, clip)
         step = Step(net, evaluation, optimizer, distiller, Precision(amp), team)
         for epoch in range(epochs):
-            # dropout, and augmentation in the user's __getitem__; each process of a team draws its own
+            # dropout; each process of a team draws its own
             seed_everything((seed + epoch + team.rank * 1_000_003) % 2**31)
             net.train()
             total = 0.0
             with synchronised(net, team):
-                for index, batch in enumerate(shuffled(len(chosen), batch_size, generator)):
-                    part = team.part(batch)
-                    loss = step(gather(dataset, chosen[part]), len(part) / len(batch))
+                batches = shuffled(len(chosen), batch_size, generator)
+                parts = [chosen[team.part(batch)] for batch in batches]
+                read = in_batches(dataset, parts, (seed, epoch, team.rank))
+                for index, (batch, part) in enumerate(zip(batches, read, strict=True)):
+                    loss = step(part, len(part[-1]) / len(batch))
                     check_loss(loss, evaluation, field, learning_rate, epoch, index)
                     total += loss * len(batch)
                     if average is not None:

@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from secateur_operator.cluster.leadership import Leadership, Place, Sole
 from secateur_operator.cluster.metrics.jobs import JobMetrics
-from secateur_operator.cluster.metrics.operator import OperatorMetrics
-from secateur_operator.cluster.metrics.stages import StageMetrics
+from secateur_operator.cluster.metrics.operator import OperatorMetrics, StageMetrics
 from secateur_operator.cluster.operator import Operator, Parts
 from secateur_operator.cluster.settings import Settings, instance_name
 from secateur_operator.cluster.territory import Territory, lease_name

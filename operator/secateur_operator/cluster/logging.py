@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from secateur_operator.cluster.settings import LogFormat
-from secateur_operator.engine.reference import FIELD
+from secateur_operator.engine.reconciler import FIELD
 
 OURS = "secateur_operator"
 

@@ -16,8 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from secateur_operator.cluster import logging as log_lines
 from secateur_operator.cluster.assembly import operator
 from secateur_operator.cluster.leadership import LeadershipLost
-from secateur_operator.cluster.operator import Operator, WatchEnded
-from secateur_operator.cluster.probes import Probes
+from secateur_operator.cluster.operator import Operator, Probes, WatchEnded
 from secateur_operator.cluster.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)

@@ -1,15 +1,21 @@
-"""One operator: it stands by, leads, and ends in order."""
+"""One operator: it stands by, leads, and ends in order.
+
+Liveness and readiness are served over HTTP in the operator's own event loop: if that hangs, no probe is
+answered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from aiohttp import web
+
 from secateur_operator.cluster.leadership import Place
 from secateur_operator.cluster.metrics.operator import OperatorMetrics
-from secateur_operator.cluster.probes import STUCK_SECONDS
 from secateur_operator.cluster.territory import Territory
 from secateur_operator.cluster.watches import Watches
 from secateur_operator.engine.loop import run_forever
@@ -17,8 +23,43 @@ from secateur_operator.engine.queue import WorkQueue
 from secateur_operator.engine.reconciler import Reconciler, Watcher
 from secateur_operator.gateway.kube.client import KubeClient
 from secateur_operator.gateway.kube.gateway import KubeGateway
-from secateur_operator.gateway.kube.kinds import PRUNING_JOBS
+from secateur_operator.gateway.kube.names import PRUNING_JOBS
 from secateur_operator.gateway.protocol import GatewayError, Key, NotFound
+
+Check = Callable[[], str | None]
+"""Returns what is wrong; None if all is well."""
+
+STUCK_SECONDS = 300.0
+"""A key that is due and waits for so long means that no worker gets on."""
+
+
+class Probes:
+    """Serves ``/livez`` and ``/readyz`` on a port of all addresses."""
+
+    def __init__(self, port: int, live: Check, ready: Check) -> None:
+        self._port = port
+        app = web.Application()
+        app.router.add_get("/livez", _handler(live))
+        app.router.add_get("/readyz", _handler(ready))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+
+    async def start(self) -> None:
+        """Listen; raises OSError if the port is taken."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=self._port).start()
+
+    async def stop(self) -> None:
+        """Answer no more."""
+        await self._runner.cleanup()
+
+
+def _handler(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        wrong = check()
+        return web.Response(text=f"{wrong or 'ok'}\n", status=500 if wrong else 200)
+
+    return answer
+
 
 log = logging.getLogger(__name__)
 

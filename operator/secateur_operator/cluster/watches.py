@@ -1,11 +1,12 @@
-"""Kopf's watches: how it connects, what it is allowed to do, and when its first listings are through."""
+"""Kopf's watches: whom they tell, how they connect and may act, when their first listings are through."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
+from typing import Any, Protocol
 
 import aiohttp
 import kopf
@@ -14,9 +15,54 @@ from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
 from secateur_api.base import GROUP, VERSION
-from secateur_operator.cluster.registration import Listener, registry
 from secateur_operator.gateway.kube.client import Observe
 from secateur_operator.gateway.kube.names import MANAGED
+
+Body = Mapping[str, Any]
+Event = Mapping[str, Any]
+"""``type`` (None for what a listing found) and ``object``."""
+
+
+class Listener(Protocol):
+    """Hears raw watch events."""
+
+    def heard_pruningjob(self, body: Body, gone: bool = False) -> None:
+        """A PruningJob was found, changed, or deleted."""
+
+    def heard_job(self, body: Body, gone: bool = False) -> None:
+        """A Job of ours was."""
+
+    def heard_pod(self, body: Body, gone: bool = False) -> None:
+        """A pod of ours was."""
+
+
+def registry(
+    listeners: tuple[Listener, ...], login: Callable[[], Awaitable[kopf.AiohttpSession]]
+) -> kopf.OperatorRegistry:
+    """Register every handler. They only take notes: an error in one is not retried by Kopf."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    async def session(**_: Any) -> kopf.AiohttpSession:
+        return await login()
+
+    @kopf.on.event(GROUP, VERSION, "pruningjobs", registry=handlers)
+    async def pruningjob(event: Event, **_: Any) -> None:
+        for listener in listeners:
+            listener.heard_pruningjob(event["object"], event["type"] == "DELETED")
+
+    @kopf.on.event("batch", "v1", "jobs", registry=handlers)
+    async def job(event: Event, **_: Any) -> None:
+        for listener in listeners:
+            listener.heard_job(event["object"], event["type"] == "DELETED")
+
+    @kopf.on.event("", "v1", "pods", registry=handlers)
+    async def pod(event: Event, **_: Any) -> None:
+        for listener in listeners:
+            listener.heard_pod(event["object"], event["type"] == "DELETED")
+
+    return handlers
+
 
 RESOURCES = ("pruningjobs", "jobs", "pods")
 _STREAM_SECONDS = 300

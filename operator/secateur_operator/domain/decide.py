@@ -8,26 +8,11 @@ from typing import Literal
 from secateur_api import PruningJobSpec, PruningJobStatus, Stage
 from secateur_api.conditions import ConditionType, Phase, Reason
 from secateur_api.status import CurrentStage
-from secateur_operator.domain import (
-    conditions,
-    deadline,
-    judge,
-    percent,
-    printed,
-    progress,
-    record,
-    retries,
-    reuse,
-    rounds,
-    stages,
-    start,
-    waiting,
-)
+from secateur_operator.domain import conditions, judge, progress, record, rounds, start, times
 from secateur_operator.domain.decision import Action, Create, Decision, Delete, Event
-from secateur_operator.domain.naming import child_name
 from secateur_operator.domain.observed import JobState, Observed, ObservedJob, Trouble
-from secateur_operator.domain.plan import resolved_spec, stage_job
-from secateur_operator.domain.retries import Failure
+from secateur_operator.domain.plan import child_name, resolved_spec, stage_job
+from secateur_operator.domain.record import Failure
 from secateur_operator.domain.times import moment_of, seconds_between, stamp
 
 
@@ -74,7 +59,7 @@ class _Pass:
             return self._wait_for_room()
         if conditions.reason(self.status, ConditionType.RECONCILING) == Reason.LIMIT_REACHED:
             self.status = self.status.model_copy(update={"started_at": stamp(self.now)})
-        if deadline.seconds_left(spec, self.status, self.now) <= 0:
+        if times.seconds_left(spec, self.status, self.now) <= 0:
             budget = f"budget.wallClock of {spec.budget.wall_clock} is spent{self._during()}"
             return self._fail(Failure(Reason.BUDGET_EXCEEDED.value, budget, retryable=False))
         return self._advance(spec)
@@ -84,7 +69,7 @@ class _Pass:
         if conditions.reason(self.status, ConditionType.RECONCILING) != Reason.LIMIT_REACHED:
             self._say(Reason.LIMIT_REACHED, self.observed.full)
         self._phase(Phase.PENDING, Reason.LIMIT_REACHED, self.observed.full)
-        return self._decision(*self._garbage(keep=None), requeue_after=waiting.ROOM_SECONDS)
+        return self._decision(*self._garbage(keep=None), requeue_after=conditions.ROOM_SECONDS)
 
     # ---- the current stage ----
 
@@ -98,7 +83,7 @@ class _Pass:
         if child.state.is_active:
             return self._watch(spec, child)
         if child.state is JobState.FAILED:
-            return self._failed(spec, current, retries.failure_of(child), child.tries)
+            return self._failed(spec, current, record.failure_of(child), child.tries)
         summaries = record.summaries_of(current, child)
         if isinstance(summaries, Failure):
             return self._unread(spec, current, summaries)
@@ -107,7 +92,7 @@ class _Pass:
         return self._next(spec)
 
     def _next(self, spec: PruningJobSpec) -> Decision:
-        following = stages.following(spec, self.status)
+        following = rounds.following(spec, self.status)
         if following is None:
             return self._judge(spec)
         if following.stage is Stage.REPORT:
@@ -142,7 +127,7 @@ class _Pass:
         current = self.status.stage
         if current is None:
             raise ValueError("no stage is under way")
-        if waiting.gives_up_gpu(spec, current, child, self.now):
+        if conditions.gives_up_gpu(spec, current, child, self.now):
             return self._to_cpu(spec, current)
         self.status = self.status.model_copy(update={"progress": progress.of_job(child)})
         trouble = child.trouble
@@ -150,7 +135,7 @@ class _Pass:
             self._running(spec, Reason.STAGE_RUNNING, f"{_title(current)} is running")
         else:
             self._in_trouble(spec, current, trouble)
-        look = waiting.look_again(spec, current, child)
+        look = conditions.look_again(spec, current, child)
         return self._decision(
             *self._garbage(keep=current.job), requeue_after=min(look, self._until_deadline(spec))
         )
@@ -158,7 +143,7 @@ class _Pass:
     def _in_trouble(self, spec: PruningJobSpec, current: CurrentStage, trouble: Trouble) -> None:
         message = f"{_title(current)}: {trouble.message}"
         if conditions.reason(self.job.status, ConditionType.RECONCILING) != trouble.reason:
-            self._say(trouble.reason, message, warning=trouble.reason not in waiting.HARMLESS)
+            self._say(trouble.reason, message, warning=trouble.reason not in conditions.HARMLESS)
         self._running(spec, trouble.reason, message)
 
     def _to_cpu(self, spec: PruningJobSpec, current: CurrentStage) -> Decision:
@@ -186,7 +171,7 @@ class _Pass:
         if tried_times > spec.budget.retries:
             tried = f"{failure.reason}: {failure.message}; tried {tried_times} times"
             return self._fail(Failure(Reason.RETRIES_EXHAUSTED.value, tried, False, failure.log), current)
-        wait = retries.delay(current.job, current.attempt)
+        wait = record.delay(current.job, current.attempt)
         attempt = current.attempt + tries
         again = self._again(current, attempt, not_before=stamp(self.now + timedelta(seconds=wait)))
         message = (
@@ -222,7 +207,7 @@ class _Pass:
     def _judge(self, spec: PruningJobSpec) -> Decision:
         verdict = judge.verdict(spec, self.status)
         phase = Phase.SUCCEEDED if verdict.holds else Phase.FAILED
-        message = "; ".join(filter(None, (verdict.message, reuse.of_job(self.status))))
+        message = "; ".join(filter(None, (verdict.message, record.reuse_of_job(self.status))))
         self._end(phase, verdict.reason, message, verdict.holds)
         self.status = self.status.model_copy(update={"constraints": verdict.judged, "percent": 100.0})
         return self._decision(*self._garbage(keep=None))
@@ -292,7 +277,7 @@ class _Pass:
         ]
 
     def _running(self, spec: PruningJobSpec, reason: Reason, message: str) -> None:
-        self.status = self.status.model_copy(update={"percent": percent.of_job(spec, self.status)})
+        self.status = self.status.model_copy(update={"percent": progress.percent_of_job(spec, self.status)})
         self._phase(Phase.RUNNING, reason, message)
 
     def _phase(self, phase: Phase, reason: Reason, message: str) -> None:
@@ -310,7 +295,7 @@ class _Pass:
         return child_name(meta.name, meta.uid, self.status.run, stage, number, attempt, recall)
 
     def _until_deadline(self, spec: PruningJobSpec) -> float:
-        return max(0.0, deadline.seconds_left(spec, self.status, self.now))
+        return max(0.0, times.seconds_left(spec, self.status, self.now))
 
     def _during(self) -> str:
         return f" during {_title(self.status.stage)}" if self.status.stage else ""
@@ -325,7 +310,7 @@ class _Pass:
 
     def _say_finished(self, current: CurrentStage) -> None:
         done = self.status.stages[-1]
-        found = f", found in the store ({reuse.of_stage(done)})" if done.reused else ""
+        found = f", found in the store ({record.reuse_of_stage(done)})" if done.reused else ""
         self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}", of=current)
         if done.note:
             self._say(Reason.DONE, f"{_title(current)}: {done.note}", True, current)
@@ -343,7 +328,7 @@ class _Pass:
             self._say(Reason.DONE, f"going on from round {chosen.outcome.number}", of=current)
 
     def _decision(self, *actions: Action, requeue_after: float | None = None) -> Decision:
-        status = printed.with_printed(self.status)
+        status = conditions.with_printed(self.status)
         return Decision(status, tuple(actions), tuple(self.events), requeue_after)
 
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 
+from pydantic import Field
+
 from secateur_api import PruningJob, PruningJobSpec, PruningJobStatus, Stage, StageSummary
 from secateur_api.base import Contract
 from secateur_api.status import CurrentStage
-from secateur_operator.domain import judge, record, rounds, stages, start
+from secateur_operator.domain import judge, record, rounds, start
 from secateur_operator.domain.observed import Defaults, JobState, ObservedJob
 from secateur_operator.domain.plan import StageJob, resolved_spec, stage_job
 from secateur_operator.domain.times import stamp
@@ -23,7 +25,7 @@ class ForeseenStage(Contract):
 
     name: Stage
     round: int | None = None
-    units: list[str] = []
+    units: list[str] = Field(default=[])
     """Of a result that is there."""
     reused: bool
     """The result is in the store and holds."""
@@ -47,7 +49,7 @@ def foresee(job: PruningJob, defaults: Defaults, recall: Recall, now: datetime) 
     status = start.begun(job, 1, now, defaults)
     spec = resolved_spec(status)
     found: list[ForeseenStage] = []
-    while (following := stages.following(spec, status)) is not None:
+    while (following := rounds.following(spec, status)) is not None:
         if following.stage is Stage.REPORT:
             status = status.model_copy(update={"constraints": judge.judge(spec, status)})
         current = CurrentStage(

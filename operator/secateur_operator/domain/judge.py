@@ -10,17 +10,20 @@ from secateur_api.quantity import (
     parse_duration,
     parse_factor,
     parse_percent,
-    show_bytes,
-    show_count,
-    show_seconds,
 )
 from secateur_api.spec import Constraint, Metric
-from secateur_api.status import Judged, RoundStatus, Verdict
+from secateur_api.status import (
+    LAYER_RULES,
+    NOT_MEASURED,
+    Judged,
+    RoundStatus,
+    Verdict,
+    is_least,
+    show_measured,
+)
 from secateur_operator.domain import measurements, rounds
 from secateur_operator.domain.measurements import Measurement
 
-NOT_MEASURED = "not measured"
-LAYER_RULES = "layerRules"
 FLOOR = "floor"
 _CUT = {"macs": "MACs", "params": "parameters", "size": "checkpoint size", "latency": "latency"}
 _ROUNDING = 1e-9
@@ -109,7 +112,7 @@ def _judge_one(spec: PruningJobSpec, constraint: Constraint, found: Measurement)
         device=found.device,
         format=found.format,
         backend=found.backend,
-        holds=found.value >= limit if constraint.metric is Metric.SPEEDUP else found.value <= limit,
+        holds=found.value >= limit if is_least(constraint.metric.value) else found.value <= limit,
     )
 
 
@@ -152,7 +155,7 @@ def _name(spec: PruningJobSpec, constraint: Constraint, found: Measurement) -> s
     metric = constraint.metric.value
     if constraint.metric is Metric.ACCURACY_DROP and not spec.has_labels:
         metric = f"{_what_drops(spec)} drop ({metric})"
-    sign = ">=" if constraint.metric is Metric.SPEEDUP else "<="
+    sign = ">=" if is_least(constraint.metric.value) else "<="
     kind = "/".join(part.value for part in (found.format, found.backend) if part is not None)
     where = f" on {found.device}" if found.device else ""
     return f"{metric} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
@@ -160,24 +163,12 @@ def _name(spec: PruningJobSpec, constraint: Constraint, found: Measurement) -> s
 
 def _show(constraint: Constraint, found: Measurement, limit: float) -> str:
     """Write a measurement with its interval; one that holds and whose interval does not is said to."""
-    text = _show_as(constraint.metric.value, _bound(constraint), found.value)
+    text = show_measured(constraint.metric.value, _bound(constraint), found.value)
     if found.interval is None:
         return text
-    low, high = (_show_as(constraint.metric.value, _bound(constraint), end) for end in found.interval)
+    low, high = (show_measured(constraint.metric.value, _bound(constraint), end) for end in found.interval)
     noise = ", holds by less than its noise" if found.value <= limit < found.interval[1] else ""
     return f"{text} (95 %: {low} to {high}){noise}"
-
-
-def _show_as(metric: str, bound: str, value: float) -> str:
-    if bound.endswith("%"):
-        return _percent(value)
-    if metric in (Metric.LATENCY_P50.value, Metric.LATENCY_P90.value):
-        return show_seconds(value)
-    if metric in (Metric.MODEL_SIZE.value, Metric.PEAK_MEMORY.value):
-        return show_bytes(value)
-    if metric == Metric.SPEEDUP.value:
-        return f"{value:.2f}x" if value >= 0.005 else f"{value:.1g}x"
-    return show_count(value)
 
 
 def _percent(value: float) -> str:
@@ -185,10 +176,7 @@ def _percent(value: float) -> str:
 
 
 def _shortfall(one: Judged) -> str:
-    if one.value is None:
-        return f"{one.name}: {NOT_MEASURED}"
-    by = _show_as(one.metric, one.bound, abs(one.value - one.limit))
-    return f"{one.name}: {one.measured}, missed by {by}"
+    return f"{one.name}: {one.measured}" + (f", {one.margin}" if one.margin else "")
 
 
 def _reason(failed: list[Judged]) -> Reason:

@@ -1,17 +1,62 @@
-"""The Job of a stage: what it is told, derived from the status alone, so that it can be made again."""
+"""The Job of a stage: what it is told, derived from the status alone, so that it can be made again.
+
+Its name is a function of what it is for, so that the same Job is never made under two names. Credentials that
+stand in a spec's URIs are told to stages and never shown in the status.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from secateur_api import PruningJob, PruningJobSpec, PruningJobStatus, Stage, StageInput
 from secateur_api.spec import Budget, StageResources, Store
 from secateur_api.stage import Upstream
 from secateur_api.status import CurrentStage
+from secateur_api.uri import HIDDEN, redacted
 from secateur_operator.domain import judge
-from secateur_operator.domain.secrets import revealed
+
+LIMIT = 52
+"""Longest Job name: a pod's host name is ``<job>-<index>`` and may have 63 characters."""
+
+
+def child_name(
+    job: str,
+    uid: str,
+    run: int,
+    stage: Stage,
+    round_number: int | None,
+    attempt: int,
+    recall: bool = False,
+) -> str:
+    """Name the Job of one attempt at a stage: ``digits-round-2-a1-0f3c9a7b``."""
+    kind = stage.value if round_number is None else f"{stage.value}-{round_number}"
+    kind = f"recall-{kind}" if recall else kind
+    identity = f"{uid}/{run}/{kind}/{attempt}"
+    tail = f"-{kind}-a{attempt}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    return job[: LIMIT - len(tail)].rstrip("-") + tail
+
+
+def hidden(value: Any) -> Any:
+    """Return a document with each text redacted."""
+    if isinstance(value, dict):
+        return {key: hidden(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [hidden(one) for one in value]
+    return redacted(value) if isinstance(value, str) else value
+
+
+def revealed(shown: Any, spec: Any) -> Any:
+    """Return what :func:`hidden` left of a document, with the credentials that ``spec`` has there."""
+    if isinstance(shown, dict) and isinstance(spec, dict):
+        return {key: revealed(one, spec.get(key)) for key, one in shown.items()}
+    if isinstance(shown, list) and isinstance(spec, list) and len(shown) == len(spec):
+        return [revealed(one, other) for one, other in zip(shown, spec, strict=True)]
+    if isinstance(shown, str) and HIDDEN in shown and isinstance(spec, str) and redacted(spec) == shown:
+        return spec
+    return shown
 
 
 @dataclass(frozen=True)

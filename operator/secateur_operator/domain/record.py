@@ -1,19 +1,100 @@
-"""A finished stage's numbers into the status."""
+"""How a stage's end goes into the status: its numbers, reuse of earlier runs, or failure and the next try."""
 
 from __future__ import annotations
 
+import hashlib
+import signal
+from dataclasses import dataclass
 from datetime import datetime
 
-from secateur_api import PruningJobSpec, PruningJobStatus, StageSummary
+from pydantic import ValidationError
+
+from secateur_api import ExitCode, PruningJobSpec, PruningJobStatus, Stage, StageSummary
 from secateur_api.conditions import Reason
+from secateur_api.quantity import show_moment
 from secateur_api.results import RoundOutcome, StageOutcome
 from secateur_api.stage import FileRef
 from secateur_api.status import ArtifactStatus, CurrentStage, FileKind, FinishedStage, RoundStatus
 from secateur_operator.domain import rounds
-from secateur_operator.domain.observed import ObservedJob
+from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
 from secateur_operator.domain.plan import store_of
-from secateur_operator.domain.retries import Failure, summary_of
 from secateur_operator.domain.times import stamp
+
+FIRST_SECONDS = 5.0
+"""Wait before the second attempt; doubled for each further one."""
+LONGEST_SECONDS = 300.0
+_JITTER = 0.2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a Job failed."""
+
+    reason: str
+    message: str
+    retryable: bool
+    log: str | None = None
+    damaged: str | None = None
+    """The unit of a finished stage that is not whole any more."""
+
+
+def delay(identity: str, attempt: int) -> float:
+    """Return the seconds to wait after a failed attempt: exponential, jitter drawn from the Job's name."""
+    spread = int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * 2 - 1
+    return min(FIRST_SECONDS * 2.0 ** (attempt - 1), LONGEST_SECONDS) * (1 + _JITTER * spread)
+
+
+def failure_of(job: ObservedJob) -> Failure:
+    """Explain a failed Job by its worst shard: what cannot be helped by another attempt comes first."""
+    failed = [shard for shard in job.shards if shard.state is JobState.FAILED]
+    failed.sort(key=lambda shard: shard.exit_code is None)  # one that was ended for another's sake
+    failures = sorted((_explain(shard) for shard in failed), key=_weight)
+    if job.trouble is not None and all(failure.retryable for failure in failures):
+        log = next((failure.log for failure in failures if failure.log), None)
+        return Failure(job.trouble.reason.value, job.trouble.message, True, log)
+    if not failures:
+        return Failure(Reason.KILLED.value, "the Job failed and left no trace of a process", True)
+    return failures[0]
+
+
+def _weight(failure: Failure) -> tuple[bool, bool]:
+    """Sort causes before what follows from them: a worker that misses a lost one."""
+    return failure.retryable, failure.reason == Reason.WORKER_LOST
+
+
+def summary_of(shard: ObservedShard) -> StageSummary | None:
+    """Read a shard's termination message; None if there is none that can be read."""
+    if not shard.message:
+        return None
+    try:
+        return StageSummary.model_validate_json(shard.message)
+    except ValidationError:
+        return None
+
+
+def _explain(shard: ObservedShard) -> Failure:
+    summary = summary_of(shard)
+    code = shard.exit_code
+    known = code in set(ExitCode) and code != ExitCode.DONE
+    if known and summary is not None and not summary.ok:
+        retryable = code == ExitCode.RETRYABLE
+        return Failure(summary.reason, summary.message, retryable, shard.log, summary.damaged)
+    said = f"; its last line: {shard.last_line}" if shard.last_line else ""
+    message = f"the process {_ended(code)} and left no message{said}"
+    if code == ExitCode.INTERNAL:
+        return Failure(Reason.INTERNAL_ERROR.value, message, False, shard.log)
+    return Failure(Reason.KILLED.value, message, True, shard.log)
+
+
+def _ended(code: int | None) -> str:
+    if code is None:
+        return "disappeared"
+    if code > 128:
+        try:
+            return f"was killed by {signal.Signals(code - 128).name}"
+        except ValueError:
+            pass
+    return f"ended with exit code {code}"
 
 
 def summaries_of(current: CurrentStage, job: ObservedJob) -> list[StageSummary] | Failure:
@@ -130,3 +211,24 @@ def _artifacts(status: PruningJobStatus, outcome: StageOutcome, store: str) -> l
     if outcome.report is not None:
         found += [file("report", outcome.report.html), file("card", outcome.report.card)]
     return found
+
+
+_WITHOUT_NUMBERS = (Stage.REPORT,)
+
+
+def reuse_of_stage(done: FinishedStage) -> str:
+    """Return ``measured on <date>, reused`` for a stage whose result was there; empty for any other."""
+    if not done.reused:
+        return ""
+    return f"measured on {show_moment(done.measured_at)}, reused" if done.measured_at else "reused"
+
+
+def reuse_of_job(status: PruningJobStatus) -> str:
+    """Say which stages' numbers are of an earlier run, and from when; empty where none is."""
+    reused = [done for done in status.stages if done.reused and done.name not in _WITHOUT_NUMBERS]
+    if not reused:
+        return ""
+    names = ", ".join(dict.fromkeys(done.name.value for done in reused))
+    moments = sorted(show_moment(done.measured_at) for done in reused if done.measured_at)
+    when = f"measured on {' to '.join(dict.fromkeys((moments[0], moments[-1])))}, " if moments else ""
+    return f"{names}: {when}reused"

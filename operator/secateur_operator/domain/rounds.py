@@ -1,14 +1,15 @@
-"""The round policy: prune a little, recover, look; roll back and halve the step where recovery fails.
+"""Which stage comes next, and the round policy: prune a little, recover, look.
 
-Shares are of the whole plan (targets and layer rules), 0..1; ``schedule.step`` is in units of the largest
-target.
+Where recovery fails, the round is rolled back and the step halved. Shares are of the whole plan (targets and
+layer rules), 0..1; ``schedule.step`` is in units of the largest target.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from secateur_api import PruningJobSpec
+from secateur_api import PruningJobSpec, PruningJobStatus, Stage
 from secateur_api.quantity import parse_percent
 from secateur_api.results import RoundOutcome
 from secateur_api.spec import Metric
@@ -94,3 +95,29 @@ def last_accepted(done: Sequence[RoundStatus]) -> RoundStatus | None:
 def candidate(done: Sequence[RoundStatus]) -> RoundStatus | None:
     """Return the round whose model is converted: the last accepted, else the one with the least drop."""
     return last_accepted(done) or min(done, key=lambda one: one.outcome.drop, default=None)
+
+
+@dataclass(frozen=True)
+class Next:
+    """A stage to run; ``round`` is set for a round."""
+
+    stage: Stage
+    round: RoundRequest | None = None
+
+
+def following(spec: PruningJobSpec, status: PruningJobStatus) -> Next | None:
+    """Return the first stage that is wanted and not finished; None when only the verdict is left."""
+    done = {finished.name for finished in status.stages}
+    if spec.model.pretrain is not None and Stage.PRETRAIN not in done:
+        return Next(Stage.PRETRAIN)
+    if status.preflight is None:
+        return Next(Stage.PREFLIGHT)
+    if status.preflight.needs_sensitivity and Stage.SENSITIVITY not in done:
+        return Next(Stage.SENSITIVITY)
+    if Stage.CONVERT not in done:
+        step = first_step(spec) if status.step is None else status.step
+        request = next_round(spec, status.rounds, step)
+        return Next(Stage.CONVERT) if request is None else Next(Stage.ROUND, request)
+    if spec.benchmark and Stage.BENCHMARK not in done:
+        return Next(Stage.BENCHMARK)
+    return None if Stage.REPORT in done else Next(Stage.REPORT)

@@ -12,7 +12,7 @@ from secateur_api.conditions import Phase, Reason
 from secateur_api.spec import MUTABLE, Store
 from secateur_operator.domain.conditions import with_phase
 from secateur_operator.domain.observed import Defaults
-from secateur_operator.domain.secrets import hidden
+from secateur_operator.domain.plan import hidden
 from secateur_operator.domain.times import stamp
 
 

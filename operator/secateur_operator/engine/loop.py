@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from secateur_operator.engine.queue import WorkQueue
-from secateur_operator.engine.reconciler import REFUSED_SECONDS, Reconciler
-from secateur_operator.engine.reference import reference
-from secateur_operator.engine.schedule import Schedule
+from secateur_operator.engine.queue import Schedule, WorkQueue
+from secateur_operator.engine.reconciler import REFUSED_SECONDS, Reconciler, reference
 from secateur_operator.gateway.protocol import (
     Conflict,
     Elsewhere,

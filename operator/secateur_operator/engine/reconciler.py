@@ -9,12 +9,21 @@ from datetime import datetime
 
 from secateur_api import InvalidResource, PruningJob, PruningJobStatus, parse_job
 from secateur_api.conditions import Reason
+from secateur_operator.domain.conditions import refuse, with_refusal
 from secateur_operator.domain.decide import decide
 from secateur_operator.domain.decision import Action, Create, Delete, Event
-from secateur_operator.domain.invalid import refuse, with_refusal
 from secateur_operator.domain.observed import Observed, ObservedJob
-from secateur_operator.engine.reference import reference
 from secateur_operator.gateway.protocol import Gateway, Key, NotFound, Refused, Resource
+
+FIELD = "reference"
+"""The attribute of a log record that holds it."""
+
+
+def reference(key: Key, **about: str | int | None) -> dict[str, dict[str, str | int]]:
+    """Return ``extra`` for a log call: namespace, name, and what of ``about`` is known (uid, run, stage)."""
+    known = {name: value for name, value in about.items() if value is not None}
+    return {FIELD: {"namespace": key.namespace, "name": key.name, **known}}
+
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,16 @@
-"""The Gateway protocol: everything the reconciler may do to the world, and how it may fail."""
+"""The Gateway protocol: everything the reconciler may do to the world, and how it may fail.
+
+What the data plane's ``store`` command answers, read back from its output or its pod's log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from secateur_api import PruningJobStatus
+from secateur_api.storekeeping import LINE_PREFIX, Answer
 from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
@@ -116,3 +120,22 @@ class Gateway(Protocol):
     def changes(self) -> AsyncIterator[Key]:
         """Name PruningJobs that may have changed, or whose Jobs may have; a hint, never the truth."""
         ...
+
+
+class StoreError(Exception):
+    """The store cannot be looked at; the message says why in one sentence."""
+
+
+def answers(lines: Iterable[str], last_words: str) -> list[Answer]:
+    """Return the answers among lines, the closing one apart; ``last_words`` is said where none says why.
+
+    Raises StoreError if the command did not do all that it was asked.
+    """
+    found = [
+        Answer.model_validate_json(line.removeprefix(LINE_PREFIX))
+        for line in lines
+        if line.startswith(LINE_PREFIX)
+    ]
+    if not found or not found[-1].done:
+        raise StoreError((found[-1].failed if found else None) or last_words)
+    return found[:-1]

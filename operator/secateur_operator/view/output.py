@@ -1,9 +1,18 @@
-"""A PruningJob on stdout: as tables, YAML or JSON."""
+"""A PruningJob on stdout (tables, YAML, JSON), units of a store as lines, and streams that outlive a fault.
+
+A stream is a terminal of any encoding, a pipe that ends early, a full disk, or nowhere at all. No line that
+cannot be written ends a job: what was measured is worth more than what is said of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import json
+import os
 import sys
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -12,7 +21,65 @@ from rich.console import Console
 
 from secateur_api import PruningJob
 from secateur_api.base import Contract
+from secateur_api.quantity import show_bytes
+from secateur_api.storekeeping import Cleared, Kept
 from secateur_operator.view.summary import print_summary
+
+
+class Lossy:
+    """A text stream whose first failure is remembered; what is written after it is dropped."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write, if it can be."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits, if it can be."""
+        self._try(self._stream.flush)
+
+    def take_loss(self) -> str:
+        """Say once why output was lost; nothing if none was, or its reader had enough (``| head``)."""
+        self.flush()
+        error, self._error = self._error, None
+        if error is None:
+            return ""
+        self._stream = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+        return "" if error.errno == errno.EPIPE else error.strerror or str(error)
+
+    def _try(self, call: Any) -> None:
+        if self._error is None:
+            try:
+                call()
+            except OSError as error:
+                self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def make_lossy() -> None:
+    """Make stdout and stderr of this process such streams."""
+    for number in (0, 1, 2):  # a closed one's number would go to the next file that is opened
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding has not is written as \\u....
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, Lossy(stream))
+
+
+def take_loss() -> str:
+    """Say why output to stdout was lost; nothing if none was."""
+    return sys.stdout.take_loss() if isinstance(sys.stdout, Lossy) else ""
 
 
 class Output(str, Enum):
@@ -45,3 +112,26 @@ def as_yaml(document: dict[str, Any]) -> str:
 
 def _has_all_letters() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def print_kept(console: Console, units: Sequence[Kept], now: float) -> None:
+    """Print a line for each unit, the damage of each below it, and a last line with the sums."""
+    for one in units:
+        days = (now - one.modified) / 86400
+        stage = one.stage or "-"
+        line = f"  {one.unit:44} {stage:12} {one.files:4d} files {show_bytes(one.bytes):>10} {days:6.1f} days"
+        console.print(line, highlight=False, markup=False)
+        if one.damage:
+            console.print(f"    {one.damage}", style="red", highlight=False, markup=False)
+    damaged = sum(bool(one.damage) for one in units)
+    size = show_bytes(sum(one.bytes for one in units))
+    console.print(f"  {len(units)} units, {size}; {damaged} not whole", highlight=False)
+
+
+def print_cleared(console: Console, cleared: Sequence[Cleared], dry_run: bool) -> None:
+    """Print a line for each unit or folder that went, and a last line with the sums."""
+    for one in cleared:
+        console.print(f"  {one.name:44} {one.files:4d} files {show_bytes(one.bytes):>10}", highlight=False)
+    files, size = sum(one.files for one in cleared), show_bytes(sum(one.bytes for one in cleared))
+    done = "would be removed" if dry_run else "removed"
+    console.print(f"  {files} files, {size} {done}", highlight=False)

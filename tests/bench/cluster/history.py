@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur_api.spec import Store
-from secateur_operator.domain.naming import child_name
 from secateur_operator.domain.observed import Defaults
-from secateur_operator.domain.plan import StageJob
+from secateur_operator.domain.plan import StageJob, child_name
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
 from tests.bench.cluster.client import Client
 from tests.bench.cluster.creations import step_of

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from secateur_jobs.pruning.allocation.problem import Budget, Choice, Problem, choice
 from secateur_jobs.pruning.cost import CostModel, Part
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.widths import Budget, Choice, Curve, Problem, choice
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secateur_jobs.pruning.allocation.latency import Term, fit, model
-from secateur_jobs.pruning.cost import CostModel, Part
+from secateur_jobs.pruning.cost import CostModel, Part, Term, fit, model
 
 GROUPS = [f"g{i}" for i in range(12)]
 _KINDS = {"Conv2D": 2.0, "pointwise": 1.0, "depthwise": 6.0}

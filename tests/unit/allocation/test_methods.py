@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import math
-import time
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 
 from secateur_api.spec import Allocation
-from secateur_jobs.pruning.allocation.methods import METHODS
-from secateur_jobs.pruning.allocation.milp import GAP
-from secateur_jobs.pruning.allocation.problem import Choice, Problem, choice
-from secateur_jobs.pruning.curves import Curve
+from secateur_jobs.pruning.allocation import METHODS
+from secateur_jobs.pruning.widths import Choice, Curve, Problem, choice
 from tests.unit.allocation.problems import large, nets, one_each
 
 EVERY = pytest.mark.parametrize("method", list(Allocation))
-SEARCHING = pytest.mark.parametrize("method", [Allocation.MILP, Allocation.GREEDY])
 
 
 def plan(problem: Problem, method: Allocation) -> dict[str, int]:
@@ -42,35 +37,27 @@ def test_targets_are_reached_within_one_aligned_step(method, problem):
         assert not problem.fits(wider)
 
 
-@settings(max_examples=60, deadline=None)
-@given(problem=nets())
-def test_the_program_is_never_worse_than_another_method(problem):
-    assume(problem.fits(problem.narrowest))
-    losses = {method: problem.loss(solve(problem)) for method, solve in METHODS.items()}
-    assert losses[Allocation.MILP] <= losses[Allocation.GREEDY] + 1e-9
-    assert losses[Allocation.MILP] <= min(losses.values()) * (1 + GAP) + 1e-9
+def test_the_greedy_plan_loses_little_more_than_the_best_there_is():
+    """A few percent on the mean, as over the exact program that it was measured against."""
+    over = []
+    for seed in range(12):
+        problem = large(4, 5, (0.4, 0.35), seed)
+        plans = (np.array(p) for p in itertools.product(*(range(size) for size in problem.sizes)))
+        best = min(problem.loss(p) for p in plans if problem.fits(p))
+        over.append(problem.loss(METHODS[Allocation.GREEDY](problem)) / best)
+    assert min(over) >= 1 - 1e-9
+    assert np.mean(over) <= 1.1
 
 
-@settings(max_examples=60, deadline=None)
-@given(problem=nets(most=3, aligns=(4, 8)))
-def test_the_program_finds_the_best_there_is(problem):
-    assume(problem.fits(problem.narrowest) and math.prod(problem.sizes) <= 3000)
-    plans = (np.array(p) for p in itertools.product(*(range(size) for size in problem.sizes)))
-    best = min(problem.loss(p) for p in plans if problem.fits(p))
-    assert problem.loss(METHODS[Allocation.MILP](problem)) <= best * (1 + GAP) + 1e-9
-
-
-def test_three_targets_over_a_large_net_take_no_longer_than_a_second():
+def test_three_targets_over_a_large_net_are_held_together():
     problem = large(150, 32, (0.5, 0.45, 0.4), seed=0)
-    start = time.process_time()
-    best = METHODS[Allocation.MILP](problem)
-    assert time.process_time() - start < 4  # one on a quiet machine
+    best = METHODS[Allocation.GREEDY](problem)
     assert problem.fits(best)
     assert problem.loss(best) < problem.loss(METHODS[Allocation.UNIFORM](problem))
 
 
 def test_the_same_problem_has_the_same_plan():
-    first, second = (plan(large(12, 6, (0.5, 0.4, 0.3), seed=1), Allocation.MILP) for _ in range(2))
+    first, second = (plan(large(12, 6, (0.5, 0.4, 0.3), seed=1), Allocation.GREEDY) for _ in range(2))
     assert first == second
 
 
@@ -88,11 +75,10 @@ def test_where_curves_say_nothing_the_cut_is_even(method):
     assert sum(widths.values()) == 128
 
 
-@SEARCHING
-def test_insensitive_groups_are_cut_first(method):
+def test_insensitive_groups_are_cut_first():
     soft = choice(64, 64, 0.75, 8, Curve([(0.9, 0.01)]))
     hard = choice(64, 64, 0.75, 8, Curve([(0.1, 0.5), (0.9, 1.0)]))
-    assert plan(one_each({"soft": soft, "hard": hard}, 150), method) == {"soft": 32, "hard": 64}
+    assert plan(one_each({"soft": soft, "hard": hard}, 150), Allocation.GREEDY) == {"soft": 32, "hard": 64}
 
 
 def test_one_ratio_for_all_is_rounded_down_to_aligned_widths():
@@ -118,9 +104,8 @@ def test_settled_groups_count_towards_the_target(method):
     assert plan(one_each(choices, 150, {"rule": 0.75}), method) == {"open": 48}
 
 
-@SEARCHING
-def test_a_bump_in_the_curve_does_not_stop_the_descent(method):
+def test_a_bump_in_the_curve_does_not_stop_the_descent():
     widths = (16, 14, 12, 10, 8, 6, 4)
     bump = Choice(16, widths, (0, 3, 3, 3, 3, 3, 3))
     steep = Choice(16, widths, (0, 2, 4, 6, 8, 10, 12))
-    assert plan(one_each({"bump": bump, "steep": steep}, 125), method) == {"bump": 4, "steep": 16}
+    assert plan(one_each({"bump": bump, "steep": steep}, 125), Allocation.GREEDY) == {"bump": 4, "steep": 16}

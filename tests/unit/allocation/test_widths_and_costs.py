@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secateur_jobs.pruning.cost import CostModel, Part
-from secateur_jobs.pruning.curves import Curve
-from secateur_jobs.pruning.widths import kept_width, ladder
+from secateur_jobs.pruning.widths import Curve, kept_width, ladder
 
 
 def test_kept_widths_round_the_ratio_down():

@@ -11,7 +11,7 @@ import pytest
 
 from secateur_operator.cluster.logging import configure
 from secateur_operator.cluster.settings import LogFormat
-from secateur_operator.engine.reference import reference
+from secateur_operator.engine.reconciler import reference
 from secateur_operator.gateway.protocol import Key
 
 OURS = logging.getLogger("secateur_operator.engine.reconciler")

@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from secateur_api import PruningJobStatus, Stage
 from secateur_api.conditions import Reason
 from secateur_operator.cluster.metrics.jobs import JobMetrics
-from secateur_operator.cluster.metrics.operator import OperatorMetrics
-from secateur_operator.cluster.metrics.stages import StageMetrics
+from secateur_operator.cluster.metrics.operator import OperatorMetrics, StageMetrics
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard, Trouble
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.loop import Result

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from secateur_operator.cluster.probes import Probes
+from secateur_operator.cluster.operator import Probes
 from tests.control_plane.processes import free_ports
 
 

@@ -92,7 +92,7 @@ def test_a_missed_target_is_failed_with_the_nearest_model_kept() -> None:
     cluster, key = run(script)
     status = cluster.status(key)
     assert (status.phase, condition(status, ConditionType.READY)[1]) == (Phase.FAILED, "TargetNotReached")
-    assert "MACs cut >= 50%: 30%, missed by 20%" in status.message
+    assert "MACs cut >= 50%: 30%, 20.0 points short" in status.message
     nearest = next(one for one in status.rounds if one.unit == status.model)
     assert nearest.outcome.share == 0.6
     assert {one.kind for one in status.artifacts} >= {"model", "checkpoint", "report"}
@@ -118,7 +118,7 @@ def test_a_constraint_is_judged_on_the_converted_model() -> None:
     status = cluster.status(key)
     assert all(one.accepted for one in status.rounds)
     assert condition(status, ConditionType.CONSTRAINTS_MET) == ("False", "ConstraintsNotMet")
-    assert "accuracyDrop <= 1% on local-x86 (paddle-lite/x86): 3%, missed by 2%" in status.message
+    assert "accuracyDrop <= 1% on local-x86 (paddle-lite/x86): 3%, 2.0 points over" in status.message
 
 
 def test_an_unmeasured_constraint_is_no_success() -> None:

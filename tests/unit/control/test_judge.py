@@ -134,7 +134,7 @@ def test_a_measured_miss_names_the_verdict_before_a_missing_number() -> None:
     gone = {"metric": "accuracyDrop", "max": "1%", "device": "pixel-6"}
     found = verdict(constraints=[gone, {"metric": "speedup", "min": "2x", "format": "onnx"}])
     assert found.reason == "ConstraintsNotMet"
-    assert "speedup >= 2x on local-x86 (onnx): 1.60x, missed by 0.40x" in found.message
+    assert "speedup >= 2x on local-x86 (onnx): 1.60x, 0.40x short" in found.message
     assert "not measured" in found.message
 
 
@@ -187,7 +187,7 @@ def test_layer_rules_alone_must_be_reached_whole() -> None:
     assert verdict(with_cut(0.3, share=1.0), pruning=pruning).holds
     found = verdict(with_cut(0.3, share=0.75), pruning=pruning)
     assert found.reason == "TargetNotReached"
-    assert "layer rules reached >= 100%: 75%, missed by 25%" in found.message
+    assert "layer rules reached >= 100%: 75%, 25.0 points short" in found.message
 
 
 def test_nothing_measured_at_all() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from secateur_api.conditions import ConditionType, Phase, Reason
 from secateur_operator.domain import conditions
-from secateur_operator.gateway.kube.room import Room
+from secateur_operator.gateway.kube.owners import Room
 from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, drive, pass_over
 

@@ -11,9 +11,8 @@ import pytest
 from secateur_api import PruningJobStatus
 from secateur_operator.domain.observed import ObservedJob
 from secateur_operator.engine.loop import Result, _pass, run_forever, spread_over, work_queue
-from secateur_operator.engine.queue import WorkQueue
+from secateur_operator.engine.queue import Schedule, WorkQueue
 from secateur_operator.engine.reconciler import Reconciler
-from secateur_operator.engine.schedule import Schedule
 from secateur_operator.gateway.protocol import (
     Conflict,
     Key,

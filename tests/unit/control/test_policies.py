@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from secateur_api import PruningJobStatus, Stage
 from secateur_api.stage import Progress
 from secateur_api.status import CurrentStage
-from secateur_operator.domain import progress, retries, start
-from secateur_operator.domain.naming import LIMIT, child_name
+from secateur_operator.domain import progress, record, start
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
+from secateur_operator.domain.plan import LIMIT, child_name
 from tests.control_plane.fake_cluster import FakeCluster
 from tests.unit.control.jobs import START, all_well, document, drive
 
@@ -41,11 +41,11 @@ def test_child_names_are_valid_and_tell_everything_apart(
 
 
 def test_delays_grow_with_a_jitter_that_the_name_decides() -> None:
-    first = [retries.delay(f"job-{index}", 1) for index in range(50)]
+    first = [record.delay(f"job-{index}", 1) for index in range(50)]
     assert len({round(wait, 3) for wait in first}) > 40
     assert all(4.0 <= wait <= 6.0 for wait in first)
-    assert retries.delay("job", 2) == 2 * retries.delay("job", 1)
-    assert retries.delay("job", 20) <= 360.0
+    assert record.delay("job", 2) == 2 * record.delay("job", 1)
+    assert record.delay("job", 20) <= 360.0
 
 
 def shard(index: int, state: JobState = JobState.FAILED, **fields: object) -> ObservedShard:
@@ -68,14 +68,14 @@ def observed(*shards: ObservedShard) -> ObservedJob:
     ],
 )
 def test_a_failure_without_a_message(code: int | None, words: str, retryable: bool) -> None:
-    found = retries.failure_of(observed(shard(0, exit_code=code, last_line="Segmentation fault")))
+    found = record.failure_of(observed(shard(0, exit_code=code, last_line="Segmentation fault")))
     assert words in found.message
     assert "its last line: Segmentation fault" in found.message
     assert found.retryable is retryable
 
 
 def test_a_garbled_message_is_no_message() -> None:
-    found = retries.failure_of(observed(shard(0, exit_code=64, message="{not json")))
+    found = record.failure_of(observed(shard(0, exit_code=64, message="{not json")))
     assert (found.reason, found.retryable) == ("Killed", True)
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secateur_operator.engine.queue import Backlog, WorkQueue
-from secateur_operator.engine.schedule import Schedule
+from secateur_operator.engine.queue import Backlog, Schedule, WorkQueue
 
 
 def schedule(random: float = 0.5) -> Schedule[str]:

@@ -13,8 +13,7 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Seen
 from secateur_operator.view import words
-from secateur_operator.view.live import LiveView
-from secateur_operator.view.plain import PlainView
+from secateur_operator.view.live import LiveView, PlainView
 from secateur_operator.view.summary import print_summary
 from tests import outcomes
 from tests.control_plane.fake_cluster import FakeCluster, ShardEnd
@@ -53,7 +52,7 @@ def test_the_verdict_comes_first_then_numbers_constraints_rounds_artifacts() -> 
 def test_a_failed_job_shows_what_failed_and_by_how_much() -> None:
     text = shown(ended(constraints=[{"metric": "speedup", "min": "2x"}]))
     assert "digits: Failed  ConstraintsNotMet" in text
-    assert "1.60x, missed by 0.40x" in text
+    assert "1.60x, 0.40x short" in text
     assert "✘ speedup >= 2x" in text
 
 

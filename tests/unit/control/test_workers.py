@@ -12,7 +12,7 @@ from secateur_api import InvalidResource, Stage, StageInput
 from secateur_api.conditions import Phase
 from secateur_api.stage import unit_name
 from secateur_operator.document import read_job
-from secateur_operator.domain import retries
+from secateur_operator.domain import record
 from secateur_operator.domain.observed import JobState, ObservedJob, ObservedShard
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.local_files import pinned
@@ -72,7 +72,7 @@ def _shard(index: int, code: int | None, reason: str | None = None) -> ObservedS
     ids=["killed", "full"],
 )
 def test_what_happened_is_said_before_what_followed(shards: tuple[ObservedShard, ...], words: str) -> None:
-    found = retries.failure_of(ObservedJob("name", "uid", 1, JobState.FAILED, shards))
+    found = record.failure_of(ObservedJob("name", "uid", 1, JobState.FAILED, shards))
     assert found.retryable
     assert words in found.message
 

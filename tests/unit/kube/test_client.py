@@ -8,7 +8,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from secateur_operator.gateway.kube.client import KubeClient
-from secateur_operator.gateway.kube.kinds import JOBS, LEASES, PODS, PRUNING_JOBS
+from secateur_operator.gateway.kube.names import JOBS, LEASES, PODS, PRUNING_JOBS
 from secateur_operator.gateway.protocol import Conflict, NotFound, Transient
 from tests.unit.kube.api import Api, Asked
 

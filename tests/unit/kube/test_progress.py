@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from secateur_operator.gateway.kube.children import (
+    EVERY_SECONDS,
+    READS_PER_TURN,
+    ProgressReader,
+    last_line,
+    newest_progress,
+)
 from secateur_operator.gateway.kube.hints import RunningPods
-from secateur_operator.gateway.kube.logs import last_line, newest_progress
-from secateur_operator.gateway.kube.progress import EVERY_SECONDS, READS_PER_TURN, ProgressReader
 from secateur_operator.gateway.protocol import Key
 from tests.unit.kube.api import Api, Asked
 

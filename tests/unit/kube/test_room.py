@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateur_operator.gateway.kube.room import Room
+from secateur_operator.gateway.kube.owners import Room
 from secateur_operator.gateway.protocol import Key
 
 SUCCEEDED = {"phase": "Succeeded", "observedGeneration": 1}

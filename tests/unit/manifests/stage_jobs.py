@@ -7,9 +7,8 @@ from typing import Any
 from secateur_api import PruningJobStatus, Stage
 from secateur_api.stage import RoundRequest
 from secateur_api.status import CurrentStage
-from secateur_operator.domain.naming import child_name
 from secateur_operator.domain.observed import Defaults
-from secateur_operator.domain.plan import StageJob, stage_job
+from secateur_operator.domain.plan import StageJob, child_name, stage_job
 from secateur_operator.domain.start import resolve
 from tests.unit.control.jobs import job
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from secateur_api import Stage
 from secateur_operator.gateway.kube.manifests import PodDefaults, job_manifest
-from secateur_operator.gateway.kube.manifests.merge import merged
+from secateur_operator.gateway.kube.manifests.template import merged
 from secateur_operator.gateway.protocol import Refused
 from tests.unit.manifests.patches import patches
 from tests.unit.manifests.stage_jobs import stage_job_of

@@ -8,7 +8,7 @@ from secateur_api import parse_job
 from secateur_api.spec import Store
 from secateur_api.storekeeping import REQUEST_VARIABLE, StoreRequest
 from secateur_operator.domain.named import Shelf, is_same
-from secateur_operator.gateway.kube.manifests.defaults import PodDefaults
+from secateur_operator.gateway.kube.manifests.pod import PodDefaults
 from secateur_operator.gateway.kube.storekeeping import job_manifest
 from secateur_operator.store_on_cluster import shelves
 from tests.unit.control.jobs import document

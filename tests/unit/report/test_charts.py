@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from secateur_api.results import LatencySamples, Point, Width
 from secateur_api.spec import Evaluation
 from secateur_jobs.report.charts import svg
-from secateur_jobs.report.charts.curves import curve, shared_cap
+from secateur_jobs.report.charts.curves import bar, curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
-from secateur_jobs.report.charts.widths import bar
 from secateur_jobs.report.evidence import Evidence, Measured, gather
 from secateur_jobs.runtime.store import Store
 from tests.report_job import SampleJob

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secateur_jobs.pruning.sensitivity.shards import MASKING, RECORDING, Wanted, cost, deal
+from secateur_jobs.pruning.sensitivity.points import MASKING, RECORDING, Wanted, cost, deal
 
 DEPTHWISE = {"a": 0.80, "b": 0.56, "c": 0.37, "d": 0.03, "e": 0.002}
 RESIDUAL = {"a": 0.95, "b": 0.80, "c": 0.54, "d": 0.35, "e": 0.23, "f": 0.006}

@@ -13,8 +13,7 @@ import numpy as np
 from secateur_jobs.pruning.native.bound import BoundGroup, sizes_of
 from secateur_jobs.pruning.native.groups import Signature
 from secateur_jobs.pruning.native.narrow import Narrowing, NoMatch, Parts, parts_of
-from secateur_jobs.pruning.native.nodes import Nodes
-from secateur_jobs.pruning.native.parameter_axes import parameter_axes
+from secateur_jobs.pruning.native.parameter_axes import Nodes, parameter_axes
 
 Order = dict[tuple[str, str, int], np.ndarray]
 """(layer, parameter, axis) to the positions that stay, in the order that they take."""

@@ -18,6 +18,7 @@ from secateur_jobs.explain import RAISED
 from secateur_jobs.pruning.engine import ChannelGroup, Slice, best_channels
 from secateur_jobs.pruning.native.groups import (
     Signature,
+    Units,
     families_of,
     first_out,
     members_of,
@@ -26,8 +27,7 @@ from secateur_jobs.pruning.native.groups import (
     slices_of,
 )
 from secateur_jobs.pruning.native.narrow import Narrowing, Parts, parts_of
-from secateur_jobs.pruning.native.nodes import Nodes
-from secateur_jobs.pruning.native.units import Units
+from secateur_jobs.pruning.native.parameter_axes import Nodes
 
 NO_WIDTH = "its channels go by position (split, shuffle or slice), and no narrower width fits"
 _NEIGHBOURS = 8

@@ -1,4 +1,10 @@
-"""The native engine: groups by probing, cuts by rewriting tensors."""
+"""The native engine: groups by probing, cuts by rewriting tensors.
+
+What was found in one mode is tried in another by a dozen forward passes: every unit that may go gets a code
+word of constant weight, and all its channels are disturbed in the runs of its bits. An input that depends on
+no other unit shows no bit that its own unit's word lacks; one that does, shows one, since no word is part of
+another.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +15,26 @@ import numpy as np
 from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.attributes import Attributes, describe_widths, read_widths, write_widths
 from secateur_jobs.pruning.engine import ChannelGroup, Keep, norms_kept
-from secateur_jobs.pruning.layers import cuttable_layers, named_layers
+from secateur_jobs.pruning.layers import (
+    Attributes,
+    cuttable_layers,
+    describe_widths,
+    named_layers,
+    read_widths,
+    write_widths,
+)
 from secateur_jobs.pruning.native.arrangement import Order, arrangement
 from secateur_jobs.pruning.native.bound import BoundGroup, bound_groups
-from secateur_jobs.pruning.native.confirm import holds
-from secateur_jobs.pruning.native.findings import Findings, explore
-from secateur_jobs.pruning.native.groups import find_groups, why_not
+from secateur_jobs.pruning.native.codes import code_words
+from secateur_jobs.pruning.native.findings import INPUT, Findings, explore
+from secateur_jobs.pruning.native.groups import Units, find_groups, find_units, why_not
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
 from secateur_jobs.pruning.native.loose import all_leaves, buffers_kept
 from secateur_jobs.pruning.native.narrow import Narrowing
-from secateur_jobs.pruning.native.nodes import Nodes
-from secateur_jobs.pruning.native.parameter_axes import cuts_whole_groups
+from secateur_jobs.pruning.native.parameter_axes import Nodes, cuts_whole_groups
 from secateur_jobs.pruning.native.probe import Example, Probe, Unsteady
-from secateur_jobs.pruning.native.units import find_units
+from secateur_jobs.pruning.native.stand_ins import Sample
 from secateur_jobs.training.form import labels_asked
 
 
@@ -163,3 +174,39 @@ def _put(tensor: paddle.Tensor, array: np.ndarray) -> None:
     tensor.get_tensor().set(np.ascontiguousarray(array), paddle.framework._current_expected_place())
     if not tensor.stop_gradient:
         tensor.clear_gradient(set_to_zero=False)
+
+
+def holds(probe: Probe, nodes: Nodes, units: Units) -> bool:
+    """Whether no input depends on a unit that is not its own, and none that may go on channels that stay."""
+    stays = np.isin(units.of_node, list(units.reasons))
+    at = nodes.of_positions(probe.layout)
+    words = _words_of_nodes(nodes, units, stays)
+    for bit in words.T:
+        changed = probe.changed(Sample.POSITIVE, _masks(nodes, bit))
+        if (changed & ~bit[at])[:-1].any() or changed[probe.layout.output]:
+            return False
+    fixed = {INPUT: None, **_masks(nodes, stays)}
+    fixed |= {index: None for index, leaf in enumerate(nodes.leaves) if leaf.kind is Kind.OPAQUE}
+    changed = probe.changed(Sample.POSITIVE, fixed)
+    return not (changed & ~stays[at])[:-1].any()
+
+
+def _words_of_nodes(nodes: Nodes, units: Units, stays: np.ndarray) -> np.ndarray:
+    """Return the word of every node's unit, zeros for one that stays: bool [nodes, bits].
+
+    Parameters that tie nothing, since they reach all channels or the outputs, are not asked.
+    """
+    has_input = np.zeros(int(units.of_node.max()) + 1, bool)
+    has_input[units.of_node[: nodes.first_out[0]]] = True
+    going = has_input[units.of_node] & ~stays
+    ids, index = np.unique(units.of_node[going], return_inverse=True)
+    codes = code_words(max(len(ids), 1))
+    words = np.zeros((len(going), codes.shape[1]), bool)
+    words[going] = codes[index]
+    return words
+
+
+def _masks(nodes: Nodes, chosen: np.ndarray) -> dict[int, np.ndarray | None]:
+    """Return the chosen output channels, leaf by leaf."""
+    masks = {index: chosen[nodes.outs(index)] for index in range(len(nodes.leaves))}
+    return {index: mask for index, mask in masks.items() if mask.any()}

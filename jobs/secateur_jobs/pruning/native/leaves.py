@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.layers import CONVOLUTIONS, RECURRENT, ROOT, TRANSPOSED, is_depthwise
+from secateur_jobs.pruning.layers import (
+    CONVOLUTIONS,
+    RECURRENT,
+    ROOT,
+    TRANSPOSED,
+    channel_axis,
+    is_depthwise,
+    width,
+)
 
 nn = paddle.nn
 _BATCH_NORMS = (nn.layer.norm._BatchNormBase, nn.BatchNorm)
 _INSTANCE_NORM = nn.layer.norm._InstanceNormBase
-_CHANNEL_LAST = (nn.Linear, nn.Embedding, nn.LayerNorm, *RECURRENT)
 
 
 class Kind(Enum):
@@ -72,20 +79,12 @@ class Leaf:
 
     def channel_axis(self, ndim: int) -> int:
         """Return the axis of a tensor of ``ndim`` axes, input or output, along which the channels run."""
-        if isinstance(self.layer, _CHANNEL_LAST):
-            return ndim - 1
-        layout = getattr(self.layer, "_data_format", None) or getattr(self.layer, "_data_layout", "NCHW")
-        return 1 if layout.startswith("NC") or ndim == 2 else ndim - 1
+        return channel_axis(self.layer, ndim)
 
     @property
     def out_width(self) -> int:
         """Number of output channels of a producer; for both directions of a recurrent layer the same."""
-        layer = self.layer
-        if isinstance(layer, RECURRENT):
-            return int(layer.weight_hh_l0.shape[1])
-        if isinstance(layer, TRANSPOSED):
-            return int(layer.weight.shape[1]) * int(layer._groups)
-        return int(layer.weight.shape[0 if isinstance(layer, CONVOLUTIONS) else 1])
+        return width(self.layer)
 
 
 def find_leaves(net: paddle.nn.Layer) -> list[Leaf]:

@@ -14,14 +14,12 @@ import numpy as np
 from scipy import sparse
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.forwards import other_forwards
-from secateur_jobs.pruning.native.channels import find_links
+from secateur_jobs.pruning.masking import other_forwards
+from secateur_jobs.pruning.native.findings import find_links, find_reach
+from secateur_jobs.pruning.native.groups import tied_by
 from secateur_jobs.pruning.native.leaves import Leaf
-from secateur_jobs.pruning.native.nodes import Nodes
-from secateur_jobs.pruning.native.parameter_axes import in_width
+from secateur_jobs.pruning.native.parameter_axes import Nodes, in_width
 from secateur_jobs.pruning.native.probe import Example, Layout, Probe
-from secateur_jobs.pruning.native.reach import find_reach
-from secateur_jobs.pruning.native.units import tied_by
 
 Widths = Mapping[int, int]
 """Leaf to its number of output channels."""

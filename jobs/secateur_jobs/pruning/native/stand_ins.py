@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.forwards import Forward, other_forwards
+from secateur_jobs.pruning.masking import Forward, other_forwards
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
 from secateur_jobs.pruning.native.loose import LooseAxis, values_put
 

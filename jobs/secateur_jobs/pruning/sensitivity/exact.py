@@ -14,8 +14,9 @@ import numpy as np
 from secateur_api.spec import Evaluation
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.sensitivity.sweep import Cut, Result, Sweep
-from secateur_jobs.training.batching import in_order, spread
+from secateur_jobs.training.batching import spread
 from secateur_jobs.training.drift import Drift, unjudged
+from secateur_jobs.training.reading import in_order
 from secateur_jobs.training.tally import Tally
 
 HELD_BYTES = 2**30

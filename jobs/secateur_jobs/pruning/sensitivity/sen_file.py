@@ -22,7 +22,7 @@ from secateur_jobs.explain import near, some
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import homes
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.runtime.named_file import read_named
+from secateur_jobs.runtime.files import read_named
 
 Curves = dict[str, dict[float, float]]
 """Name to ratio to PaddleSlim's loss."""

@@ -16,7 +16,7 @@ from secateur_jobs.pruning.engine import ChannelGroup
 from secateur_jobs.pruning.layers import named_layers
 from secateur_jobs.pruning.masking import Mask
 from secateur_jobs.pruning.sensitivity.replay import Diverged, Recorder
-from secateur_jobs.training.forward import forward, read
+from secateur_jobs.training.forward import eval_mode, forward, read
 from secateur_jobs.training.outputs import Outputs
 
 MEMORY_BYTES = 2 * 2**30
@@ -70,16 +70,10 @@ class Sweep:
     @contextmanager
     def open(self) -> Iterator[Sweep]:
         """While it lasts, the net is in evaluation mode and can be swept; it is as before afterwards."""
-        was_training = self.net.training
-        self.net.eval()
         self._layers = named_layers(self.net)
         self._recorder = Recorder(self.net, self.memory_bytes)
-        try:
-            with paddle.no_grad(), self._recorder.attached():
-                yield self
-        finally:
-            if was_training:
-                self.net.train()
+        with eval_mode(self.net), paddle.no_grad(), self._recorder.attached():
+            yield self
 
     def run(self, inputs: Sequence[np.ndarray], cuts: Sequence[Cut], uncut: bool = True) -> Iterator[Result]:
         """Yield the outputs of the uncut net and of each of ``cuts`` (those of one group side by side).

@@ -1,10 +1,10 @@
-"""Sensitivity of one group: the metric's relative drop over the share of channels that is cut."""
+"""A group's sensitivity (relative drop over the share of channels cut), and widths before and after."""
 
 from __future__ import annotations
 
 from markupsafe import Markup
 
-from secateur_api.results import Point
+from secateur_api.results import Point, Width
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts import svg
 
@@ -50,4 +50,14 @@ def curve(group: str, points: list[Point], cap: float, chosen: float | None) -> 
             svg.line(plot, x(point.ratio), low, x(point.ratio), high, "bounds")
     for place in places[1:]:
         svg.dot(plot, *place, 2, "fill-accent")
+    return svg.markup(picture)
+
+
+def bar(width: Width, widest: int) -> Markup:
+    """Draw the unpruned width as an outline and the kept one filled, on the scale of the widest layer."""
+    picture = svg.drawing(400, 8, f"{width.layer}: {width.after} of {width.before} channels kept")
+    picture.set("preserveAspectRatio", "none")
+    scale = svg.Scale(0, max(widest, 1), 0, 400)
+    svg.box(picture, 0, 0, scale(width.before), 8, "fill-faint")
+    svg.box(picture, 0, 0, scale(width.after), 8, "fill-accent")
     return svg.markup(picture)

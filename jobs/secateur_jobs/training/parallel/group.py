@@ -11,10 +11,9 @@ from typing import Any
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import Retryable
-from secateur_jobs.training.parallel.lines import Line, lost
-from secateur_jobs.training.parallel.rendezvous import follow, lead
+from secateur_jobs.training.parallel.rendezvous import Line, follow, lead, lost
 from secateur_jobs.training.parallel.team import Team, Workers
-from secateur_jobs.training.precision import on_gpu
+from secateur_jobs.training.step import on_gpu
 
 _JOIN_SECONDS = 120
 _COMMIT_SECONDS = 60.0

@@ -1,19 +1,57 @@
-"""Reading a PruningJob's Jobs and their pods: by name where hints name them, by label where they do not."""
+"""A PruningJob's Jobs and their pods: by name where hints name them, by label where they do not.
+
+Live progress is the ends of running pods' logs, read in turns, so that pods need no rights of their own; of a
+pod that failed the end of its log is its last words.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from secateur_operator.gateway.kube import logs, names
+from secateur_api.stage import PROGRESS_PREFIX
+from secateur_operator.gateway.kube import names
 from secateur_operator.gateway.kube.client import KubeClient, Object
-from secateur_operator.gateway.kube.conditions import has, is_finished
-from secateur_operator.gateway.kube.hints import Hints, owner_uid
-from secateur_operator.gateway.kube.kinds import EVENTS, JOBS, PODS, Kind
-from secateur_operator.gateway.kube.observe import completions, index_of, newest_by_index, phase, terminated
-from secateur_operator.gateway.protocol import GatewayError, NotFound
+from secateur_operator.gateway.kube.hints import Hints, RunningPods, owner_uid
+from secateur_operator.gateway.kube.names import EVENTS, JOBS, PODS, Kind
+from secateur_operator.gateway.kube.observe import (
+    completions,
+    has,
+    index_of,
+    is_finished,
+    newest_by_index,
+    phase,
+    terminated,
+)
+from secateur_operator.gateway.protocol import GatewayError, Key, NotFound
+
+TIMEOUT_SECONDS = 5.0
+_TAIL = {"container": names.STAGE_CONTAINER, "tailLines": "40", "limitBytes": "65536"}
+_LONGEST = 300
+"""Longest line that is shown."""
+
+
+async def tail(client: KubeClient, namespace: str, pod: str) -> str:
+    """Read the end of a pod's log; raises GatewayError."""
+    return await client.text(PODS, namespace, pod, "log", _TAIL, timeout=TIMEOUT_SECONDS)
+
+
+def newest_progress(text: str) -> str | None:
+    """Return the last progress line, without its prefix. Pure."""
+    lines = [line for line in text.splitlines() if line.startswith(PROGRESS_PREFIX)]
+    return lines[-1].removeprefix(PROGRESS_PREFIX) if lines else None
+
+
+def last_line(text: str) -> str | None:
+    """Return the last line that says something else than progress. Pure."""
+    lines = [line.strip() for line in text.splitlines() if not line.startswith(PROGRESS_PREFIX)]
+    said = [line for line in lines if line]
+    return said[-1][:_LONGEST] if said else None
+
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +114,11 @@ class Children:
         found = {}
         for name in mute:
             try:
-                text = await logs.tail(self._client, job["metadata"]["namespace"], name)
+                text = await tail(self._client, job["metadata"]["namespace"], name)
             except GatewayError as error:
                 log.debug("no log of pod %s: %s", name, error)
                 continue
-            if (line := logs.last_line(text)) is not None:
+            if (line := last_line(text)) is not None:
                 found[name] = line
         return found
 
@@ -105,3 +143,89 @@ def lacks_pods(job: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> boo
     if is_finished(job):
         return len({index_of(pod) for pod in pods}) < completions(job)
     return bool((job.get("status") or {}).get("active", 0) > len(pods))
+
+
+EVERY_SECONDS = 5.0
+"""How often the pods of one PruningJob are read at most."""
+AFTER_ERROR_SECONDS = 30.0
+READS_PER_TURN = 10
+"""Logs read in one turn, of all PruningJobs together: with more pods, each comes less often."""
+TURN_SECONDS = 1.0
+
+
+@dataclass
+class _Followed:
+    """One Job whose pods run."""
+
+    due: float = 0.0
+    lines: dict[str, str] = field(default_factory=dict)
+    """Name of a pod -> its newest progress line."""
+    read_at: dict[str, float] = field(default_factory=dict)
+
+
+class ProgressReader:
+    """Knows the newest progress line of each running pod, a few seconds late."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        running: Callable[[], Sequence[RunningPods]],
+        news: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``running`` names the pods to read; ``news`` is told which PruningJob has moved on."""
+        self._client = client
+        self._running = running
+        self._news = news
+        self._clock = clock
+        self._followed: dict[tuple[str, str], _Followed] = {}
+
+    def lines(self, namespace: str, job: str) -> dict[str, str]:
+        """Return the newest progress line of each pod of a Job, as far as one was read."""
+        followed = self._followed.get((namespace, job))
+        return dict(followed.lines) if followed else {}
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(TURN_SECONDS)
+
+    async def turn(self) -> None:
+        """Read the pods whose turn it is: those first that were read longest ago."""
+        now = self._clock()
+        running = {(one.key.namespace, one.job): one for one in self._running()}
+        self._followed = {name: self._followed.get(name, _Followed()) for name in running}
+        due = sorted((name for name in running if self._followed[name].due <= now), key=self._due_of)
+        left, reads = READS_PER_TURN, []
+        for name in due:
+            if left <= 0:
+                break
+            followed = self._followed[name]
+            pods = sorted(running[name].pods, key=lambda pod: followed.read_at.get(pod, 0.0))[:left]
+            left -= len(pods)
+            reads.append(self._read(running[name].key, followed, pods, now))
+        await asyncio.gather(*reads)
+
+    def _due_of(self, name: tuple[str, str]) -> float:
+        return self._followed[name].due
+
+    async def _read(self, key: Key, followed: _Followed, pods: Sequence[str], now: float) -> None:
+        followed.due = now + EVERY_SECONDS
+        followed.read_at.update(dict.fromkeys(pods, now))
+        found = await asyncio.gather(*(self._line(key, pod) for pod in pods), return_exceptions=True)
+        is_news = False
+        for pod, line in zip(pods, found, strict=True):
+            if isinstance(line, GatewayError):
+                log.debug("no progress of pod %s/%s: %s", key.namespace, pod, line)
+                followed.due = now + AFTER_ERROR_SECONDS
+            elif isinstance(line, BaseException):
+                raise line
+            elif line is not None and followed.lines.get(pod) != line:
+                followed.lines[pod] = line
+                is_news = True
+        if is_news:
+            self._news(key)
+
+    async def _line(self, key: Key, pod: str) -> str | None:
+        return newest_progress(await tail(self._client, key.namespace, pod))

@@ -18,7 +18,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from secateur_operator.gateway.kube.errors import error_of, unreachable
-from secateur_operator.gateway.kube.kinds import Kind
+from secateur_operator.gateway.kube.names import Kind
 from secateur_operator.gateway.protocol import Transient
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from secateur_api.base import API_VERSION, GROUP, KIND
 from secateur_operator.domain.decision import Event
 from secateur_operator.gateway.kube.client import KubeClient, Object
-from secateur_operator.gateway.kube.kinds import EVENTS
+from secateur_operator.gateway.kube.names import EVENTS
 from secateur_operator.gateway.protocol import AlreadyExists, GatewayError, Key, NotFound
 
 log = logging.getLogger(__name__)

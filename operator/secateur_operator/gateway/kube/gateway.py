@@ -15,13 +15,12 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.gateway.kube import hints, names, owners, trouble
-from secateur_operator.gateway.kube.children import Children
+from secateur_operator.gateway.kube.children import Children, ProgressReader
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.events import EventRecorder
-from secateur_operator.gateway.kube.kinds import JOBS, PRUNING_JOBS
+from secateur_operator.gateway.kube.names import JOBS, PRUNING_JOBS
 from secateur_operator.gateway.kube.observe import is_taken_away, observe
-from secateur_operator.gateway.kube.progress import ProgressReader
-from secateur_operator.gateway.kube.room import Room
+from secateur_operator.gateway.kube.owners import Room
 from secateur_operator.gateway.protocol import (
     AlreadyExists,
     Conflict,

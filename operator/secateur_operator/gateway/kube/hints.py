@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from secateur_operator.gateway.kube import names
-from secateur_operator.gateway.kube.conditions import has, is_finished, is_silenced
+from secateur_operator.gateway.kube.observe import has, is_finished, is_silenced
 from secateur_operator.gateway.protocol import Key
 
 Body = Mapping[str, Any]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur_operator.gateway.kube.client import KubeClient, Object
-from secateur_operator.gateway.kube.kinds import LEASES
+from secateur_operator.gateway.kube.names import LEASES
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, NotFound
 
 TIMEOUT_SECONDS = 5.0

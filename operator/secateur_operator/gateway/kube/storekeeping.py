@@ -11,13 +11,17 @@ from typing import Any
 from secateur_api import InvalidResource, PruningJob, parse_job
 from secateur_api.storekeeping import REQUEST_VARIABLE, Answer, StoreRequest
 from secateur_operator.domain.named import Shelf
-from secateur_operator.gateway.answers import StoreError, answers
 from secateur_operator.gateway.kube.client import KubeClient
-from secateur_operator.gateway.kube.kinds import JOBS, PODS, PRUNING_JOBS
-from secateur_operator.gateway.kube.manifests.defaults import PodDefaults
-from secateur_operator.gateway.kube.manifests.pod import CONTAINER_SECURITY, pod_security
-from secateur_operator.gateway.kube.manifests.store import store_credentials, store_mounts, store_volumes
-from secateur_operator.gateway.kube.names import MANAGED, POD_JOB, STAGE_CONTAINER
+from secateur_operator.gateway.kube.manifests.pod import (
+    CONTAINER_SECURITY,
+    PodDefaults,
+    pod_security,
+    store_credentials,
+    store_mounts,
+    store_volumes,
+)
+from secateur_operator.gateway.kube.names import JOBS, MANAGED, POD_JOB, PODS, PRUNING_JOBS, STAGE_CONTAINER
+from secateur_operator.gateway.protocol import StoreError, answers
 
 _LONGEST_SECONDS = 3600
 _LOOK_SECONDS = 2.0

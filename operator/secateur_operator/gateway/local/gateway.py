@@ -14,10 +14,9 @@ from secateur_operator.domain.decision import Event
 from secateur_operator.domain.observed import Defaults, ObservedJob
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.local import processes
+from secateur_operator.gateway.local import runner
 from secateur_operator.gateway.local.child import Child
-from secateur_operator.gateway.local.home import Home
-from secateur_operator.gateway.local.resources import Resources
+from secateur_operator.gateway.local.home import Home, Resources
 from secateur_operator.gateway.local.runner import GRACE_SECONDS, STAGE_COMMAND, Runner
 from secateur_operator.gateway.protocol import AlreadyExists, Conflict, Key, NotFound, Resource, Transient
 
@@ -152,6 +151,6 @@ class LocalGateway:
 async def _end_leftovers(child: Child) -> None:
     for index, shard in enumerate(child.shards):
         marker = f"{TERMINATION_VARIABLE}={child.message(index)}"
-        leader = processes.entry(shard.pid) if shard.pid else None
+        leader = runner.entry(shard.pid) if shard.pid else None
         is_ours = leader is not None and leader.ticks == shard.ticks
-        await processes.end_tree(leader if is_ours else None, marker, grace=0.0)
+        await runner.end_tree(leader if is_ours else None, marker, grace=0.0)

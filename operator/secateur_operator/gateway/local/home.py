@@ -1,4 +1,6 @@
-"""The home folder: its layout, its lock, and files that are whole or not there.
+"""The home folder: its layout, its lock, files that are whole or not there, and PruningJobs as files.
+
+A PruningJob has the API server's rules: versions, generations, preconditions.
 
 ::
 
@@ -17,12 +19,17 @@ import fcntl
 import json
 import os
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from secateur_api import InvalidResource, PruningJob, PruningJobStatus, parse_job
+from secateur_api.base import RUN_ANNOTATION
 from secateur_api.spec import Store
 from secateur_api.uri import file_uri
 from secateur_operator.domain.observed import Defaults
+from secateur_operator.domain.times import stamp
+from secateur_operator.gateway.protocol import Conflict, NotFound, Resource
 
 
 class HomeError(Exception):
@@ -119,3 +126,72 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise HomeError(f"{path} is damaged (not a mapping); delete it to start anew")
     return document
+
+
+class Resources:
+    """The PruningJobs of a home."""
+
+    def __init__(self, home: HomeFolder) -> None:
+        self._home = home
+
+    def get(self, name: str) -> Resource:
+        """Read one; raises NotFound, HomeError."""
+        document = read_json(self._home.job(name) / "resource.json")
+        if document is None:
+            raise NotFound(f"PruningJob {name} is not there")
+        return Resource(document, document["metadata"]["resourceVersion"])
+
+    def job(self, name: str) -> PruningJob:
+        """Read one; raises NotFound, and HomeError for one that another version wrote."""
+        try:
+            return parse_job(self.get(name).document)
+        except InvalidResource as error:
+            path = self._home.job(name)
+            raise HomeError(
+                f"{path} was written by another version ({error}); delete it to start anew"
+            ) from None
+
+    def apply(self, job: PruningJob) -> None:
+        """Create it, or give it this spec; a spec that differs is a new generation. Raises OSError."""
+        document = job.to_wire()
+        document.pop("status", None)
+        try:
+            old = self.get(job.metadata.name).document
+        except NotFound:
+            meta = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": stamp(datetime.now(UTC))}
+            document["metadata"].update(meta, resourceVersion="1")
+        else:
+            if old["spec"] == document["spec"]:
+                return
+            document["metadata"] = {**old["metadata"], "generation": old["metadata"]["generation"] + 1}
+            document["status"] = old.get("status", {})
+            _bump(document)
+        self._write(job.metadata.name, document)
+
+    def ask_for_run(self, name: str, run: int) -> None:
+        """Ask that a job that has ended starts again. Raises NotFound, OSError."""
+        document = self.get(name).document
+        document["metadata"].setdefault("annotations", {})[RUN_ANNOTATION] = str(run)
+        _bump(document)
+        self._write(name, document)
+
+    def apply_status(self, name: str, status: PruningJobStatus, version: str) -> None:
+        """Write the status if the version is still that; raises NotFound, Conflict, OSError."""
+        resource = self.get(name)
+        if resource.version != version:
+            raise Conflict(f"PruningJob {name} is at version {resource.version}, not {version}")
+        document = resource.document
+        new = status.to_wire()
+        if new == document.get("status"):
+            return
+        document["status"] = new
+        _bump(document)
+        self._write(name, document)
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        write_json(self._home.job(name) / "resource.json", document)
+
+
+def _bump(document: dict[str, Any]) -> None:
+    meta = document["metadata"]
+    meta["resourceVersion"] = str(int(meta["resourceVersion"]) + 1)

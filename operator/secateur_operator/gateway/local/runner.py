@@ -1,25 +1,117 @@
-"""The Job controller of one machine: runs each shard of a Job as a child process."""
+"""The Job controller of one machine: each shard of a Job is a child process, which dies with its parent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import functools
 import os
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from secateur_api import ExitCode, Stage, StageInput, StageSummary
 from secateur_api.conditions import Reason
 from secateur_api.stage import INPUT_VARIABLE, RECALL_VARIABLE, SHARD_VARIABLE, TERMINATION_VARIABLE
+from secateur_api.storekeeping import Answer, StoreRequest
 from secateur_api.uri import local_path
 from secateur_operator.domain.observed import JobState
 from secateur_operator.domain.times import stamp
-from secateur_operator.gateway.local import logs, processes
+from secateur_operator.gateway.local import child
 from secateur_operator.gateway.local.child import Child, Shard
+from secateur_operator.gateway.protocol import answers
+
+_PR_SET_PDEATHSIG = 1
+_POLL_SECONDS = 0.05
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Entry(NamedTuple):
+    """One live process; ``ticks`` (start time) tells it from a later one with the same pid."""
+
+    pid: int
+    session: int
+    ticks: int
+
+
+async def start(command: Sequence[str], env: Mapping[str, str], log: IO[bytes]) -> asyncio.subprocess.Process:
+    """Start a process in a session of its own that is killed when this process ends. Raises OSError."""
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the line above
+            os._exit(128 + signal.SIGKILL)
+
+    return await asyncio.create_subprocess_exec(
+        *command,
+        env=dict(env),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+
+
+def entry(pid: int) -> Entry | None:
+    """Return a live process; None if there is none (a zombie is none)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
+    return None if fields[0] in "ZX" else Entry(pid, int(fields[3]), int(fields[19]))
+
+
+def tree(leader: Entry | None, marker: str) -> set[Entry]:
+    """Return what lives of a process tree.
+
+    Members are found by the leader's session while it lives, and by ``marker`` (``NAME=value`` in their
+    environment), which also finds those that left the session or outlived the leader.
+    """
+    is_there = leader is not None and entry(leader.pid) == leader
+    return {
+        found
+        for name in os.listdir("/proc")
+        if name.isdecimal() and (found := entry(int(name))) is not None
+        if (is_there and leader is not None and found.session == leader.pid) or _has_marker(found.pid, marker)
+    }
+
+
+def _has_marker(pid: int, marker: str) -> bool:
+    try:
+        return marker.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # ended meanwhile, or another user's
+        return False
+
+
+async def end_tree(leader: Entry | None, marker: str, grace: float) -> None:
+    """Ask a tree to end (SIGTERM); after ``grace`` seconds make it (SIGKILL). Returns when none is left."""
+    known = tree(leader, marker)
+    _signal(known, signal.SIGTERM)
+    waited = 0.0
+    while left := {one for one in known | tree(leader, marker) if entry(one.pid) == one}:
+        known |= left
+        if waited >= grace:
+            _signal(left, signal.SIGKILL)
+        await asyncio.sleep(_POLL_SECONDS)
+        waited += _POLL_SECONDS
+
+
+def _signal(entries: set[Entry], number: signal.Signals) -> None:
+    for one in entries:
+        try:
+            os.kill(one.pid, number)
+        except ProcessLookupError:
+            continue
+
 
 STAGE_COMMAND = (sys.executable, "-m", "secateur_jobs")
 _LOG_SECONDS = 2.0
@@ -84,8 +176,8 @@ class Runner:
             environment = stage_environment(
                 child.input_json, index, child.message(index), scratch, child.recall
             )
-            process = await processes.start([*self._command, stage.value], environment, log)
-        leader = processes.entry(process.pid)
+            process = await start([*self._command, stage.value], environment, log)
+        leader = entry(process.pid)
         shard.state, shard.pid = JobState.RUNNING, process.pid
         shard.ticks = leader.ticks if leader else None
         child.started_at = child.started_at or stamp(datetime.now(UTC))
@@ -94,11 +186,11 @@ class Runner:
         try:
             code = await _ended(process, child.log(index))
         except asyncio.CancelledError:
-            await processes.end_tree(leader, marker, self._grace)
+            await end_tree(leader, marker, self._grace)
             await process.wait()
             raise
         else:
-            await processes.end_tree(None, marker, 0.0)  # what it left behind
+            await end_tree(None, marker, 0.0)  # what it left behind
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         shard.exit_code = code if code >= 0 else 128 - code
@@ -136,7 +228,7 @@ async def _ended(process: asyncio.subprocess.Process, log: Path) -> int:
     try:
         while not ended.done():
             await asyncio.wait([ended], timeout=_LOG_SECONDS)
-            logs.shorten(log)
+            child.shorten(log)
     finally:
         ended.cancel()
     return ended.result()
@@ -168,3 +260,16 @@ def stage_environment(
         paths = [str(folder), env.get("PYTHONPATH", "")]
         env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return env
+
+
+def ask(request: StoreRequest) -> list[Answer]:
+    """Return the answers to a request. Raises StoreError."""
+    ended = subprocess.run(
+        [*STAGE_COMMAND, "store"],
+        input=request.model_dump_json(by_alias=True),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = ended.stderr.strip().splitlines()
+    return answers(ended.stdout.splitlines(), said[-1] if said else f"exit code {ended.returncode}")
