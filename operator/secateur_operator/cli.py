@@ -49,6 +49,7 @@ for command in (
     home_cli.status,
     home_cli.logs,
     home_cli.report,
+    home_cli.fetch,
 ):
     app.command()(command)
 

@@ -1,7 +1,8 @@
-"""``secateur status | logs | report``: what has come of the jobs of a home, also while they run."""
+"""``secateur status | logs | report | fetch``: what has come of the jobs of a home, also while they run."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from secateur_api.conditions import Phase
 from secateur_api.stage import PROGRESS_PREFIX, Stage
 from secateur_api.uri import local_path
 from secateur_operator.gateway.local.home import HomeError, HomeFolder, Resources, read_json
+from secateur_operator.gateway.local.results import copy_results
 from secateur_operator.refusal import wrong
 from secateur_operator.store_cli import HomeOption
 from secateur_operator.view import words
@@ -73,6 +76,27 @@ def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
     if path is None:
         wrong(f"{name} has no report yet; secateur status says how far it is")
     print(path)  # noqa: T201
+
+
+def fetch(
+    to: Annotated[Path, typer.Option("--to", help="The folder to make; it must not be there, or be empty.")],
+    job: Job = None,
+    home: HomeOption = Path(".secateur"),
+) -> None:
+    """Copy a finished job's results into a new folder: models, checkpoint, report, model card.
+
+    Each file is compared with its SHA-256 in the job's status. Exit code: 0, or 2 where nothing was copied.
+    """
+    try:
+        folder = HomeFolder(home)
+        found = Resources(folder).job(_named(folder, job))
+        copied = copy_results(folder, found, to)
+    except HomeError as error:
+        wrong(str(error))
+    for path in copied:
+        print(path)  # noqa: T201
+    if found.status.phase is Phase.FAILED:
+        print(f"{found.metadata.name} Failed: {found.status.message}", file=sys.stderr)  # noqa: T201
 
 
 def _list(home: HomeFolder) -> None:

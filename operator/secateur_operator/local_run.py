@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secateur_api import PruningJob
+from secateur_api import PruningJob, PruningJobStatus
 from secateur_api.conditions import Phase
 from secateur_operator.domain import start, times
 from secateur_operator.domain.plan import resolved_spec
@@ -53,6 +53,18 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     except OSError as error:
         raise HomeError(f"cannot write to {home.path}: {error.strerror or error}") from None
     return current
+
+
+def foreseen(home: HomeFolder, job: PruningJob, now: datetime) -> tuple[PruningJob, PruningJobStatus]:
+    """Return the job as :func:`submit` would put it there, and the status that its run begins with or goes on
+    from; nothing is written. Raises HomeError."""
+    job = Resources(home).applied(as_fresh_as_before(home, job))
+    run = start.next_run(job, home.defaults)
+    if run is None and _is_worth_another_run(job):
+        run = job.status.run + 1
+    if run is not None:
+        return job, start.begun(job, run, now, home.defaults)
+    return job, start.refreshed(job, start.moved(job.status, home.defaults))
 
 
 def made_fresh(job: PruningJob) -> PruningJob:

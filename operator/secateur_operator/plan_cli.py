@@ -11,12 +11,14 @@ import typer
 from rich.console import Console
 
 from secateur_api import InvalidResource, code_digest
+from secateur_operator import local_run
 from secateur_operator.document import read_job
-from secateur_operator.domain.foreseen import foresee
+from secateur_operator.domain.foreseen import Foreseen, foresee
+from secateur_operator.domain.plan import resolved_spec, store_of
 from secateur_operator.gateway.local.home import HomeError, HomeFolder
-from secateur_operator.gateway.local.recall import NotForeseen, recall
+from secateur_operator.gateway.local.recall import NotForeseen, damaged, recall
+from secateur_operator.gateway.protocol import StoreError
 from secateur_operator.local_files import pinned
-from secateur_operator.local_run import as_fresh_as_before, made_fresh
 from secateur_operator.refusal import need, wrong
 from secateur_operator.store_cli import HomeOption, expanded
 from secateur_operator.view.foreseen import print_foreseen
@@ -39,16 +41,21 @@ def plan(
     """
     need("jobs", "secateur plan")
     os.environ[code_digest.APART] = code_digest.apart(file)  # the stages' processes inherit it
-    folder = HomeFolder(home)
     try:
-        job = pinned(read_job(file), file.absolute().parent, code)
-        job = made_fresh(job) if fresh else as_fresh_as_before(folder, job)
-        found = foresee(job, folder.defaults, recall, datetime.now(UTC))
+        found = _foreseen(HomeFolder(home), file, code, fresh)
     except InvalidResource as error:
         wrong(*(f"{file}: {problem}" for problem in error.problems))
-    except (HomeError, NotForeseen) as error:
+    except (HomeError, NotForeseen, StoreError) as error:
         wrong(str(error))
     if output is Output.TABLE:
         print_foreseen(Console(), found)
     else:
         print_wire(found, output)
+
+
+def _foreseen(home: HomeFolder, file: Path, code: Path | None, fresh: bool) -> Foreseen:
+    now = datetime.now(UTC)
+    job = pinned(read_job(file), file.absolute().parent, code)
+    job, status = local_run.foreseen(home, local_run.made_fresh(job) if fresh else job, now)
+    units = [unit for done in status.stages for unit in done.units]
+    return foresee(job, status, damaged(store_of(resolved_spec(status)), units), recall, now)
