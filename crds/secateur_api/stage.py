@@ -37,6 +37,10 @@ TERMINATION_LIMIT = 2048
 SHARD_VARIABLE = "JOB_COMPLETION_INDEX"
 RECALL_VARIABLE = "SECATEUR_RECALL"
 """Set to 1: only say again what the store holds of this unit, do no work; not there is a retryable fault."""
+NO_RESULT = " holds no result of "
+"""In the message of that fault where the store has nothing of the unit; else it says what is damaged."""
+TO_DO = "; the work is to be done again"
+"""Ends the message of that fault."""
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1

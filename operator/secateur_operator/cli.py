@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from secateur_api import InvalidResource, PruningJob, code_digest
 from secateur_api.conditions import Phase
 from secateur_api.crd import crd as build_crd
-from secateur_operator import extras, home_cli, local_run, model_cli, store_cli
+from secateur_operator import home_cli, local_run, model_cli, plan_cli, store_cli
 from secateur_operator.cluster.settings import (
     LogFormat,
     PullPolicy,
@@ -29,11 +29,11 @@ from secateur_operator.document import read_job
 from secateur_operator.engine import reconciler
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
+from secateur_operator.refusal import need, wrong
 from secateur_operator.view.live import LiveView, PlainView
 from secateur_operator.view.output import Output, as_yaml, make_lossy, print_job, take_loss
 
 EXIT_FAILED = 1
-EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -42,7 +42,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(store_cli.app, name="store")
-for command in (model_cli.inspect, model_cli.init, home_cli.status, home_cli.logs, home_cli.report):
+for command in (
+    model_cli.inspect,
+    model_cli.init,
+    plan_cli.plan,
+    home_cli.status,
+    home_cli.logs,
+    home_cli.report,
+    home_cli.fetch,
+):
     app.command()(command)
 
 
@@ -75,15 +83,15 @@ def run(
 
     Exit code: 0 Succeeded, 1 Failed, 2 the file is wrong or the home cannot be used, 130 interrupted.
     """
-    _need("jobs", "secateur run")
+    need("jobs", "secateur run")
     os.environ[code_digest.APART] = code_digest.apart(file)  # the stages' processes inherit it
     try:
         job = pinned(read_job(file), file.absolute().parent, code)
         ending = _run(local_run.made_fresh(job) if fresh else job, home)
     except InvalidResource as error:
-        _wrong([f"{file}: {problem}" for problem in error.problems])
+        wrong(*(f"{file}: {problem}" for problem in error.problems))
     except HomeError as error:
-        _wrong([str(error)])
+        wrong(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if ending.interrupted:
@@ -110,7 +118,7 @@ def validate(
         else:
             print(f"{file}: valid")  # noqa: T201
     if problems:
-        _wrong(problems)
+        wrong(*problems)
 
 
 @app.command()
@@ -195,7 +203,7 @@ def operator(
 
     Exit code: 0 stopped by a signal, 1 the lease or a watch was lost, 2 a setting is wrong.
     """
-    _need("operator", "secateur operator")
+    need("operator", "secateur operator")
     from secateur_operator.cluster import main as cluster_operator  # slow to import, and only needed here
 
     try:
@@ -219,7 +227,7 @@ def operator(
         )
         code = cluster_operator.run(settings)
     except SettingsError as error:
-        _wrong([str(error)])
+        wrong(str(error))
     raise typer.Exit(code)
 
 
@@ -240,18 +248,6 @@ def _run(job: PruningJob, path: Path) -> local_run.Ending:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _need(extra: str, command: str) -> None:
-    lacking = extras.missing(extra, command)
-    if lacking is not None:
-        _wrong([lacking])
-
-
-def _wrong(lines: list[str]) -> None:
-    for line in lines:
-        _say(line)
-    raise typer.Exit(EXIT_WRONG)
 
 
 def main() -> None:

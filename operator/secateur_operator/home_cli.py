@@ -1,25 +1,27 @@
-"""``secateur status | logs | report``: what has come of the jobs of a home, also while they run."""
+"""``secateur status | logs | report | fetch``: what has come of the jobs of a home, also while they run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from secateur_api.conditions import Phase
 from secateur_api.stage import PROGRESS_PREFIX, Stage
 from secateur_api.uri import local_path
 from secateur_operator.gateway.local.home import HomeError, HomeFolder, Resources, read_json
+from secateur_operator.gateway.local.results import copy_results
+from secateur_operator.refusal import wrong
 from secateur_operator.store_cli import HomeOption
 from secateur_operator.view import words
 from secateur_operator.view.output import Output, print_job
 
-EXIT_WRONG = 2
 Job = Annotated[str | None, typer.Argument(help="Name of the PruningJob; not needed where there is one.")]
 
 
@@ -35,7 +37,7 @@ def status(
             return _list(folder)
         found = Resources(folder).job(_named(folder, job))
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     print_job(found, output)
     if found.status.stage is not None and found.status.progress is not None and output is Output.TABLE:
         print(f"now: {words.title(found.status.stage)}: {found.status.progress.step}")  # noqa: T201
@@ -52,9 +54,9 @@ def logs(
         name = _named(folder, job)
         found = list(_logs(folder, name, stage))
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     if not found:
-        _wrong(f"{name} has no log" + (f" of stage {stage.value}" if stage else ""))
+        wrong(f"{name} has no log" + (f" of stage {stage.value}" if stage else ""))
     for log in found if stage is not None else found[-1:]:
         print(f"==> {log.parent.name}, process {log.stem} <==")  # noqa: T201
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -69,11 +71,32 @@ def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
         name = _named(folder, job)
         found = Resources(folder).job(name).status.artifacts
     except HomeError as error:
-        _wrong(str(error))
+        wrong(str(error))
     path = next((local_path(artifact.uri) for artifact in found if artifact.kind == "report"), None)
     if path is None:
-        _wrong(f"{name} has no report yet; secateur status says how far it is")
+        wrong(f"{name} has no report yet; secateur status says how far it is")
     print(path)  # noqa: T201
+
+
+def fetch(
+    to: Annotated[Path, typer.Option("--to", help="The folder to make; it must not be there, or be empty.")],
+    job: Job = None,
+    home: HomeOption = Path(".secateur"),
+) -> None:
+    """Copy a finished job's results into a new folder: models, checkpoint, report, model card.
+
+    Each file is compared with its SHA-256 in the job's status. Exit code: 0, or 2 where nothing was copied.
+    """
+    try:
+        folder = HomeFolder(home)
+        found = Resources(folder).job(_named(folder, job))
+        copied = copy_results(folder, found, to)
+    except HomeError as error:
+        wrong(str(error))
+    for path in copied:
+        print(path)  # noqa: T201
+    if found.status.phase is Phase.FAILED:
+        print(f"{found.metadata.name} Failed: {found.status.message}", file=sys.stderr)  # noqa: T201
 
 
 def _list(home: HomeFolder) -> None:
@@ -112,8 +135,3 @@ def _logs(home: HomeFolder, job: str, stage: Stage | None) -> Iterator[Path]:
         if child is not None and (stage is None or child["input"]["stage"] == stage.value):
             found.append(log)
     yield from sorted(found, key=lambda log: log.stat().st_mtime)
-
-
-def _wrong(message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201
-    raise typer.Exit(EXIT_WRONG)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from secateur_api import PruningJob
+from secateur_api import PruningJob, PruningJobStatus
 from secateur_api.conditions import Phase
 from secateur_operator.domain import start, times
 from secateur_operator.domain.plan import resolved_spec
@@ -17,7 +17,7 @@ from secateur_operator.domain.times import stamp
 from secateur_operator.engine.loop import run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
-from secateur_operator.gateway.local.home import Home, HomeError, Resources
+from secateur_operator.gateway.local.home import Home, HomeError, HomeFolder, Resources
 from secateur_operator.gateway.local.runner import STAGE_COMMAND
 from secateur_operator.gateway.protocol import Key, NotFound
 
@@ -41,7 +41,7 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     resources = Resources(home)
     name = job.metadata.name
     try:
-        resources.apply(_as_fresh_as_before(home, job))
+        resources.apply(as_fresh_as_before(home, job))
         current = resources.job(name)
         if start.next_run(current, home.defaults) is None and _is_worth_another_run(current):
             resources.ask_for_run(name, current.status.run + 1)
@@ -55,13 +55,25 @@ def submit(home: Home, job: PruningJob) -> PruningJob:
     return current
 
 
+def foreseen(home: HomeFolder, job: PruningJob, now: datetime) -> tuple[PruningJob, PruningJobStatus]:
+    """Return the job as :func:`submit` would put it there, and the status that its run begins with or goes on
+    from; nothing is written. Raises HomeError."""
+    job = Resources(home).applied(as_fresh_as_before(home, job))
+    run = start.next_run(job, home.defaults)
+    if run is None and _is_worth_another_run(job):
+        run = job.status.run + 1
+    if run is not None:
+        return job, start.begun(job, run, now, home.defaults)
+    return job, start.refreshed(job, start.moved(job.status, home.defaults))
+
+
 def made_fresh(job: PruningJob) -> PruningJob:
     """Return the job with a text in ``spec.fresh`` that no job had before."""
     spec = job.spec.model_copy(update={"fresh": stamp(datetime.now(UTC))})
     return job.model_copy(update={"spec": spec})
 
 
-def _as_fresh_as_before(home: Home, job: PruningJob) -> PruningJob:
+def as_fresh_as_before(home: HomeFolder, job: PruningJob) -> PruningJob:
     """Return the job with ``spec.fresh`` of its last run, where its file has none: what that run measured
     anew counts from then on."""
     try:

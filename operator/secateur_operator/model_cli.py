@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -16,17 +15,16 @@ from secateur_api import InvalidResource, parse_job
 from secateur_api.inspection import Inspection, InspectionRequest
 from secateur_api.spec import AnswerForm, Images
 from secateur_api.uri import local_path
-from secateur_operator import extras
 from secateur_operator.asked_model import WrongWords, request_of
 from secateur_operator.document import read_job
 from secateur_operator.domain import draft
 from secateur_operator.gateway.local import inspection
 from secateur_operator.gateway.local.inspection import NotInspected
+from secateur_operator.refusal import need, wrong
 from secateur_operator.store_cli import expanded
 from secateur_operator.view.inspection import print_inspection
 from secateur_operator.view.output import Output, print_wire
 
-EXIT_WRONG = 2
 Model = Annotated[
     str,
     typer.Argument(help="inference.json, inference.pdmodel or an .onnx file; or a factory, module:callable."),
@@ -52,11 +50,11 @@ def inspect(
 
     Exit code: 0, or 2 where the model cannot be used; the sentence says why.
     """
-    _need("secateur inspect")
+    need("jobs", "secateur inspect")
     try:
         found = inspection.ask(request_of(model, inputs or [], arguments or [], code))
     except (WrongWords, NotInspected) as error:
-        _wrong(str(error))
+        wrong(str(error))
     if output is Output.TABLE:
         print_inspection(Console(), found)
     else:
@@ -92,9 +90,9 @@ def init(
 
     Exit code: 0, or 2 where the model or the pictures cannot be used; the sentence says why.
     """
-    _need("secateur init")
+    need("jobs", "secateur init")
     if out.exists() and not force:
-        _wrong(f"{out} is there already; --force replaces it, -o names another file")
+        wrong(f"{out} is there already; --force replaces it, -o names another file")
     try:
         request = request_of(model, inputs or [], arguments or [], code)
         pictures = _images(images, mean, std)
@@ -107,7 +105,7 @@ def init(
         origin = _origin(request, weights, trained, out)
         found = inspection.ask(request.model_copy(update={"images": pictures, "form": form}))
     except (WrongWords, NotInspected) as error:
-        _wrong(str(error))
+        wrong(str(error))
     data_part: dict[str, Any] = {"factory": data}
     if pictures is not None:
         data_part = {"images": {**pictures.to_wire(), "uri": _beside(pictures.uri, out)}}
@@ -173,9 +171,9 @@ def _write(out: Path, text: str) -> None:
         parse_job(yaml.safe_load(text))
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        _wrong(f"cannot write {out}: {error.strerror}")
+        wrong(f"cannot write {out}: {error.strerror}")
     except InvalidResource as error:
-        _wrong("\n".join(f"{out}: {problem}" for problem in error.problems))
+        wrong(*(f"{out}: {problem}" for problem in error.problems))
 
 
 def _say_found(found: Inspection, out: Path, code: Path | None, has_pictures: bool) -> None:
@@ -186,14 +184,3 @@ def _say_found(found: Inspection, out: Path, code: Path | None, has_pictures: bo
     option = f" --code {code}" if code is not None else ""
     for line in [*lines, f"next: secateur run {out}{option}"]:
         print(line)  # noqa: T201
-
-
-def _need(command: str) -> None:
-    lacking = extras.missing("jobs", command)
-    if lacking is not None:
-        _wrong(lacking)
-
-
-def _wrong(message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201
-    raise typer.Exit(EXIT_WRONG)

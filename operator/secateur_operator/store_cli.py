@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -17,16 +16,15 @@ from secateur_api.quantity import parse_duration
 from secateur_api.spec import Store
 from secateur_api.storekeeping import Action, Answer, StoreRequest
 from secateur_api.uri import redacted
-from secateur_operator import extras
 from secateur_operator.domain import named
 from secateur_operator.domain.named import Shelf, Where
 from secateur_operator.gateway.local.home import Home, HomeError, Resources
 from secateur_operator.gateway.local.runner import ask
 from secateur_operator.gateway.protocol import GatewayError, StoreError
+from secateur_operator.refusal import need, wrong
 from secateur_operator.view.output import print_cleared, print_kept
 
 EXIT_DAMAGED = 1
-EXIT_WRONG = 2
 RETENTION = "720h"
 
 app = typer.Typer(
@@ -113,11 +111,11 @@ def gc(
     """
     where = _where(cluster, namespace, claim, store, secret, image, image_pull_secret)
     if store is not None and where is None:
-        _wrong("--store: what must stay there is said by the PruningJobs of a cluster; give --cluster too")
+        wrong("--store: what must stay there is said by the PruningJobs of a cluster; give --cluster too")
     try:
         seconds = parse_duration(older_than)
     except ValueError as error:
-        _wrong(f"--older-than: {error}")
+        wrong(f"--older-than: {error}")
     _keep("gc", home, None, where, older_than=seconds, dry_run=dry_run)
 
 
@@ -130,9 +128,7 @@ def _keep(
     dry_run: bool = False,
 ) -> None:
     found: list[tuple[str, list[Answer] | StoreError]]
-    lacking = extras.missing("jobs" if where is None else "operator", "secateur store")
-    if lacking is not None:
-        _wrong(lacking)
+    need("jobs" if where is None else "operator", "secateur store")
     try:
         if where is not None:
             from secateur_operator.store_on_cluster import keep_shelves  # an extra, and slow to import
@@ -143,11 +139,11 @@ def _keep(
         else:
             found = [_at_home(action, home, older_than, dry_run)]
     except (StoreError, HomeError, GatewayError) as error:
-        _wrong(str(error))
+        wrong(str(error))
     damaged = [_print(action, title, said, dry_run) for title, said in found if isinstance(said, list)]
     failed = [str(said) for _, said in found if isinstance(said, StoreError)]
     if failed:
-        _wrong("\n".join(failed))
+        wrong(*failed)
     raise typer.Exit(EXIT_DAMAGED if action == "verify" and any(damaged) else 0)
 
 
@@ -187,16 +183,16 @@ def _where(
     """Return where to look on a cluster; None for this machine."""
     if not cluster:
         if claim is not None or secret is not None:
-            _wrong("--claim and --secret are a cluster's; give --cluster too")
+            wrong("--claim and --secret are a cluster's; give --cluster too")
         return None
     only: Shelf | None = None
     if claim is not None or uri is not None:
         if len(namespaces or []) != 1:
-            _wrong("--claim and --store need one --namespace, where the Job runs")
+            wrong("--claim and --store need one --namespace, where the Job runs")
         try:
             only = Shelf((namespaces or [""])[0], Store(claim=claim, uri=uri, secret=secret))
         except ValidationError as error:
-            _wrong(f"--claim, --store: {error.errors()[0]['msg']}")
+            wrong(f"--claim, --store: {error.errors()[0]['msg']}")
     return Where(tuple(namespaces or ()), only, image, tuple(pull_secrets or ()))
 
 
@@ -209,8 +205,3 @@ def _print(action: Action, title: str, answers: list[Answer], dry_run: bool) -> 
     kept = [one.kept for one in answers if one.kept is not None]
     print_kept(console, kept, time.time())
     return any(one.damage for one in kept)
-
-
-def _wrong(message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201
-    raise typer.Exit(EXIT_WRONG)

@@ -16,8 +16,10 @@ from tests.unit.control.jobs import document
 _MAIN = """
 import sys
 from secateur_operator import cli, local_run
+from secateur_operator.gateway.local import recall
 from tests.integration import stand_in
 local_run.run.__defaults__ = ((sys.executable, stand_in.__file__),)
+recall.recall.__defaults__ = local_run.run.__defaults__
 cli.main()
 """
 ROOT = Path(__file__).parents[2]
@@ -38,17 +40,22 @@ class Secateur:
         self.file.write_text(yaml.safe_dump(document(**spec)))
 
     def start(
-        self, *options: str, to: str | None = None, env: dict[str, str] | None = None, **steer: Any
+        self,
+        *options: str,
+        command: str = "run",
+        to: str | None = None,
+        env: dict[str, str] | None = None,
+        **steer: Any,
     ) -> subprocess.Popen[str]:
-        """Start ``secateur run``; ``to`` is where a shell sends its stdout and stderr (3: the test)."""
+        """Start a command; ``to`` is where a shell sends its stdout and stderr (3: the test)."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "STAND_IN": json.dumps(steer), "PYTHONPATH": path, **(env or {})}
-        command = [sys.executable, "-c", _MAIN, "run", str(self.file), "--home", str(self.home), *options]
+        words = [sys.executable, "-c", _MAIN, command, str(self.file), "--home", str(self.home), *options]
         if to is not None:
             both = to if " " in to else f"{to} 2>{to}"
-            command = ["bash", "-c", f'"$@" 3>&2 >{both}', "bash", *command]
+            words = ["bash", "-c", f'"$@" 3>&2 >{both}', "bash", *words]
         return subprocess.Popen(
-            command,
+            words,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -57,7 +64,7 @@ class Secateur:
         )
 
     def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run ``secateur run`` to its end."""
+        """Run a command to its end."""
         process = self.start(*options, **more)
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)

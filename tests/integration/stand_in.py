@@ -18,7 +18,16 @@ import time
 from pathlib import Path
 
 from secateur_api import StageInput, StageResult, StageSummary, unit_name
-from secateur_api.stage import INPUT_VARIABLE, PROGRESS_PREFIX, SHARD_VARIABLE, TERMINATION_VARIABLE, Progress
+from secateur_api.stage import (
+    INPUT_VARIABLE,
+    NO_RESULT,
+    PROGRESS_PREFIX,
+    RECALL_VARIABLE,
+    SHARD_VARIABLE,
+    TERMINATION_VARIABLE,
+    TO_DO,
+    Progress,
+)
 from secateur_jobs.runtime.store import Store
 from tests import outcomes
 
@@ -45,6 +54,9 @@ def _work(request: StageInput, steer: dict) -> tuple[int, StageSummary]:
     found = store.look(unit)
     if found.result is not None:
         return 0, found.result.summary.model_copy(update={"reused": True})
+    if os.environ.get(RECALL_VARIABLE):
+        why = found.damage or f"the store{NO_RESULT}{unit}"
+        return 75, StageSummary(stage=request.stage, ok=False, reason="Killed", message=f"{why}{TO_DO}")
     for done in range(4):
         line = Progress(percent=25 * done, step=f"part {done}/4", metric=0.9, at=time.time())
         print(PROGRESS_PREFIX + line.model_dump_json(by_alias=True), flush=True)

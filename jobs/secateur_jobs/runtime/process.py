@@ -23,12 +23,14 @@ from secateur_api.conditions import Reason
 from secateur_api.results import StageOutcome
 from secateur_api.stage import (
     INPUT_VARIABLE,
+    NO_RESULT,
     READS_SOURCES,
     RECALL_VARIABLE,
     SHARD_VARIABLE,
     TERMINATION_DEFAULT,
     TERMINATION_LIMIT,
     TERMINATION_VARIABLE,
+    TO_DO,
     ExitCode,
     Stage,
     StageInput,
@@ -163,8 +165,8 @@ def _do(context: StageContext) -> StageSummary:
     if found.result is not None:
         return found.result.summary.model_copy(update={"reused": True})
     if os.environ.get(RECALL_VARIABLE):
-        why = found.damage or f"{store.url_of()} holds no result of {unit}"
-        raise Retryable(Reason.KILLED, f"{why}; the work is to be done again")
+        why = found.damage or f"{store.url_of()}{NO_RESULT}{unit}"
+        raise Retryable(Reason.KILLED, f"{why}{TO_DO}")
     context.progress(0, "starting")
     begin = time.monotonic()
     if request.stage not in READS_SOURCES:

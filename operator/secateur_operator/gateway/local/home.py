@@ -40,7 +40,14 @@ class HomeFolder:
     """A home folder to read in, also while another process has its lock."""
 
     def __init__(self, path: Path) -> None:
+        """Raises HomeError where the path is no text: jobs and results name it in JSON."""
         self.path = path.absolute()
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            raise HomeError(
+                f"{str(self.path)!a} has bytes that are no text; choose another with --home"
+            ) from None
 
     def jobs(self) -> list[str]:
         """Return the names of all PruningJobs."""
@@ -54,6 +61,11 @@ class HomeFolder:
         """Return the folder of a PruningJob's Jobs."""
         return self.job(name) / "children"
 
+    @property
+    def defaults(self) -> Defaults:
+        """What jobs get here: the home's store, whatever they say."""
+        return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
+
 
 class Home(HomeFolder):
     """A locked home folder; the lock ends with ``close`` or with the process, however it ends."""
@@ -61,12 +73,6 @@ class Home(HomeFolder):
     def __init__(self, path: Path) -> None:
         """Create and lock the folder; raises HomeError if it is busy or not writable."""
         super().__init__(path)
-        try:
-            str(self.path).encode()  # jobs and results name it in JSON
-        except UnicodeEncodeError:
-            raise HomeError(
-                f"{str(self.path)!a} has bytes that are no text; choose another with --home"
-            ) from None
         try:
             (self.path / "store").mkdir(parents=True, exist_ok=True)
             (self.path / "jobs").mkdir(exist_ok=True)
@@ -94,11 +100,6 @@ class Home(HomeFolder):
     def close(self) -> None:
         """Release the lock."""
         os.close(self._lock)
-
-    @property
-    def defaults(self) -> Defaults:
-        """What jobs get here: the home's store, whatever they say."""
-        return Defaults(Store(uri=file_uri(self.path / "store")), forced=True)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
@@ -153,6 +154,16 @@ class Resources:
 
     def apply(self, job: PruningJob) -> None:
         """Create it, or give it this spec; a spec that differs is a new generation. Raises OSError."""
+        document, is_new = self._applied(job)
+        if is_new:
+            self._write(job.metadata.name, document)
+
+    def applied(self, job: PruningJob) -> PruningJob:
+        """Return what :meth:`apply` would make of it, and write nothing."""
+        return parse_job(self._applied(job)[0])
+
+    def _applied(self, job: PruningJob) -> tuple[dict[str, Any], bool]:
+        """Return the document with this spec, and whether it is another than the one that is there."""
         document = job.to_wire()
         document.pop("status", None)
         try:
@@ -162,11 +173,11 @@ class Resources:
             document["metadata"].update(meta, resourceVersion="1")
         else:
             if old["spec"] == document["spec"]:
-                return
+                return old, False
             document["metadata"] = {**old["metadata"], "generation": old["metadata"]["generation"] + 1}
             document["status"] = old.get("status", {})
             _bump(document)
-        self._write(job.metadata.name, document)
+        return document, True
 
     def ask_for_run(self, name: str, run: int) -> None:
         """Ask that a job that has ended starts again. Raises NotFound, OSError."""

@@ -173,7 +173,10 @@ class Runner:
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
         scratch.mkdir(parents=True)
         with child.log(index).open("ab") as log:
-            process = await start([*self._command, stage.value], _environment(child, index), log)
+            environment = stage_environment(
+                child.input_json, index, child.message(index), scratch, child.recall
+            )
+            process = await start([*self._command, stage.value], environment, log)
         leader = entry(process.pid)
         shard.state, shard.pid = JobState.RUNNING, process.pid
         shard.ticks = leader.ticks if leader else None
@@ -236,15 +239,18 @@ def _is_worth_another_try(shard: Shard) -> bool:
     return not (code in set(ExitCode) and (code == ExitCode.INTERNAL or ExitCode(code).is_user_error))
 
 
-def _environment(child: Child, index: int) -> dict[str, str]:
-    code = StageInput.model_validate_json(child.input_json).spec.code
+def stage_environment(
+    input_json: str, shard: int, message: Path, scratch: Path, recall: bool
+) -> dict[str, str]:
+    """Return the environment of a stage's process; it leaves its last words in ``message``."""
+    code = StageInput.model_validate_json(input_json).spec.code
     env = {
         **os.environ,
-        INPUT_VARIABLE: child.input_json,
-        RECALL_VARIABLE: "1" if child.recall else "",
-        TERMINATION_VARIABLE: str(child.message(index)),
-        SHARD_VARIABLE: str(index),
-        "TMPDIR": str(child.scratch(index).absolute()),
+        INPUT_VARIABLE: input_json,
+        RECALL_VARIABLE: "1" if recall else "",
+        TERMINATION_VARIABLE: str(message),
+        SHARD_VARIABLE: str(shard),
+        "TMPDIR": str(scratch.absolute()),
         "PYTHONUNBUFFERED": "1",
         # user code comes from --code only: what merely lies in the current folder has no digest
         "PYTHONSAFEPATH": "1",
