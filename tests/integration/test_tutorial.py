@@ -1,7 +1,8 @@
-"""The tutorial's blocks, as a reader runs them: files saved by the names that the page gives."""
+"""The tutorial as a reader runs it: files saved by the names that the page gives; and its notebook."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def test_the_tutorial_runs(tmp_path: Path) -> None:
-    names = re.findall(r"ave this as `([\w.]+)`", PAGE)
+    names = re.findall(r"[Ss]ave this as `([\w.]+)`", PAGE)
     blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL)
     for name, text in zip(names, blocks, strict=True):
         (tmp_path / name).write_text(text)
@@ -39,3 +40,15 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
         said = run([secateur, *command.split()[1:]], tmp_path)
     assert "mynet: Succeeded" in said
     assert ".nb" in said
+
+
+def test_the_notebook_is_the_page_s_python_and_runs(tmp_path: Path) -> None:
+    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    classes, rest = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    page = rest.replace("from mynet import MyNet, splits\n", classes)
+    assert code.split() == page.split()
+    assert not any(cell.get("outputs") for cell in cells)
+    (tmp_path / "notebook.py").write_text(code)
+    said = run([sys.executable, "-W", "ignore", "notebook.py"], tmp_path)
+    assert re.search(r"^latency p50 .* -> .*x\), file .* metric 0\.\d+ -> 0\.\d+", said, re.MULTILINE)
