@@ -59,6 +59,17 @@ def test_each_picture_is_in_one_part_and_always_in_the_same(tmp_path: Path) -> N
     assert "order RGB" in notes[1]
 
 
+def test_folders_train_and_val_say_which_picture_is_for_what(tmp_path: Path) -> None:
+    _save(tmp_path / "train", count=3)
+    found = splits(_images(tmp_path), COLOUR, seed=0)
+    assert sum(map(len, found)) == 3  # one folder alone says nothing
+    _save(tmp_path / "val", count=4)
+    assert [len(part) for part in splits(_images(tmp_path), COLOUR, seed=0)] == [3, 4]
+    _save(tmp_path / "other", count=1)
+    with pytest.raises(InvalidInput, match=r"other/00\.png is in neither of the folders train and val"):
+        splits(_images(tmp_path), COLOUR, seed=0)
+
+
 def test_folders_inside_and_a_zip_give_the_same(tmp_path: Path) -> None:
     folder = _save(tmp_path / "a")
     (folder / "inside").mkdir()

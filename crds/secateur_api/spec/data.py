@@ -64,7 +64,8 @@ class Images(Contract):
     order: Order | None = None
     """Absent: ``RGB``; PaddleOCR's models are trained on ``BGR``."""
     eval_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Share of the pictures that the result is measured on, drawn by ``seed``; the rest is trained on."""
+    """Share of the pictures that the result is measured on, drawn by ``seed``; the rest is trained on. Where
+    there are folders ``train`` and ``val``, they say it instead."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

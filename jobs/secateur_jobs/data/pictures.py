@@ -62,11 +62,12 @@ class Pictures(paddle.io.Dataset):
 
 
 def splits(images: Images, model: Model, seed: int) -> Splits:
-    """Return (train, eval) of the pictures; which is for what depends on ``seed`` and their number alone.
+    """Return (train, eval) of the pictures: those in the folders ``train`` and ``val``, where there are both.
 
-    Items are (input float32 [channels, H, W], nothing). Raises InvalidInput(DATASET_INVALID) for a picture
-    that cannot be read, a grey one for a model of three channels, and what ``preparation_of`` raises;
-    MissingData for no picture at all.
+    Else which is for what depends on ``seed`` and their number alone. Items are (input float32
+    [channels, H, W], nothing). Raises InvalidInput(DATASET_INVALID) for a picture that cannot be read, a
+    grey one for a model of three channels, and what ``preparation_of`` raises; MissingData for no picture
+    at all.
     """
     prepare, _ = preparation_of(images, model)
     album = _album(images)
@@ -77,18 +78,29 @@ def splits(images: Images, model: Model, seed: int) -> Splits:
             f"{FIELD}.uri: {redacted(images.uri)} has {len(names) or 'no'} picture{'s' * (not names)} "
             f"({', '.join(EXTENSIONS)}); at least 2 are needed, some hundreds are useful",
         )
-    order = np.random.default_rng(seed).permutation(len(names))
-    count = eval_count(len(names), images.eval_share)
-    sets = (
-        Pictures(album, [names[i] for i in sorted(part)], prepare) for part in (order[count:], order[:count])
-    )
+    sets = [Pictures(album, part, prepare) for part in _by_folder(names) or _drawn(names, images, seed)]
     size = len(names) * prepare.height * prepare.width * prepare.channels * 4
     return Splits(*(ArrayDataset(gather(one, range(len(one)))) if size <= _KEPT else one for one in sets))
 
 
-def eval_count(pictures: int, share: float) -> int:
-    """Return how many of so many pictures the result is measured on: at least one, and one is left."""
-    return min(max(1, round(pictures * share)), pictures - 1)
+def _by_folder(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
+    """Return the names in ``train`` and in ``val``; None where one of the folders is missing."""
+    parts = {folder: [n for n in names if n.startswith(f"{folder}/")] for folder in ("train", "val")}
+    if not all(parts.values()):
+        return None
+    elsewhere = [n for n in names if not n.startswith(("train/", "val/"))]
+    if elsewhere:
+        raise _refused(
+            f"{elsewhere[0]} is in neither of the folders train and val; move it, or do without them"
+        )
+    return parts["train"], parts["val"]
+
+
+def _drawn(names: Sequence[str], images: Images, seed: int) -> tuple[list[str], list[str]]:
+    """Return those to train on and those to measure on, at least one each."""
+    order = np.random.default_rng(seed).permutation(len(names))
+    count = min(max(1, round(len(names) * images.eval_share)), len(names) - 1)
+    return [names[i] for i in sorted(order[count:])], [names[i] for i in sorted(order[:count])]
 
 
 def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
