@@ -53,14 +53,20 @@ def ground(dice: random.Random, width: int, height: int) -> Image.Image:
 
 
 def line(dice: random.Random, fonts: list[Path]) -> Image.Image:
-    """Return one line of text, 48 pixels high."""
+    """Return one line of text, 48 pixels high: slanted, narrow or wide, thin or thick, as fonts are."""
     font = ImageFont.truetype(str(dice.choice(fonts)), dice.randint(26, 36))
-    words = text(dice)
-    left, top, right, bottom = font.getbbox(words)
+    words, stroke = text(dice), dice.choice((0, 0, 0, 1))
+    left, top, right, bottom = font.getbbox(words, stroke_width=stroke)
     image = ground(dice, round(right - left) + dice.randint(8, 24), 48)
     ink = tuple(dice.randint(0, 90) for _ in range(3))
     place = (dice.randint(2, 8) - left, (48 - bottom + top) // 2 - top + dice.randint(-3, 3))
-    ImageDraw.Draw(image).text(place, words, font=font, fill=ink)
+    ImageDraw.Draw(image).text(place, words, font=font, fill=ink, stroke_width=stroke)
+    slant = dice.uniform(-0.25, 0.25)
+    shear = (1, slant, -24 * slant, 0, 1, 0)
+    image = image.transform(
+        image.size, Image.Transform.AFFINE, shear, Image.Resampling.BILINEAR, fillcolor=(220,) * 3
+    )
+    image = image.resize((max(16, round(image.width * dice.uniform(0.7, 1.25))), 48))
     return image.filter(ImageFilter.GaussianBlur(dice.uniform(0, 0.8)))
 
 
