@@ -25,12 +25,33 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+NOTEBOOK = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())
+FILES = dict(
+    zip(
+        re.findall(r"[Ss]ave this as `([\w.]+)`", PAGE),
+        re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL),
+        strict=True,
+    )
+)
+
+
+def in_the_notebook() -> str:
+    """Return the notebook's code, as one program."""
+    cells = (cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code")
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
+
+
+def test_the_notebook_has_the_page_s_python() -> None:
+    page = FILES["smaller.py"].replace("from mynet import MyNet, splits\n", FILES["mynet.py"])
+    assert in_the_notebook().split() == page.split()
+    assert not any(cell.get("outputs") for cell in NOTEBOOK["cells"])
+
+
 def test_the_tutorial_runs(tmp_path: Path) -> None:
-    names = re.findall(r"[Ss]ave this as `([\w.]+)`", PAGE)
-    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL)
-    for name, text in zip(names, blocks, strict=True):
+    for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    said = run([sys.executable, "-W", "ignore", "smaller.py"], tmp_path)
+    (tmp_path / "notebook.py").write_text(in_the_notebook())  # which has the lines of mynet.py and smaller.py
+    said = run([sys.executable, "-W", "ignore", "notebook.py"], tmp_path)
     assert re.search(r"^latency p50 .* -> .*x\), file .* metric 0\.\d+ -> 0\.\d+", said, re.MULTILINE)
     assert (tmp_path / "small.nb").stat().st_size < (tmp_path / "mynet-x86.nb").stat().st_size
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -40,15 +61,3 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
         said = run([secateur, *command.split()[1:]], tmp_path)
     assert "mynet: Succeeded" in said
     assert ".nb" in said
-
-
-def test_the_notebook_is_the_page_s_python_and_runs(tmp_path: Path) -> None:
-    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())["cells"]
-    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    classes, rest = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    page = rest.replace("from mynet import MyNet, splits\n", classes)
-    assert code.split() == page.split()
-    assert not any(cell.get("outputs") for cell in cells)
-    (tmp_path / "notebook.py").write_text(code)
-    said = run([sys.executable, "-W", "ignore", "notebook.py"], tmp_path)
-    assert re.search(r"^latency p50 .* -> .*x\), file .* metric 0\.\d+ -> 0\.\d+", said, re.MULTILINE)
