@@ -41,6 +41,7 @@ class Contract(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         use_attribute_docstrings=True,
+        defer_build=True,
         protected_namespaces=(),
     )
     rules: ClassVar[tuple[Rule, ...]] = ()

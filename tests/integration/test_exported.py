@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +13,11 @@ import pytest
 from onnx import numpy_helper, parser
 
 from secateur_jobs.paddle_env import paddle
-from tests.integration.real import User
+from tests.integration.real import CODE, User
 from tests.integration.user_code.tiny import Tiny
 
 pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(200)]
+COMMAND = str(Path(sys.executable).with_name("secateur"))
 
 
 def export(folder: Path, seed: int) -> Path:
@@ -52,8 +56,9 @@ def test_exported_files_are_pruned_converted_and_followed(tmp_path: Path) -> Non
     again = user.run(file).status["stages"]
     assert all(one.get("reused") for one in again)
     export(tmp_path, 2)  # other weights in the same files
-    other = user.run(file).status["stages"]
-    assert not any(one.get("reused") for one in other)
+    words = [COMMAND, "plan", str(file), "--home", str(user.home), "--code", str(CODE), "-o", "json"]
+    plan = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)["stages"]
+    assert {one["state"] for one in plan} == {"toDo", "open"}
 
 
 def test_an_onnx_file_is_pruned_and_converted(tmp_path: Path) -> None:

@@ -41,23 +41,21 @@ def test_a_job_is_found_without_its_name_while_another_process_has_the_home(home
         lock.close()
 
 
-def test_several_jobs_are_listed_and_one_must_be_named(tmp_path: Path) -> None:
-    first = Secateur(tmp_path)
-    assert first.run().returncode == 0
-    (job,) = (first.home / "jobs").iterdir()
+def test_several_jobs_are_listed_and_one_must_be_named(finished: Secateur) -> None:
+    (job,) = (finished.home / "jobs").iterdir()
     other = job.with_name("other")
     other.mkdir()
     (other / "resource.json").write_text((job / "resource.json").read_text())
-    listed = look(first.home, "status").stdout
+    listed = look(finished.home, "status").stdout
     assert job.name in listed
     assert "other" in listed
     for command in ("logs", "report"):
-        refused = look(first.home, command)
+        refused = look(finished.home, command)
         assert refused.returncode == 2
         assert refused.stderr.startswith(f"say which job: it has {job.name}, other;")
-    refused = look(first.home, "logs", "other", "--stage", "round")
+    refused = look(finished.home, "logs", "other", "--stage", "round")
     assert (refused.returncode, refused.stderr) == (2, "other has no log of stage round\n")
-    refused = look(first.home, "status", "nobody")
+    refused = look(finished.home, "status", "nobody")
     assert refused.returncode == 2
     assert "has no job 'nobody'" in refused.stderr
 

@@ -46,17 +46,16 @@ def test_a_job_runs_and_the_same_again_measures_nothing_and_says_so(secateur: Se
     assert len(secateur.worked()) == len(STAGES) + 1
 
 
-def test_fresh_measures_anew_and_that_counts_from_then_on(secateur: Secateur) -> None:
-    secateur.run()
-    before = secateur.worked()
-    fresh = secateur.run("--fresh")
+def test_fresh_measures_anew_and_that_counts_from_then_on(finished: Secateur) -> None:
+    before = finished.worked()
+    fresh = finished.run("--fresh")
     assert fresh.returncode == 0, fresh.stderr
     assert "reused" not in fresh.stdout
-    anew = secateur.worked()[len(before) :]
+    anew = finished.worked()[len(before) :]
     assert len(anew) == len(before)
     assert not {*anew} & {*before}
-    assert "reused" in secateur.run().stdout
-    assert len(secateur.worked()) == 2 * len(before)
+    assert "reused" in finished.run().stdout
+    assert len(finished.worked()) == 2 * len(before)
 
 
 def test_outputs_are_the_resource(secateur: Secateur) -> None:
@@ -66,33 +65,31 @@ def test_outputs_are_the_resource(secateur: Secateur) -> None:
     ):
         assert resource["status"]["phase"] == "Succeeded"
         assert [one["name"] for one in resource["status"]["stages"]] == STAGES
+        assert all(one["sha256"] and one["bytes"] for one in resource["status"]["artifacts"])
 
 
 @pytest.mark.parametrize("how", list(damage.KINDS))
-def test_what_is_damaged_is_made_again_and_nothing_else(secateur: Secateur, how: str) -> None:
-    first = secateur.result()["status"]
-    assert all(one["sha256"] and one["bytes"] for one in first["artifacts"])
-    before = secateur.worked()
+def test_what_is_damaged_is_made_again_and_nothing_else(finished: Secateur, how: str) -> None:
+    before = finished.worked()
     hit = [before[0], next(unit for unit in before if unit.startswith("convert-"))]
     for unit in hit:
-        damage.KINDS[how](next(secateur.home.glob(f"store/units/{unit}/*/*")))
-    again = secateur.run()
+        damage.KINDS[how](next(finished.home.glob(f"store/units/{unit}/*/*")))
+    again = finished.run()
     assert "digits: Succeeded" in again.stdout
-    made = [unit for unit in secateur.worked()[len(before) :] if not unit.startswith("report-")]
+    made = [unit for unit in finished.worked()[len(before) :] if not unit.startswith("report-")]
     assert made == hit
     assert again.stderr.count("store/units/") == 2  # a note for each, which names the file
-    secateur.run()
-    assert not [unit for unit in secateur.worked()[len(before) + 2 :] if not unit.startswith("report-")]
+    finished.run()
+    assert not [unit for unit in finished.worked()[len(before) + 2 :] if not unit.startswith("report-")]
 
 
 @pytest.mark.parametrize("how", list(damage.KINDS))
-def test_a_result_that_is_not_believed_is_made_again(secateur: Secateur, how: str) -> None:
-    secateur.result()
-    before = secateur.worked()
-    (result,) = secateur.home.glob("store/units/preflight-*/result.json")
+def test_a_result_that_is_not_believed_is_made_again(finished: Secateur, how: str) -> None:
+    before = finished.worked()
+    (result,) = finished.home.glob("store/units/preflight-*/result.json")
     damage.KINDS[how](result)
-    assert secateur.result()["status"]["phase"] == "Succeeded"
-    made = [unit for unit in secateur.worked()[len(before) :] if not unit.startswith("report-")]
+    assert finished.result()["status"]["phase"] == "Succeeded"
+    made = [unit for unit in finished.worked()[len(before) :] if not unit.startswith("report-")]
     assert made == [result.parent.name]
 
 
@@ -121,14 +118,13 @@ def test_a_failed_job_runs_again_and_finds_what_was_done(secateur: Secateur) -> 
     assert len(set(secateur.worked())) == len(secateur.worked()) == len(STAGES) + 1
 
 
-def test_a_changed_spec_starts_anew_and_keeps_what_still_counts(secateur: Secateur) -> None:
-    secateur.run()
-    before = len(secateur.worked())
-    secateur.write(sensitivity={"shards": 2}, constraints=[{"metric": "speedup", "min": "9x"}])
-    resource = secateur.result()
+def test_a_changed_spec_starts_anew_and_keeps_what_still_counts(finished: Secateur) -> None:
+    before = len(finished.worked())
+    finished.write(sensitivity={"shards": 2}, constraints=[{"metric": "speedup", "min": "9x"}])
+    resource = finished.result()
     assert resource["metadata"]["generation"] == 2
     assert resource["status"]["phase"] == "Failed"
-    assert len(secateur.worked()) == before + 1  # only the report reads the constraints
+    assert len(finished.worked()) == before + 1  # only the report reads the constraints
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -56,73 +56,67 @@ def test_with_nothing_done_only_the_first_stage_is_known(secateur: Secateur) -> 
     assert "depends on pretrain" in shown
 
 
-def test_with_all_done_all_is_reused_and_a_run_measures_nothing(secateur: Secateur) -> None:
-    secateur.run()
-    before = secateur.worked()
-    found = plan(secateur)
+def test_with_all_done_all_is_reused_and_a_run_measures_nothing(finished: Secateur) -> None:
+    before = finished.worked()
+    found = plan(finished)
     assert states(found) == [(name, "reused") for name in STAGES]
     assert {one["measuredAt"] for one in found["stages"]} == {"2026-01-31T12:00:00Z"}
     assert {one["seconds"] for one in found["stages"]} == {1.5}
     assert sorted(unit for one in found["stages"] for unit in one["units"]) == sorted(before)
-    shown = secateur.run(command="plan").stdout
+    shown = finished.run(command="plan").stdout
     assert shown.count("reused, measured on 2026-01-31 12:00 UTC") == len(STAGES)
     assert "a run measures nothing anew" in shown
-    secateur.run()
-    assert secateur.worked() == before
+    finished.run()
+    assert finished.worked() == before
 
 
-def test_a_plan_changes_nothing_in_the_home(secateur: Secateur) -> None:
-    secateur.run()
-    files = {path: path.stat().st_mtime_ns for path in secateur.home.rglob("*")}
-    secateur.write(**TWO_SHARDS, seed=7)
-    plan(secateur)
-    assert {path: path.stat().st_mtime_ns for path in secateur.home.rglob("*")} == files
+def test_a_plan_changes_nothing_in_the_home(finished: Secateur) -> None:
+    files = {path: path.stat().st_mtime_ns for path in finished.home.rglob("*")}
+    finished.write(**TWO_SHARDS, seed=7)
+    plan(finished)
+    assert {path: path.stat().st_mtime_ns for path in finished.home.rglob("*")} == files
 
 
-def test_a_changed_spec_leaves_what_reads_it(secateur: Secateur) -> None:
-    secateur.run()
-    before = secateur.worked()
-    secateur.write(**TWO_SHARDS, constraints=[{"metric": "speedup", "min": "9x"}])
-    assert states(plan(secateur)) == [(name, "reused") for name in STAGES[:-1]] + [("report", "toDo")]
-    secateur.run()
-    assert [unit.split("-")[0] for unit in secateur.worked()[len(before) :]] == ["report"]
+def test_a_changed_spec_leaves_what_reads_it(finished: Secateur) -> None:
+    before = finished.worked()
+    finished.write(**TWO_SHARDS, constraints=[{"metric": "speedup", "min": "9x"}])
+    assert states(plan(finished)) == [(name, "reused") for name in STAGES[:-1]] + [("report", "toDo")]
+    finished.run()
+    assert [unit.split("-")[0] for unit in finished.worked()[len(before) :]] == ["report"]
 
 
-def test_behind_a_round_that_is_to_be_done_nothing_is_claimed(secateur: Secateur) -> None:
-    secateur.run()
+def test_behind_a_round_that_is_to_be_done_nothing_is_claimed(finished: Secateur) -> None:
     pruning = document()["spec"]["pruning"]
     pruning["schedule"]["step"] = 0.1
-    secateur.write(**TWO_SHARDS, pruning=pruning)
-    found = plan(secateur)
+    finished.write(**TWO_SHARDS, pruning=pruning)
+    found = plan(finished)
     assert states(found)[:4] == [(name, "reused") for name in STAGES[:3]] + [("round", "toDo")]
     assert [state for _, state in states(found)[4:]] == ["open"] * 4
     assert found["stages"][4]["note"] == "at most 4 more"
 
 
-def test_a_damaged_unit_is_not_called_reused(secateur: Secateur) -> None:
-    secateur.run()
-    before = secateur.worked()
+def test_a_damaged_unit_is_not_called_reused(finished: Secateur) -> None:
+    before = finished.worked()
     hit, at = next(unit for unit in before if unit.startswith("preflight-")), STAGES.index("preflight")
-    file = next(secateur.home.glob(f"store/units/{hit}/*/*"))
+    file = next(finished.home.glob(f"store/units/{hit}/*/*"))
     for how, hurt in damage.KINDS.items():
         whole = file.read_bytes()
         hurt(file)
-        found = plan(secateur)
+        found = plan(finished)
         expected = [(name, "reused") for name in STAGES[:at]] + [("preflight", "toDo")]
         assert states(found)[: at + 1] == expected, how
         assert {state for _, state in states(found)[at + 1 :]} == {"open"}, how
         assert hit in found["stages"][at]["note"], how
         file.write_bytes(whole)
     damage.cut_short(file)
-    secateur.run()
-    assert secateur.worked()[len(before)] == hit
+    finished.run()
+    assert finished.worked()[len(before)] == hit
 
 
-def test_of_a_stage_with_a_part_left_it_says_so(secateur: Secateur) -> None:
-    secateur.run()
-    unit = next(unit for unit in secateur.worked() if unit.startswith("sensitivity-"))
-    damage.delete(secateur.home / "store" / "units" / unit / "result.json")
-    found = plan(secateur)["stages"][2]
+def test_of_a_stage_with_a_part_left_it_says_so(finished: Secateur) -> None:
+    unit = next(unit for unit in finished.worked() if unit.startswith("sensitivity-"))
+    damage.delete(finished.home / "store" / "units" / unit / "result.json")
+    found = plan(finished)["stages"][2]
     assert (found["state"], found["note"]) == ("toDo", "1 of its 2 parts are in the store")
     assert unit not in found["units"]
 
@@ -151,11 +145,10 @@ def test_a_damaged_result_that_an_interrupted_run_has_behind_it_is_named(secateu
     assert "made again if a later stage reads it" in first["note"]
 
 
-def test_fresh_and_suspended_are_said(secateur: Secateur) -> None:
-    secateur.run()
-    assert states(plan(secateur, "--fresh"))[0] == ("pretrain", "toDo")
-    secateur.write(**TWO_SHARDS, suspend=True)
-    assert "a run does nothing until it is false" in secateur.run(command="plan").stdout
+def test_fresh_and_suspended_are_said(finished: Secateur) -> None:
+    assert states(plan(finished, "--fresh"))[0] == ("pretrain", "toDo")
+    finished.write(**TWO_SHARDS, suspend=True)
+    assert "a run does nothing until it is false" in finished.run(command="plan").stdout
 
 
 def test_a_file_that_is_wrong_is_refused_in_a_sentence(secateur: Secateur) -> None:

@@ -22,10 +22,8 @@ def store(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    secateur = Secateur(tmp_path)
-    assert secateur.run().returncode == 0
-    return secateur.home
+def home(finished: Secateur) -> Path:
+    return finished.home
 
 
 def _files(home: Path) -> set[Path]:

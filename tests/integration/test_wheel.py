@@ -23,7 +23,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
 def pip(venv: Path, *arguments: str | Path) -> None:
     """Install with an environment's pip; a machine without a registry cannot run this."""
     done = subprocess.run(
-        [venv / "bin" / "python", "-m", "pip", "install", "-q", *arguments],
+        [venv / "bin" / "python", "-m", "pip", "install", "-q", "--no-compile", *arguments],
         capture_output=True,
         text=True,
         timeout=900,
