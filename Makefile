@@ -23,8 +23,8 @@ test: setup ## all tests; those on a cluster run by themselves, and those that b
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not cluster"
 	$(MAKE) cluster-tests
 
-cluster-tests: ## the tests that need a cluster (KUBECONFIG), one after the other
-	$(BIN)/python -m pytest -m "cluster and not disruptive"
+cluster-tests: ## the tests that need a cluster (KUBECONFIG), those that stop parts of it last and alone
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "cluster and not disruptive"
 	$(BIN)/python -m pytest -m disruptive
 
 check: static fast-tests ## what must pass before each commit (under 2 minutes)

@@ -57,7 +57,7 @@ def test_the_same_numbers_whatever_dies(open_site: OpenSite) -> None:
     limit = time.monotonic() + LIMIT_SECONDS
     while site.status(name).get("phase") not in ("Succeeded", "Failed"):
         assert time.monotonic() < limit, site.status(name).get("message")
-        if done < 12 and dice.random() < 0.3:
+        if done < 8 and dice.random() < 0.3:
             done += dice.choice(FAULTS)(site, name)
     status = site.status(name)
     assert status["phase"] == "Succeeded", status["message"]

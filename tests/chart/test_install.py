@@ -62,7 +62,7 @@ def test_a_job_lives_through_install_upgrade_and_uninstall(cluster: Cluster, sit
 
     _helm("install", home, values)
     site.apply(tiny("again"))
-    site.wait_end("again", "Succeeded", 240)
+    site.wait_done("again", "pretrain")
     assert site.status("tiny") == status, "an ended job is left alone"
 
 

@@ -31,14 +31,14 @@ TINY: dict[str, Any] = {
     "pruning": {
         "target": {"macs": "30%"},
         "align": 4,
-        "schedule": {"rounds": 2, "step": 0.2, "floor": "30%"},
+        "schedule": {"rounds": 1, "step": 0.3, "floor": "30%"},
     },
     "fineTune": {"dataFraction": 0.5, "epochs": 1, "learningRate": 0.003},
     "convert": [{"format": "onnx"}],
     "benchmark": [],
     "resources": [{"cpu": "100m", "memory": "1500Mi"}],
 }
-"""Real digits, a small residual net, two rounds: seven stages of a few seconds each."""
+"""Real digits, a small residual net, one round: six stages of a few seconds each."""
 LITE = {
     "convert": [{"format": "paddle-lite", "backend": "x86"}, {"format": "onnx"}],
     "benchmark": [{"device": "local-x86", "format": "onnx"}],

@@ -10,7 +10,7 @@ from tests.cluster_kit.site import Site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(900)]
 
-COUNT = 5
+COUNT = 3
 """So many that each stage is run by several at once."""
 
 

@@ -18,7 +18,7 @@ def test_a_namespace_deleted_while_a_job_runs(open_site: OpenSite) -> None:
     doomed.wait_stage("tiny", "pretrain")
     other.apply(tiny())
     doomed.cluster.kubectl("delete", "namespace", doomed.namespace, "--timeout=60s")
-    other.wait_end("tiny", "Succeeded", 180)
+    other.wait_done("tiny", "preflight")
     assert operator.is_running()
     assert operator.is_ready()
     gone = f'namespace="{doomed.namespace}"'

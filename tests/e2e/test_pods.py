@@ -124,7 +124,8 @@ def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> Non
     site.cluster.kubectl("delete", "pod", pod, "-n", site.namespace)
     assert len(set(site.keeper.units()) - done_before) == 1
     site.operator.start()
-    status = site.wait_end(name, "Succeeded", 180)
+    site.wait_done(name, "round", 180)
+    status = site.status(name)
     recalls = [work for work in site.witness.work(name) if work[-1] == "true"]
     assert [work[0] for work in recalls] == ["round"]
     assert {one["attempt"] for one in status["stages"]} == {1}
@@ -132,6 +133,7 @@ def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> Non
     assert [one["outcome"]["numbers"] for one in status["rounds"]] == [
         one["outcome"]["numbers"] for one in reference["rounds"]
     ]
+    site.delete("pj", name)
 
 
 def test_a_finished_job_does_not_run_again_because_its_jobs_are_deleted(site: Site) -> None:
@@ -141,9 +143,7 @@ def test_a_finished_job_does_not_run_again_because_its_jobs_are_deleted(site: Si
     made = len(site.witness.jobs(name))
     site.cluster.kubectl("delete", "jobs", "-n", site.namespace, "-l", f"secateur.dev/job={name}")
     site.operator.restart()
-    marker = site.wait_end(
-        site.apply(tiny("marker")), "Succeeded", 120
-    )  # the operator has done a whole job since
-    assert marker["phase"] == "Succeeded"
+    site.wait_done(site.apply(tiny("marker")), "preflight")  # the operator has been at work since
+    site.delete("pj", "marker")
     assert len(site.witness.jobs(name)) == made
     assert site.status(name) == before
