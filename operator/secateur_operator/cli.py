@@ -255,7 +255,8 @@ def main() -> None:
     make_lossy()
     code: str | int | None = 0
     try:
-        app()
+        # kubectl calls a plug-in by its file; people read what they typed
+        app(prog_name="kubectl secateur" if Path(sys.argv[0]).name == "kubectl-secateur" else None)
     except SystemExit as end:
         code = end.code
     lost = take_loss()

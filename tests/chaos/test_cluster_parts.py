@@ -10,7 +10,7 @@ from tests.cluster_kit.parts import Parts
 from tests.cluster_kit.site import MARGIN_SECONDS, Site
 from tests.cluster_kit.waiting import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GRACE_SECONDS = 60.0
 """After so long the cluster itself has noticed that a node is lost (Kubernetes' own default is 50)."""
@@ -26,7 +26,7 @@ def site(open_site: OpenSite, cluster_parts: Parts) -> Site:
     return site
 
 
-def assert_undisturbed(site: Site, name: str, seconds: float = 240) -> None:
+def assert_undisturbed(site: Site, name: str, seconds: float = 600) -> None:
     """The job ends well, in one run, each piece of work done by one Job."""
     status = site.wait_end(name, "Succeeded", seconds)
     assert status["run"] == 1
@@ -77,7 +77,7 @@ def test_a_node_that_is_lost_is_said_and_when_it_is_back_the_job_goes_on(
         cluster_parts.resume("kubelet")
     site.wait_reason(name, "StageRunning", GRACE_SECONDS)
     site.keeper.remove("hold")
-    status = site.wait_end(name, "Succeeded", 240)
+    status = site.wait_end(name, "Succeeded")
     assert status["run"] == 1
     site.stop()
 

@@ -49,7 +49,7 @@ def test_a_job_lives_through_install_upgrade_and_uninstall(cluster: Cluster, sit
     site.wait_done("tiny", "pretrain")
     _helm("upgrade", home, {**values, "replicas": 2, "log.verbose": True})
     assert len(_pods(cluster, home)) == 2
-    status = site.wait_end("tiny", "Succeeded", 240)
+    status = site.wait_end("tiny", "Succeeded")
     assert _errors(cluster, home) == []
     leading = [_metrics(cluster, home, pod)["secateur_leader"] for pod in _pods(cluster, home)]
     assert sorted(leading) == [0, 1]

@@ -131,7 +131,7 @@ class Site:
         about = f"regarding.kind=PruningJob,regarding.name={name}"
         return self.cluster.list("events.events.k8s.io", self.namespace, "--field-selector", about)
 
-    def wait_end(self, name: str, phase: str, seconds: float) -> dict[str, Any]:
+    def wait_end(self, name: str, phase: str, seconds: float = 900) -> dict[str, Any]:
         """Wait for a PruningJob's end and return its status; fails at once if it ends in another phase."""
 
         def ended() -> dict[str, Any] | None:
@@ -142,7 +142,7 @@ class Site:
         assert status["phase"] == phase, f"{name} {status['phase']}: {status['message']}"
         return status
 
-    def wait_done(self, name: str, stage: str, seconds: float = 120) -> None:
+    def wait_done(self, name: str, stage: str, seconds: float = 600) -> None:
         """Wait until a PruningJob has finished a stage."""
 
         def done() -> bool:
@@ -161,7 +161,7 @@ class Site:
         message: str = self.status(name)["message"]
         return message
 
-    def wait_stage(self, name: str, stage: str, number: int | None = None, seconds: float = 120) -> str:
+    def wait_stage(self, name: str, stage: str, number: int | None = None, seconds: float = 600) -> str:
         """Wait until a pod of a stage (of a round) runs; returns the pod's name."""
         selector = f"secateur.dev/job={name},secateur.dev/stage={stage}"
         selector += f",secateur.dev/round={number}" if number else ""

@@ -17,7 +17,7 @@ from tests.cluster_kit.waiting import wait_until
 from tests.cluster_kit.witness import Watch
 from tests.monitoring.queries import panel_queries
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STAGES = ["pretrain", "preflight", "sensitivity", "round", "convert", "benchmark", "report"]
 
@@ -65,7 +65,7 @@ def course(site: Site, metrics: Prometheus | None) -> Course:
     watch = Watch(site.cluster, site.namespace, "pruningjobs", course.see)
     name = site.apply(example("digits.yaml"))
     site.cluster.kubectl(
-        "wait", f"pj/{name}", "-n", site.namespace, "--for=condition=Ready", "--timeout=600s"
+        "wait", f"pj/{name}", "-n", site.namespace, "--for=condition=Ready", "--timeout=1500s"
     )
     watch.close()
     return course

@@ -8,7 +8,7 @@ from tests.cluster_kit.documents import tiny
 from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.site import Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 COUNT = 3
 """So many that each stage is run by several at once."""
@@ -24,12 +24,12 @@ def site(open_site: OpenSite) -> Site:
 
 def test_equal_jobs_at_once_all_succeed_with_one_set_of_results(site: Site) -> None:
     names = [site.apply(tiny(f"equal-{number}")) for number in range(COUNT)]
-    ended = [site.wait_end(name, "Succeeded", 800) for name in names]
+    ended = [site.wait_end(name, "Succeeded") for name in names]
     for one in ended[1:]:
         for kept in ("preflight", "rounds", "converted"):
             assert _without_times(one[kept]) == _without_times(ended[0][kept]), kept
     assert {one["attempt"] for status in ended for one in status["stages"]} == {1}
-    later = site.wait_end(site.apply(tiny("later")), "Succeeded", 120)
+    later = site.wait_end(site.apply(tiny("later")), "Succeeded")
     assert all(one["reused"] for one in later["stages"] if one["name"] != "report")
 
 

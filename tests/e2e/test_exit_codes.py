@@ -12,7 +12,7 @@ from tests.cluster_kit.documents import CODE_PATH, tiny, troubled, user_code
 from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.site import Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FEW = {"budget": {"retries": 1}}
 
@@ -80,7 +80,7 @@ def site(open_site: OpenSite) -> Site:
 @pytest.mark.parametrize("name", CASES)
 def test_it_fails_with_its_reason(site: Site, name: str) -> None:
     case = CASES[name]
-    status = site.wait_end(name, "Failed", 180)
+    status = site.wait_end(name, "Failed")
     assert site.reason(name, "Stalled") == case.reason
     assert case.words in status["message"]
     assert status["message"].startswith(f"{case.stage}: ")
@@ -95,7 +95,7 @@ def test_it_fails_with_its_reason(site: Site, name: str) -> None:
 def test_killed_once_it_is_tried_again_and_goes_on(site: Site) -> None:
     digest = site.keeper.sha256(CODE_PATH)
     name = site.apply(troubled("killed-once", digest, "pretrain", "die-once"))
-    site.wait_done(name, "pretrain", 240)
+    site.wait_done(name, "pretrain")
     status = site.status(name)
     assert (status["phase"], status["run"]) == ("Running", 1)
     ends = [pod["status"]["phase"] for pod in site.pods(name) if "-pretrain-" in pod["metadata"]["name"]]

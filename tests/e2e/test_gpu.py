@@ -10,7 +10,7 @@ from tests.cluster_kit.documents import CODE_PATH, tiny, troubled, user_code
 from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.site import Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_second_job_waits_for_the_gpus_of_the_first_and_says_so(gpus: tuple[
     assert "GPU" in message
     # one who would rather have the CPU than wait
     site.apply(tiny("third", {**_resources(1, gpuWait="5s"), "seed": 3}))
-    site.wait_done("third", "pretrain", 90)
+    site.wait_done("third", "pretrain")
     done = site.status("third")["stages"][0]
     assert done["attempt"] == 2
     pod = next(one for one in site.pods("third") if one["metadata"]["labels"]["secateur.dev/attempt"] == "2")
@@ -50,7 +50,7 @@ def test_the_second_job_waits_for_the_gpus_of_the_first_and_says_so(gpus: tuple[
     assert [name for name in names if name.startswith("third-pretrain-a1-")] == []  # it waits no more
     # the GPUs come free
     site.keeper.remove("hold")
-    site.wait_done("second", "pretrain", 90)
+    site.wait_done("second", "pretrain")
     assert site.status("second")["stages"][0]["attempt"] == 1
     pods = [
         pod for pod in site.pods("second") if pod["metadata"]["labels"]["secateur.dev/stage"] == "pretrain"

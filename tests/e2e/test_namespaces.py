@@ -8,7 +8,7 @@ from tests.cluster_kit.documents import tiny
 from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.waiting import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_a_namespace_deleted_while_a_job_runs(open_site: OpenSite) -> None:

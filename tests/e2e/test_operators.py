@@ -12,7 +12,7 @@ from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.site import Site
 from tests.cluster_kit.waiting import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SWITCH_SECONDS = 20.0
 
@@ -37,7 +37,7 @@ def test_killed_at_every_moment_it_goes_on_and_repeats_nothing(site: Site) -> No
     operator = site.serve()
     name = site.apply(tiny("killed"))
     seen: set[tuple[Any, ...]] = set()
-    limit = time.monotonic() + 400
+    limit = time.monotonic() + 900
     while site.status(name).get("phase") not in ("Succeeded", "Failed"):
         assert time.monotonic() < limit, site.status(name).get("message")
         now = moment(site, name)
@@ -67,7 +67,7 @@ def test_one_leads_and_the_other_takes_over(site: Site) -> None:
     wait_until("the other leads", lambda: _leads(second), SWITCH_SECONDS, second.tail)
     assert time.monotonic() - began < SWITCH_SECONDS
     first.start()
-    status = site.wait_end(name, "Succeeded", 180)
+    status = site.wait_end(name, "Succeeded")
     assert status["run"] == 1
     assert site.witness.twice(name) == []
     assert {one["attempt"] for one in status["stages"]} == {1}

@@ -11,7 +11,7 @@ from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.site import Site
 from tests.cluster_kit.waiting import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_out_of_memory_names_the_limit_and_is_mended_by_more(site: Site) -> None
             {"resources": [{"cpu": "100m", "memory": "700Mi"}], "budget.retries": 1},
         )
     )
-    status = site.wait_end(name, "Failed", 120)
+    status = site.wait_end(name, "Failed")
     assert site.reason(name, "Stalled") == "RetriesExhausted"
     assert "OutOfMemory" in status["message"]
     assert "700Mi" in status["message"]
@@ -103,7 +103,7 @@ def test_a_job_that_a_queue_takes_back_waits_and_goes_on(site: Site) -> None:
 def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> None:
     """The operator is down while a pod ends, and the pod is gone when it is back."""
     name = "unread"
-    reference = site.wait_end(site.apply(tiny("read")), "Succeeded", 180)
+    reference = site.wait_end(site.apply(tiny("read")), "Succeeded")
     pod = held(site, name, "round", 0)
     done_before = set(site.keeper.units())
     site.operator.kill()
@@ -124,7 +124,7 @@ def test_a_message_that_was_never_read_is_read_from_the_store(site: Site) -> Non
     site.cluster.kubectl("delete", "pod", pod, "-n", site.namespace)
     assert len(set(site.keeper.units()) - done_before) == 1
     site.operator.start()
-    site.wait_done(name, "round", 180)
+    site.wait_done(name, "round")
     status = site.status(name)
     recalls = [work for work in site.witness.work(name) if work[-1] == "true"]
     assert [work[0] for work in recalls] == ["round"]

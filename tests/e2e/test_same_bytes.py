@@ -16,7 +16,7 @@ from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.s3 import S3
 from tests.cluster_kit.site import Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def site(open_site: OpenSite, s3: S3) -> Site:
 @pytest.fixture(scope="module")
 def ended(site: Site) -> dict[str, Any]:
     """The status of a job that kept everything in S3."""
-    return site.wait_end(site.apply(tiny(changes=LITE)), "Succeeded", 300)
+    return site.wait_end(site.apply(tiny(changes=LITE)), "Succeeded")
 
 
 def _bytes(status: dict[str, Any], s3: S3) -> dict[str, str]:
@@ -73,6 +73,6 @@ def test_the_same_file_on_this_machine_gives_the_same_bytes(
 
 
 def test_another_job_of_the_same_spec_finds_the_work_done(site: Site, ended: dict[str, Any], s3: S3) -> None:
-    again = site.wait_end(site.apply(tiny("again", LITE)), "Succeeded", 120)
+    again = site.wait_end(site.apply(tiny("again", LITE)), "Succeeded")
     assert all(one["reused"] for one in again["stages"] if one["name"] != "report")
     assert _bytes(again, s3) == _bytes(ended, s3)

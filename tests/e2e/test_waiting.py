@@ -11,7 +11,7 @@ from tests.cluster_kit.fixtures import OpenSite
 from tests.cluster_kit.keeper import claim
 from tests.cluster_kit.site import MARGIN_SECONDS, Site
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NO_SUCH_IMAGE = "localhost/no-such-image:1"
 CHANGES: dict[str, dict[str, Any]] = {

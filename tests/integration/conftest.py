@@ -22,7 +22,7 @@ def _once_finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Secateur, 
 
 @pytest.fixture
 def finished(_once_finished: tuple[Secateur, Path]) -> Secateur:
-    """A home whose job, of two shards, has succeeded. It was run once; each test finds it as the run left it."""
+    """A home whose job, of two shards, has succeeded: as the run left it, for each test anew."""
     secateur, kept = _once_finished
     shutil.rmtree(secateur.folder)
     shutil.copytree(kept, secateur.folder)

@@ -26,7 +26,7 @@ SPEC: dict[str, Any] = {
     "pruning": {
         "target": {"macs": "30%"},
         "align": 4,
-        "schedule": {"rounds": 3, "step": 0.2, "floor": "20%"},
+        "schedule": {"rounds": 1, "step": 0.4, "floor": "20%"},
     },
     "fineTune": {"dataFraction": 1.0, "epochs": 1},
     "convert": [{"format": "onnx"}],

@@ -45,7 +45,7 @@ def test_exported_files_are_pruned_converted_and_followed(tmp_path: Path) -> Non
         "model.factory": None,
         "model.exported": {"uri": export(tmp_path, 1).name},
         "model.pretrain": None,
-        "pruning.schedule": {"rounds": 1, "step": 0.4, "floor": "100%"},
+        "pruning.schedule.floor": "100%",
     }
     file = user.write("exported", changes)
     done = user.run(file)
@@ -87,7 +87,7 @@ def test_an_onnx_file_is_pruned_and_converted(tmp_path: Path) -> None:
         "model.args": {"file": str(tmp_path / "net.onnx"), "shapes": [[1, 1, 8, 8]]},
         "model.pretrain": None,
         "model.trained": True,
-        "pruning.schedule": {"rounds": 1, "step": 0.4, "floor": "100%"},
+        "pruning.schedule.floor": "100%",
     }
     done = user.run(user.write("onnx", changes))
     assert done.code == 0, done.err

@@ -73,7 +73,7 @@ def test_a_tilde_that_the_shell_left_is_the_users_home(
 @pytest.mark.paddle
 @pytest.mark.slow
 def test_a_run_may_write_its_output_home_and_job_beside_the_code(tmp_path: Path) -> None:
-    """One folder for all, as people have it, with an odd name; another target then trains no baseline again."""
+    """One folder for all, with an odd name; another target then trains no baseline again."""
     folder = tmp_path / "Büro 50%25 #1? 模型"
     shutil.copytree(CODE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = User(folder, folder / "home").write()

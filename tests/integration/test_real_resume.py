@@ -14,7 +14,11 @@ from tests.integration.real import Ended, User, ended
 
 pytestmark = [pytest.mark.paddle, pytest.mark.slow, pytest.mark.timeout(300)]
 
-CHANGES = {"sensitivity.shards": 2, "sensitivity.ratios": [0.25, 0.5, 0.75]}
+CHANGES = {
+    "sensitivity.shards": 2,
+    "sensitivity.ratios": [0.25, 0.5, 0.75],
+    "pruning.schedule": {"rounds": 3, "step": 0.2, "floor": "20%"},
+}
 COMMITTED = ("units/*/result.json", "points/**/*.json")
 
 

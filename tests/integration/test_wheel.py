@@ -73,6 +73,8 @@ def test_the_command_works_without_extras(bare: Path, tmp_path: Path) -> None:
     assert run(secateur, "validate", job, cwd=tmp_path).stdout == f"{job}: valid\n"
     crd = (ROOT / "crds" / "secateur.dev_pruningjobs.yaml").read_text()
     assert run(secateur, "crd", cwd=tmp_path).stdout == crd
+    assert run(bare / "bin" / "kubectl-secateur", "validate", job, cwd=tmp_path).stdout == f"{job}: valid\n"
+    assert "Usage: kubectl secateur " in run(bare / "bin" / "kubectl-secateur", "--help", cwd=tmp_path).stdout
     words = {"_SECATEUR_COMPLETE": "complete_bash", "COMP_WORDS": "secateur va", "COMP_CWORD": "1"}
     assert run(secateur, cwd=tmp_path, **words).stdout == "validate\n"
 

@@ -135,12 +135,19 @@ def _job(spoilt: bool, mode: str) -> dict[str, Any]:
     )
 
 
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """A home for each evaluation set: what is before the sensitivity is done once for both of its modes."""
+    return {spoilt: tmp_path_factory.mktemp(f"spoilt-{spoilt}") for spoilt in (False, True)}
+
+
 @pytest.mark.parametrize("mode", ["exact", "bounded"])
-def test_another_evaluation_set_changes_the_baseline_and_no_choice(mode: str, tmp_path: Path) -> None:
+def test_another_evaluation_set_changes_the_baseline_and_no_choice(
+    mode: str, homes: dict[bool, Path]
+) -> None:
     chosen, baselines = [], []
-    for spoilt in (False, True):
-        folder, spec = tmp_path / str(spoilt), _job(spoilt, mode)
-        folder.mkdir()
+    for spoilt, folder in homes.items():
+        spec = _job(spoilt, mode)
 
         def done(stage: Stage, *, folder: Path = folder, spec: dict[str, Any] = spec, **more: Any) -> Any:
             ended = run(stage.value, stage_input(stage, spec, folder / "store", **more), folder)

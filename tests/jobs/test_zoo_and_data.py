@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from secateur_api.conditions import Reason
 from secateur_api.spec import Data, InputSpec, Model, Pretrain
 from secateur_jobs.data.arrays import npz_splits
+from secateur_jobs.data.digits import load_digits as digits
 from secateur_jobs.data.digits import splits
 from secateur_jobs.data.images import Variation, prepare
 from secateur_jobs.paddle_env import paddle
@@ -79,7 +80,9 @@ def test_digits_are_split_by_source_image_and_repeat_for_a_seed() -> None:
     train, test = splits(size=8, train_copies=2, eval_copies=1, seed=3)
     assert (len(train), len(test)) == (2400, 597)
     order = np.random.default_rng(3).permutation(1797)
-    labels = load_digits().target
+    images, labels = digits()
+    np.testing.assert_array_equal(images, load_digits().images)
+    np.testing.assert_array_equal(labels, load_digits().target)
     np.testing.assert_array_equal(train.arrays[1], np.repeat(labels[order[:1200]], 2))
     np.testing.assert_array_equal(test.arrays[1], labels[order[1200:]])
     again, _ = splits(size=8, train_copies=2, eval_copies=1, seed=3)

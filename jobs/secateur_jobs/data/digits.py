@@ -42,7 +42,7 @@ def splits(
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return (images float64 [1797, 8, 8] of 0 to 16, labels int64) as scikit-learn's function of this name does.
+    """Return (images float64 [1797, 8, 8] of 0 to 16, labels int64), as scikit-learn does under this name.
 
     Its file is read without its code: importing scikit-learn takes longer than importing Paddle. Raises
     ModuleNotFoundError without scikit-learn.
