@@ -87,13 +87,13 @@ def test_a_run_may_write_its_output_home_and_job_beside_the_code(tmp_path: Path)
     document = yaml.safe_load(file.read_text())
     document["spec"]["pruning"]["target"]["macs"] = "25%"
     file.write_text(yaml.safe_dump(document))
-    with (folder / "plan.txt").open("w") as out:
-        assert _secateur("plan", folder, out, None) == 0
-    stages = yaml.safe_load((folder / "plan.txt").read_text())["stages"]
+    with (folder / "out.txt").open("w") as out, (folder / "err.txt").open("w") as err:
+        assert _secateur("plan", folder, out, err) == 0, (folder / "err.txt").read_text()
+    stages = yaml.safe_load((folder / "out.txt").read_text())["stages"]
     assert stages[0]["name"] == "pretrain"
     assert stages[0]["state"] == "reused"
 
 
-def _secateur(command: str, folder: Path, out: IO[str], err: IO[str] | None) -> int:
+def _secateur(command: str, folder: Path, out: IO[str], err: IO[str]) -> int:
     words = [COMMAND, command, "tiny.yaml", "--code", ".", "--home", "home", "-o", "yaml"]
     return subprocess.run(words, cwd=folder, stdout=out, stderr=err, check=False).returncode

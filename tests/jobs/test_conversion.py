@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from secateur_api.results import Artifact
-from secateur_api.spec import Evaluation, PruningJobSpec
+from secateur_api.spec import Evaluation, InputSpec, PruningJobSpec
 from secateur_api.stage import Stage
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.converted import manifest
+from secateur_jobs.conversion.export import export
 from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
+from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.store import Store
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.evaluate import evaluate
@@ -125,6 +127,28 @@ def test_the_named_output_is_judged_of_the_converted_model_too(
             model, reference.structure, spec.model.inputs, judged, data, scratch, lambda share: None
         )
         assert tally.value() == expected == evaluate(net, data, judged)
+
+
+class RaisesAtLast(paddle.nn.Layer):
+    """Cannot be traced, which shows once its layers have been."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = paddle.nn.BatchNorm2D(1)
+
+    def forward(self, x):
+        raise RuntimeError(f"not today: {self.norm(x).shape}")
+
+
+def test_a_network_that_could_not_be_traced_leaves_nothing_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Paddle tells programs apart by their place in memory; here all have the same
+    monkeypatch.setattr(paddle.jit.dy2static.program_translator, "_program_hash", lambda program: 0)
+    inputs = [InputSpec(name="image", shape=(1, 1, 8, 8))]
+    with pytest.raises(InvalidInput, match="not today"):
+        export(RaisesAtLast(), inputs, tmp_path)
+    assert export(paddle.nn.Conv2D(1, 2, 3), inputs, tmp_path).params.stat().st_size > 0
 
 
 def test_equal_networks_give_equal_files_that_name_no_folder(tmp_path: Path) -> None:

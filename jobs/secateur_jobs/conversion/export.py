@@ -64,6 +64,7 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
     base = folder / "model"
     # the guard gives equal nets equal names inside the file, whatever this process has built before
     with eval_mode(net), paddle.utils.unique_name.guard():
+        _forget_failed_traces()
         try:
             wrapped = _Positional(net)
             wrapped.eval()
@@ -83,6 +84,16 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
         outputs=len(program.fetched(exported)),
         layers=layers,
     )
+
+
+def _forget_failed_traces() -> None:
+    """Drop what Paddle 3.1 keeps of a network whose trace raised.
+
+    It finds a program's parameters by the program's ``id``, and the next program may have that ``id``.
+    """
+    translator = paddle.jit.dy2static.program_translator.ProgramTranslator.get_instance()
+    for kept in (translator._params_recorder, translator._inplace_map):
+        kept.params_dict.clear()
 
 
 def _explained(error: Exception) -> InvalidInput:
