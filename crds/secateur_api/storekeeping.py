@@ -11,17 +11,20 @@ REQUEST_VARIABLE = "SECATEUR_STORE_REQUEST"
 LINE_PREFIX = "secateur-store: "
 """Before each answer, so that it is told from other output in a pod's log."""
 
-Action = Literal["list", "verify", "gc"]
+Action = Literal["list", "verify", "gc", "read"]
+LENGTH_BYTES = 4
+"""``read`` sends files on standard output, one after the other, each in blocks: the block's length (big-endian)
+and the block; length 0 ends a file. The answers go to standard error."""
 
 
 class StoreRequest(Contract):
-    """One look at a store, or one clearing."""
+    """One look at a store, one clearing, or one reading."""
 
     action: Action
     store: str
     """fsspec URI."""
     units: list[str] = []
-    """``verify``: these (none: all); ``gc``: these are named by a job and stay."""
+    """``verify``: these (none: all); ``gc``: these are named by a job and stay; ``read``: paths of files."""
     before: float = 0.0
     """``gc``: what was written after this moment (seconds since 1970) stays."""
     dry_run: bool = False

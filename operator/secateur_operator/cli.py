@@ -29,12 +29,11 @@ from secateur_operator.document import read_job
 from secateur_operator.engine import reconciler
 from secateur_operator.gateway.local.home import Home, HomeError
 from secateur_operator.local_files import pinned
-from secateur_operator.refusal import need, wrong
+from secateur_operator.refusal import EXIT_INTERRUPTED, need, say, wrong
 from secateur_operator.view.live import LiveView, PlainView
 from secateur_operator.view.output import Output, as_yaml, make_lossy, print_job, take_loss
 
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Make PaddlePaddle models smaller, and prove it.",
@@ -100,7 +99,7 @@ def run(
     print_job(ending.job, output)
     lost = take_loss()
     if lost:
-        _say(f"the result cannot be written to stdout: {lost}; it is kept in {home}")
+        say(f"the result cannot be written to stdout: {lost}; it is kept in {home}")
     raise typer.Exit(0 if ending.job.status.phase is Phase.SUCCEEDED else EXIT_FAILED)
 
 
@@ -240,14 +239,10 @@ def _run(job: PruningJob, path: Path) -> local_run.Ending:
     home = Home(path)
     try:
         submitted = local_run.submit(home, job)
-        with LiveView(errors) if errors.is_terminal else PlainView(_say) as view:
+        with LiveView(errors) if errors.is_terminal else PlainView(say) as view:
             return local_run.run(home, submitted, view.update)
     finally:
         home.close()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main() -> None:
@@ -261,7 +256,7 @@ def main() -> None:
         code = end.code
     lost = take_loss()
     if lost:
-        _say(f"the output cannot be written: {lost}")
+        say(f"the output cannot be written: {lost}")
     sys.exit(code or (EXIT_FAILED if lost else 0))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from secateur_api import PruningJob
 from secateur_api.conditions import Phase
 from secateur_api.stage import PROGRESS_PREFIX, Stage
 from secateur_api.uri import local_path
 from secateur_operator.gateway.local.home import HomeError, HomeFolder, Resources, read_json
 from secateur_operator.gateway.local.results import copy_results
-from secateur_operator.refusal import wrong
-from secateur_operator.store_cli import HomeOption
+from secateur_operator.gateway.protocol import GatewayError, StoreError
+from secateur_operator.gateway.results import ResultsError
+from secateur_operator.refusal import EXIT_INTERRUPTED, need, say, wrong
+from secateur_operator.store_cli import HomeOption, PullSecrets
 from secateur_operator.view import words
 from secateur_operator.view.output import Output, print_job
 
@@ -82,21 +85,45 @@ def fetch(
     to: Annotated[Path, typer.Option("--to", help="The folder to make; it must not be there, or be empty.")],
     job: Job = None,
     home: HomeOption = Path(".secateur"),
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Of a PruningJob on a cluster, by a pod there.")
+    ] = False,
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: the kubeconfig's.")
+    ] = None,
+    image_pull_secret: PullSecrets = None,
 ) -> None:
     """Copy a finished job's results into a new folder: models, checkpoint, report, model card.
 
-    Each file is compared with its SHA-256 in the job's status. Exit code: 0, or 2 where nothing was copied.
+    Each file is compared with its SHA-256 in the job's status. Exit code: 0, 2 where nothing was copied, or
+    130 interrupted.
     """
+    if namespace is not None and not cluster:
+        wrong("--namespace is a cluster's; give --cluster too")
     try:
-        folder = HomeFolder(home)
-        found = Resources(folder).job(_named(folder, job))
-        copied = copy_results(folder, found, to)
-    except HomeError as error:
+        if cluster:
+            found, copied = _from_cluster(job, namespace, to, tuple(image_pull_secret or ()))
+        else:
+            folder = HomeFolder(home)
+            found = Resources(folder).job(_named(folder, job))
+            copied = copy_results(folder, found, to)
+    except (HomeError, ResultsError, StoreError, GatewayError) as error:
         wrong(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     for path in copied:
         print(path)  # noqa: T201
     if found.status.phase is Phase.FAILED:
-        print(f"{found.metadata.name} Failed: {found.status.message}", file=sys.stderr)  # noqa: T201
+        say(f"{found.metadata.name} Failed: {found.status.message}")
+
+
+def _from_cluster(
+    job: str | None, namespace: str | None, to: Path, pull_secrets: tuple[str, ...]
+) -> tuple[PruningJob, list[Path]]:
+    need("operator", "secateur fetch --cluster")
+    from secateur_operator.fetch_on_cluster import fetch_results  # an extra, and slow to import
+
+    return asyncio.run(fetch_results(job, namespace, to, pull_secrets, say))
 
 
 def _list(home: HomeFolder) -> None:

@@ -1,4 +1,4 @@
-"""How a command refuses: one line for each thing that is wrong, on stderr, and exit code 2."""
+"""What a command says on stderr; how it refuses: one line for each thing that is wrong, and exit code 2."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import typer
 from secateur_operator import extras
 
 EXIT_WRONG = 2
+EXIT_INTERRUPTED = 130
 
 
 def wrong(*lines: str) -> NoReturn:
     """Say what is wrong and end the command."""
     for line in lines:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        say(line)
     raise typer.Exit(EXIT_WRONG)
+
+
+def say(line: str) -> None:
+    """Say something beside what a command prints."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def need(extra: str, command: str) -> None:

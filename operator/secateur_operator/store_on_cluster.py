@@ -20,6 +20,14 @@ _AT_A_TIME = 16
 """Stores that are asked together: one whose namespace has no room for a pod must not hold up the others."""
 
 
+async def connect() -> KubeClient:
+    """Connect to the cluster; raises StoreError where none is named."""
+    try:
+        return await KubeClient.connect()
+    except ConfigException as error:
+        raise StoreError(f"no API server: {error}; set KUBECONFIG, or run in a pod") from None
+
+
 async def keep_shelves(
     action: Action, where: Where, older_than: float, dry_run: bool
 ) -> list[tuple[str, list[Answer] | StoreError]]:
@@ -27,10 +35,7 @@ async def keep_shelves(
 
     Raises StoreError, GatewayError where it cannot be known which stores there are.
     """
-    try:
-        client = await KubeClient.connect()
-    except ConfigException as error:
-        raise StoreError(f"no API server: {error}; set KUBECONFIG, or run in a pod") from None
+    client = await connect()
     try:
         jobs = [job for one in where.namespaces or (None,) async for job in pruning_jobs(client, one)]
         turns = asyncio.Semaphore(_AT_A_TIME)

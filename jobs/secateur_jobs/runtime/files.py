@@ -32,6 +32,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
 """How long a remote backend is waited for: a short absence costs no work. Then the stage is tried again."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Files:
     def read(self, path: str = "") -> bytes:
         """Return a file's bytes; raises Absent if it is not there."""
         return self._do(path, lambda at: bytes(self._fs.cat_file(at)))
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield a file's content piece by piece; raises Absent if it is not there."""
+        with self._do(path, lambda at: self._fs.open(at, "rb")) as file:
+            while block := self._do(path, lambda _: bytes(file.read(_BLOCK))):
+                yield block
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file so that a reader sees all of it or nothing, also after a crash."""

@@ -1,6 +1,6 @@
 """What a store holds, and what of it may go: ``python -m secateur_jobs store``.
 
-It lists, verifies or clears a store, and prints one JSON line for each unit.
+It lists, verifies or clears a store, and prints one JSON line for each unit; or it sends files.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from secateur_api.stage import ExitCode, StageResult
-from secateur_api.storekeeping import LINE_PREFIX, REQUEST_VARIABLE, Answer, Cleared, Kept, StoreRequest
+from secateur_api.storekeeping import (
+    LENGTH_BYTES,
+    LINE_PREFIX,
+    REQUEST_VARIABLE,
+    Answer,
+    Cleared,
+    Kept,
+    StoreRequest,
+)
 from secateur_jobs.runtime.errors import Damaged, StageError, from_os_error
 from secateur_jobs.runtime.files import Entry
 from secateur_jobs.runtime.store import Store
@@ -124,8 +133,17 @@ def _doomed(name: str, files: Mapping[str, Entry]) -> Doomed:
     return Doomed(name, order, sum(entry.bytes for entry in files.values()))
 
 
+def send(store: Store, paths: Collection[str], to: BinaryIO) -> None:
+    """Write files as :data:`LENGTH_BYTES` says, in constant memory."""
+    for path in paths:
+        for block in store.blocks(path):
+            to.write(len(block).to_bytes(LENGTH_BYTES, "big") + block)
+        to.write(bytes(LENGTH_BYTES))
+    to.flush()
+
+
 def keep_store(words: Sequence[str] = ()) -> ExitCode:
-    """Do what the request asks for; the answers go to standard output.
+    """Do what the request asks for; the answers go to standard output, beside files to standard error.
 
     ``words`` are further units, separated by commas: one environment variable may be too short for all.
     """
@@ -133,7 +151,10 @@ def keep_store(words: Sequence[str] = ()) -> ExitCode:
         text = os.environ.get(REQUEST_VARIABLE) or sys.stdin.read()
         request = StoreRequest.model_validate_json(text)
         units = [*request.units, *(unit for word in words for unit in word.split(","))]
-        for answer in _answers(request.model_copy(update={"units": units})):
+        files = sys.stdout.buffer
+        if request.action == "read":
+            sys.stdout = sys.stderr  # nothing else may get between the files
+        for answer in _answers(request.model_copy(update={"units": units}), files):
             _say(answer)
     except ValidationError as error:
         return _failed(ExitCode.INVALID_INPUT, f"{REQUEST_VARIABLE}: {error.errors()[0]['msg']}")
@@ -146,12 +167,14 @@ def keep_store(words: Sequence[str] = ()) -> ExitCode:
     return ExitCode.DONE
 
 
-def _answers(request: StoreRequest) -> Iterator[Answer]:
+def _answers(request: StoreRequest, files: BinaryIO) -> Iterator[Answer]:
     store = Store(request.store)
     if request.action == "list":
         yield from (Answer(kept=one) for one in census(store))
     elif request.action == "verify":
         yield from (Answer(kept=one) for one in verified(store, request.units))
+    elif request.action == "read":
+        send(store, request.units, files)
     else:
         yield from _cleared(store, request)
 

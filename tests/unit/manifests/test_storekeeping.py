@@ -9,7 +9,7 @@ from secateur_api.spec import Store
 from secateur_api.storekeeping import REQUEST_VARIABLE, StoreRequest
 from secateur_operator.domain.named import Shelf, is_same
 from secateur_operator.gateway.kube.manifests.pod import PodDefaults
-from secateur_operator.gateway.kube.storekeeping import job_manifest
+from secateur_operator.gateway.kube.storekeeping import job_manifest, store_command
 from secateur_operator.store_on_cluster import shelves
 from tests.unit.control.jobs import document
 
@@ -21,7 +21,8 @@ def test_the_job_reaches_the_store_and_has_no_rights() -> None:
     request = StoreRequest(
         action="gc", store=_CLAIM.store.stage_uri, units=[f"round-{n}" for n in range(4000)]
     )
-    job = job_manifest(_CLAIM, request, "jobs:1", PodDefaults(image_pull_secrets=("pull",)))
+    command = store_command(request)
+    job = job_manifest(_CLAIM, request, "jobs:1", PodDefaults(image_pull_secrets=("pull",)), command)
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
@@ -33,8 +34,9 @@ def test_the_job_reaches_the_store_and_has_no_rights() -> None:
     assert max(len(word) for word in words) < 128 * 1024
     said = next(one["value"] for one in container["env"] if one["name"] == REQUEST_VARIABLE)
     assert StoreRequest.model_validate_json(said) == request.model_copy(update={"units": []})
-    s3 = job_manifest(_BUCKET, request, "jobs:1", PodDefaults())["spec"]["template"]["spec"]["containers"][0]
-    assert s3["envFrom"] == [{"secretRef": {"name": "s3"}}]
+    s3 = job_manifest(_BUCKET, request, "jobs:1", PodDefaults(), command)
+    (container,) = s3["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "s3"}}]
 
 
 @pytest.mark.parametrize(

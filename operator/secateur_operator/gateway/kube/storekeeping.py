@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from secateur_api import InvalidResource, PruningJob, parse_job
@@ -45,19 +45,26 @@ async def ask_on(
     client: KubeClient, shelf: Shelf, request: StoreRequest, image: str, defaults: PodDefaults
 ) -> list[Answer]:
     """Run the command in the shelf's namespace and return its answers. Raises StoreError, GatewayError."""
-    body = job_manifest(shelf, request, image, defaults)
+    body = job_manifest(shelf, request, image, defaults, store_command(request))
     name = (await client.create(JOBS, shelf.namespace, body))["metadata"]["name"]
     failed = await _end_of(client, shelf.namespace, name)
     log = await _log(client, shelf.namespace, name)
     return answers(log.splitlines(), failed or f"the pod of Job {name} left no answer")
 
 
-def job_manifest(shelf: Shelf, request: StoreRequest, image: str, defaults: PodDefaults) -> dict[str, Any]:
-    """Return the Job; it has no rights in the API, and is deleted with its log after a while."""
+def store_command(request: StoreRequest) -> list[str]:
+    """Return the data plane's command; its variable tells it the rest of the request."""
     words = [
         ",".join(request.units[start : start + _UNITS_PER_WORD])
         for start in range(0, len(request.units), _UNITS_PER_WORD)
     ]
+    return ["python", "-m", "secateur_jobs", "store", *words]
+
+
+def job_manifest(
+    shelf: Shelf, request: StoreRequest, image: str, defaults: PodDefaults, command: Sequence[str]
+) -> dict[str, Any]:
+    """Return the Job; it has no rights in the API, and is deleted with its log after a while."""
     told = request.model_copy(update={"units": []}).model_dump_json(by_alias=True)
     managed_by, manager = MANAGED.split("=")
     labels = {
@@ -68,7 +75,7 @@ def job_manifest(shelf: Shelf, request: StoreRequest, image: str, defaults: PodD
     container: dict[str, Any] = {
         "name": STAGE_CONTAINER,
         "image": image,
-        "command": ["python", "-m", "secateur_jobs", "store", *words],
+        "command": list(command),
         "env": [
             {"name": REQUEST_VARIABLE, "value": told.replace("$", "$$")},
             {"name": "HOME", "value": "/tmp"},
@@ -85,6 +92,8 @@ def job_manifest(shelf: Shelf, request: StoreRequest, image: str, defaults: PodD
         "kind": "Job",
         "metadata": {"name": f"secateur-store-{uuid.uuid4().hex[:8]}", "labels": labels},
         "spec": {
+            "completionMode": "Indexed",  # as the stages' Jobs, so that the same looks tell what it waits for
+            "completions": 1,
             "backoffLimit": 0,
             "activeDeadlineSeconds": _LONGEST_SECONDS,
             "ttlSecondsAfterFinished": defaults.ttl_seconds,
