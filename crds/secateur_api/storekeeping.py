@@ -13,7 +13,7 @@ LINE_PREFIX = "secateur-store: "
 
 Action = Literal["list", "verify", "gc", "read"]
 LENGTH_BYTES = 4
-"""``read`` sends files on standard output, one after the other, each in blocks: the block's length (big-endian)
+"""``read`` sends files on standard output, one after the other, each in blocks: a block's length (big-endian)
 and the block; length 0 ends a file. The answers go to standard error."""
 
 

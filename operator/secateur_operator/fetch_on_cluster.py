@@ -72,10 +72,12 @@ async def _job(client: KubeClient, namespace: str, name: str | None) -> PruningJ
 def _current_namespace() -> str:
     """Return the namespace that kubectl takes where none is named."""
     try:
-        _, active = list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+        _, active = list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            os.environ.get("KUBECONFIG")
+        )
     except ConfigException:
         raise StoreError("say which namespace with -n: there is no kubeconfig that has one") from None
-    return active["context"].get("namespace") or "default"
+    return str(active["context"].get("namespace") or "default")
 
 
 def _path(shelf: named.Shelf, uri: str) -> str:
