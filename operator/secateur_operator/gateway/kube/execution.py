@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 from kubernetes.aio import config
@@ -60,7 +61,14 @@ class Output:
             self.stderr = (self.stderr + content)[-_LAST_BYTES:]
         elif channel == _END and content:
             self._is_over = True
-            self.failure = str(json.loads(content).get("message", ""))
+            self.failure = _failure(json.loads(content))
+
+
+def _failure(status: Mapping[str, Any]) -> str:
+    """Return how a command ended; the API server's message would repeat the command."""
+    causes = (status.get("details") or {}).get("causes") or []
+    codes = [cause.get("message") for cause in causes if cause.get("reason") == "ExitCode"]
+    return f"exit code {codes[0]}" if codes else str(status.get("message", ""))
 
 
 @contextlib.asynccontextmanager

@@ -30,7 +30,10 @@ _LOOK_SECONDS = 1.0
 _HOPELESS = (Reason.IMAGE_UNAVAILABLE, Reason.SECRET_MISSING, Reason.VOLUME_MISSING, Reason.POD_REFUSED)
 """What no waiting helps against."""
 _WAIT = ("sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait")
-_UNTIL_STDIN_ENDS = ("sh", "-c", '(cat; kill 1) <&0 >/dev/null 2>&1 & exec "$@" </dev/null', "sh")
+_WATCH = (
+    "exec 3<&0; (cat <&3; kill 1) >/dev/null 2>&1 &"  # a shell gives what it leaves behind no standard input
+)
+_UNTIL_STDIN_ENDS = ("sh", "-c", f'{_WATCH} exec "$@" </dev/null 3<&-', "sh")
 Say = Callable[[str], None]
 
 
