@@ -15,6 +15,7 @@ from aiohttp import web
 
 from secateur_api.storekeeping import LENGTH_BYTES, LINE_PREFIX, REQUEST_VARIABLE, StoreRequest
 from secateur_operator import fetch_on_cluster
+from secateur_operator.gateway.kube import reading
 from secateur_operator.gateway.kube.client import KubeClient
 from secateur_operator.gateway.protocol import GatewayError, StoreError
 from secateur_operator.gateway.results import ResultsError
@@ -34,6 +35,22 @@ STOPPED = json.dumps(
     }
 )
 NOT_THERE = f'{LINE_PREFIX}{{"failed": "it is not there"}}\n'.encode()
+
+UNSCHEDULABLE = {
+    "phase": "Pending",
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available: Insufficient memory.",
+        }
+    ],
+}
+NO_IMAGE = {
+    "phase": "Pending",
+    "containerStatuses": [{"image": "jobs:1", "state": {"waiting": {"reason": "ErrImagePull"}}}],
+}
 
 
 def frames(files: Mapping[str, bytes]) -> bytes:
@@ -74,7 +91,8 @@ class Cluster(Api):
     sent: bytes = frames(FILES)
     stderr: bytes = b""
     end: str = json.dumps({"status": "Success"})
-    pod: dict[str, Any] = field(default_factory=lambda: {"phase": "Running"})
+    pods: list[dict[str, Any]] = field(default_factory=lambda: [{"phase": "Running"}])
+    """The pod's status at each look; the last one stays."""
     forbidden: bool = False
     command: list[str] = field(default_factory=list)
 
@@ -96,7 +114,8 @@ class Cluster(Api):
             index = {"batch.kubernetes.io/job-completion-index": "0"}
             meta = {"name": "pod-0", "namespace": "team", "uid": "p", "annotations": index}
             meta["creationTimestamp"] = "2026-01-01T00:00:00Z"
-            return 200, {"items": [{"metadata": meta, "spec": {}, "status": self.pod}]}
+            status = self.pods.pop(0) if len(self.pods) > 1 else self.pods[0]
+            return 200, {"items": [{"metadata": meta, "spec": {}, "status": status}]}
         return 200, made
 
     async def handle(self, request: web.Request) -> web.StreamResponse:  # type: ignore[override]
@@ -158,26 +177,9 @@ def test_every_file_comes_as_the_status_names_it_and_the_pod_goes(
         ({"named": {**FILES, "units/report-1/cc/report.html": b"another"}}, "report.html has sha256"),
         ({"sent": frames(FILES)[:-3], "end": STOPPED}, "stopped before it had sent all: exit code 74"),
         ({"sent": b"", "end": ""}, "the connection was lost"),
-        (
-            {
-                "sent": b"",
-                "stderr": f'{LINE_PREFIX}{{"failed": "it is not there"}}\n'.encode(),
-                "end": STOPPED,
-            },
-            "it is not there",
-        ),
+        ({"sent": b"", "stderr": NOT_THERE, "end": STOPPED}, "it is not there"),
         ({"forbidden": True}, "pods/exec pod-0 in namespace team: who runs this needs the right"),
-        (
-            {
-                "pod": {
-                    "phase": "Pending",
-                    "containerStatuses": [
-                        {"image": "jobs:1", "state": {"waiting": {"reason": "ErrImagePull"}}}
-                    ],
-                }
-            },
-            "the image 'jobs:1' of pod pod-0 is not to be had",
-        ),
+        ({"pods": [NO_IMAGE]}, "the image 'jobs:1' of pod pod-0 is not to be had.*--image-pull-secret"),
     ],
 )
 def test_nothing_is_copied_where_anything_is_wrong_and_the_pod_goes(
@@ -205,6 +207,26 @@ def test_no_pod_is_made_for_what_cannot_be(
     with pytest.raises((StoreError, ResultsError), match=said):
         fetch(cluster, tmp_path / "new", monkeypatch, name)
     assert {one.method for one in cluster.asked} == {"GET"}
+
+
+def test_what_the_pod_waits_for_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_LOOK_SECONDS", 0.0)
+    cluster = Cluster(lambda _: (0, None), pods=[UNSCHEDULABLE, UNSCHEDULABLE, {"phase": "Running"}])
+    files, said = fetch(cluster, tmp_path / "new", monkeypatch)
+    assert len(files) == len(FILES)
+    (line,) = said
+    assert line.startswith("waiting: no node takes pod pod-0: 0/1 nodes are available: Insufficient memory")
+
+
+def test_a_pod_that_does_not_start_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "_START_SECONDS", 0.3)
+    cluster = Cluster(lambda _: (0, None), pods=[UNSCHEDULABLE])
+    with pytest.raises(StoreError, match="no running pod after 0 s; no node takes pod pod-0"):
+        fetch(cluster, tmp_path / "new", monkeypatch)
+    assert cluster.left == 0
 
 
 def test_a_folder_with_files_in_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ _START_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
 _HOPELESS = (Reason.IMAGE_UNAVAILABLE, Reason.SECRET_MISSING, Reason.VOLUME_MISSING, Reason.POD_REFUSED)
 """What no waiting helps against."""
+_REMEDIES = {Reason.IMAGE_UNAVAILABLE: "; --image-pull-secret names one for this pod"}
 _WAIT = ("sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait")
 _WATCH = (
     "exec 3<&0; (cat <&3; kill 1) >/dev/null 2>&1 &"  # a shell gives what it leaves behind no standard input
@@ -88,7 +89,7 @@ async def open_reader(
 async def _running(client: KubeClient, job: Object, say: Say) -> str:
     """Wait for the Job's pod and return its name. Raises StoreError if it cannot start."""
     namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
-    deadline, said = time.monotonic() + _START_SECONDS, ""
+    deadline, said = time.monotonic() + _START_SECONDS, "nothing says why"
     while time.monotonic() < deadline:
         job = await client.get(JOBS, namespace, name)
         pods = [pod async for pod in client.items(PODS, namespace, labels=f"{POD_JOB}={name}")]
@@ -96,16 +97,16 @@ async def _running(client: KubeClient, job: Object, say: Say) -> str:
             if phase(pod) == "Running":
                 return str(pod["metadata"]["name"])
         found = await _trouble(client, job, pods)
+        if found is not None and found.reason in _HOPELESS:
+            raise StoreError(found.message + _REMEDIES.get(found.reason, ""))
         over = condition(job, "Failed")
-        if over is not None or (found is not None and found.reason in _HOPELESS):
-            raise StoreError(found.message if found is not None else f"Job {name}: {(over or {})['message']}")
+        if over is not None:
+            raise StoreError(f"Job {name}: {over['message']}")
         if found is not None and found.message != said:
             said = found.message
             say(f"waiting: {said}")
         await asyncio.sleep(_LOOK_SECONDS)
-    raise StoreError(
-        f"Job {name} has no running pod after {_START_SECONDS:.0f} s; {said or 'nothing says why'}"
-    )
+    raise StoreError(f"Job {name} has no running pod after {_START_SECONDS:.0f} s; {said}")
 
 
 async def _trouble(client: KubeClient, job: Object, pods: Sequence[Object]) -> Trouble | None:
