@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +112,16 @@ class Site:
     def delete(self, kind: str, name: str, *words: str) -> None:
         """Delete an object, without waiting."""
         self.cluster.kubectl("delete", kind, name, "-n", self.namespace, "--wait=false", *words)
+
+    def fetch(self, name: str, to: Path) -> dict[str, str]:
+        """Bring a PruningJob's results here; returns the SHA-256 of each file."""
+        words = ("fetch", name, "--cluster", "-n", self.namespace, "--to", str(to))
+        command = [sys.executable, "-m", "secateur_operator.cli", *words]
+        env = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        files = [Path(line) for line in done.stdout.splitlines()]
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     # ---- what a user sees ----
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,13 @@ def test_the_models_lie_on_the_claim(course: Course) -> None:
         path = one["uri"].removeprefix("pvc://artifacts/")
         assert course.site.keeper.sha256(path) == one["sha256"]
         assert course.site.keeper.bytes(path) == one["bytes"]
+
+
+def test_fetch_brings_every_result_here_and_leaves_no_job(course: Course, tmp_path: Path) -> None:
+    named = {one["uri"].rsplit("/", 1)[1]: one["sha256"] for one in course.end["artifacts"]}
+    assert course.site.fetch("digits", tmp_path / "results") == named
+    chosen = ("-l", "app.kubernetes.io/component=storekeeper")
+    assert course.site.cluster.list("jobs", course.site.namespace, *chosen) == []
 
 
 def test_each_piece_of_work_has_one_job_and_each_shard_one_pod(course: Course) -> None:

@@ -56,6 +56,11 @@ def test_the_models_lie_in_the_bucket(ended: dict[str, Any], s3: S3) -> None:
     assert all(one["uri"].startswith("s3://models/tiny/units/") for one in ended["artifacts"])
 
 
+def test_fetch_brings_them_here(site: Site, ended: dict[str, Any], tmp_path: Path) -> None:
+    named = {one["uri"].rsplit("/", 1)[1]: one["sha256"] for one in ended["artifacts"]}
+    assert site.fetch("tiny", tmp_path / "results") == named
+
+
 def test_the_same_file_on_this_machine_gives_the_same_bytes(
     ended: dict[str, Any], s3: S3, tmp_path: Path
 ) -> None:

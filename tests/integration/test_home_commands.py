@@ -136,6 +136,8 @@ def test_fetch_refuses_a_job_that_has_not_finished_and_a_folder_that_cannot_be(
     said = look(home, "fetch", "--to", str(file / "results"))
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
     assert "Not a directory" in said.stderr
+    said = look(home, "fetch", "--to", str(tmp_path / "results"), "-n", "team")
+    assert (said.returncode, said.stderr) == (2, "--namespace is a cluster's; give --cluster too\n")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
