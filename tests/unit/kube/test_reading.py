@@ -36,6 +36,7 @@ STOPPED = json.dumps(
 )
 NOT_THERE = f'{LINE_PREFIX}{{"failed": "it is not there"}}\n'.encode()
 
+RUNNING = {"phase": "Running", "containerStatuses": [{"name": "stage", "state": {"running": {}}}]}
 UNSCHEDULABLE = {
     "phase": "Pending",
     "conditions": [
@@ -49,7 +50,9 @@ UNSCHEDULABLE = {
 }
 NO_IMAGE = {
     "phase": "Pending",
-    "containerStatuses": [{"image": "jobs:1", "state": {"waiting": {"reason": "ErrImagePull"}}}],
+    "containerStatuses": [
+        {"name": "stage", "image": "jobs:1", "state": {"waiting": {"reason": "ErrImagePull"}}}
+    ],
 }
 
 
@@ -91,7 +94,7 @@ class Cluster(Api):
     sent: bytes = frames(FILES)
     stderr: bytes = b""
     end: str = json.dumps({"status": "Success"})
-    pods: list[dict[str, Any]] = field(default_factory=lambda: [{"phase": "Running"}])
+    pods: list[dict[str, Any]] = field(default_factory=lambda: [RUNNING])
     """The pod's status at each look; the last one stays."""
     forbidden: bool = False
     command: list[str] = field(default_factory=list)
@@ -178,6 +181,7 @@ def test_every_file_comes_as_the_status_names_it_and_the_pod_goes(
         ({"sent": frames(FILES)[:-3], "end": STOPPED}, "stopped before it had sent all: exit code 74"),
         ({"sent": b"", "end": ""}, "the connection was lost"),
         ({"sent": b"", "stderr": NOT_THERE, "end": STOPPED}, "it is not there"),
+        ({"sent": b"", "stderr": NOT_THERE[:-9], "end": STOPPED}, "stopped before it had sent all"),
         ({"forbidden": True}, "pods/exec pod-0 in namespace team: who runs this needs the right"),
         ({"pods": [NO_IMAGE]}, "the image 'jobs:1' of pod pod-0 is not to be had.*--image-pull-secret"),
     ],
@@ -211,7 +215,7 @@ def test_no_pod_is_made_for_what_cannot_be(
 
 def test_what_the_pod_waits_for_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_LOOK_SECONDS", 0.0)
-    cluster = Cluster(lambda _: (0, None), pods=[UNSCHEDULABLE, UNSCHEDULABLE, {"phase": "Running"}])
+    cluster = Cluster(lambda _: (0, None), pods=[UNSCHEDULABLE, UNSCHEDULABLE, RUNNING])
     files, said = fetch(cluster, tmp_path / "new", monkeypatch)
     assert len(files) == len(FILES)
     (line,) = said

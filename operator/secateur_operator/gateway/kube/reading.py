@@ -20,8 +20,8 @@ from secateur_operator.gateway.kube import trouble
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.execution import Output, execute
 from secateur_operator.gateway.kube.manifests.pod import PodDefaults
-from secateur_operator.gateway.kube.names import EVENTS, JOBS, POD_JOB, PODS
-from secateur_operator.gateway.kube.observe import condition, phase
+from secateur_operator.gateway.kube.names import EVENTS, JOBS, POD_JOB, PODS, STAGE_CONTAINER
+from secateur_operator.gateway.kube.observe import condition
 from secateur_operator.gateway.kube.storekeeping import job_manifest, store_command
 from secateur_operator.gateway.protocol import GatewayError, NotFound, Refused, StoreError, answers
 
@@ -31,9 +31,8 @@ _HOPELESS = (Reason.IMAGE_UNAVAILABLE, Reason.SECRET_MISSING, Reason.VOLUME_MISS
 """What no waiting helps against."""
 _REMEDIES = {Reason.IMAGE_UNAVAILABLE: "; --image-pull-secret names one for this pod"}
 _WAIT = ("sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait")
-_WATCH = (
-    "exec 3<&0; (cat <&3; kill 1) >/dev/null 2>&1 &"  # a shell gives what it leaves behind no standard input
-)
+_WATCH = "exec 3<&0; (cat <&3; kill 1) >/dev/null 2>&1 &"
+"""Ends the pod with standard input, which a shell takes from what runs in its background: hence the 3."""
 _UNTIL_STDIN_ENDS = ("sh", "-c", f'{_WATCH} exec "$@" </dev/null 3<&-', "sh")
 Say = Callable[[str], None]
 
@@ -62,7 +61,8 @@ class Reader:
         if piece := await self._output.read(most):
             return piece
         ended = f"the pod stopped before it had sent all: {self._output.failure}"
-        answers(self._output.stderr.decode(errors="replace").splitlines(), ended)
+        said = self._output.stderr.decode(errors="replace")
+        answers(said[: said.rfind("\n") + 1].splitlines(), ended)  # the last line may be half of one
         raise StoreError(ended)
 
 
@@ -94,7 +94,7 @@ async def _running(client: KubeClient, job: Object, say: Say) -> str:
         job = await client.get(JOBS, namespace, name)
         pods = [pod async for pod in client.items(PODS, namespace, labels=f"{POD_JOB}={name}")]
         for pod in pods:
-            if phase(pod) == "Running":
+            if _runs(pod):
                 return str(pod["metadata"]["name"])
         found = await _trouble(client, job, pods)
         if found is not None and found.reason in _HOPELESS:
@@ -107,6 +107,12 @@ async def _running(client: KubeClient, job: Object, say: Say) -> str:
             say(f"waiting: {said}")
         await asyncio.sleep(_LOOK_SECONDS)
     raise StoreError(f"Job {name} has no running pod after {_START_SECONDS:.0f} s; {said}")
+
+
+def _runs(pod: Object) -> bool:
+    """Whether the container that is to read runs; others may, beside it."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return any(one["name"] == STAGE_CONTAINER and "running" in (one.get("state") or {}) for one in statuses)
 
 
 async def _trouble(client: KubeClient, job: Object, pods: Sequence[Object]) -> Trouble | None:
