@@ -130,9 +130,10 @@ class Cluster(Api):
         self.command = request.query.getall("command")
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
+        for start in range(0, len(self.stderr), 7):
+            await socket.send_bytes(b"\x02" + self.stderr[start : start + 7])
         for start in range(0, len(self.sent), 32768):
             await socket.send_bytes(b"\x01" + self.sent[start : start + 32768])
-        await socket.send_bytes(b"\x02" + self.stderr)
         await socket.send_bytes(b"\x03" + self.end.encode())
         return socket
 
@@ -220,6 +221,14 @@ def test_what_the_pod_waits_for_is_said_once(tmp_path: Path, monkeypatch: pytest
     assert len(files) == len(FILES)
     (line,) = said
     assert line.startswith("waiting: no node takes pod pod-0: 0/1 nodes are available: Insufficient memory")
+
+
+def test_what_the_pod_says_beside_its_answers_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = f'the store is away\n{LINE_PREFIX}{{"done": true}}\n'.encode()
+    _, said = fetch(Cluster(lambda _: (0, None), stderr=done), tmp_path / "new", monkeypatch)
+    assert said == ["the store is away"]
 
 
 def test_a_pod_that_does_not_start_is_not_waited_for_without_end(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -22,20 +22,21 @@ _PROTOCOL = "v4.channel.k8s.io"
 _STDOUT, _STDERR, _END = 1, 2, 3
 """First byte of each message."""
 _SILENCE_SECONDS = 120.0
-_LAST_BYTES = 65536
 _RIGHT = b"who runs this needs the right to get pods/exec, from Kubernetes 1.35 on to create it too"
+Hear = Callable[[str], None]
+"""Told of each line of standard error as it comes."""
 
 
 class Output:
-    """What a command writes; all raise Transient if the connection fails."""
+    """What a command writes; raises Transient if the connection fails."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, what: str) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, what: str, hear: Hear) -> None:
         self._socket = socket
         self._what = what
+        self._hear = hear
         self._rest = b""
+        self._line = b""
         self._is_over = False
-        self.stderr = b""
-        """Its last 64 KiB."""
         self.failure = "the connection was lost"
         """How the command ended, if it did not do well."""
 
@@ -58,7 +59,9 @@ class Output:
         if channel == _STDOUT:
             self._rest = content
         elif channel == _STDERR:
-            self.stderr = (self.stderr + content)[-_LAST_BYTES:]
+            *lines, self._line = (self._line + content).split(b"\n")
+            for line in lines:
+                self._hear(line.decode(errors="replace"))
         elif channel == _END and content:
             self._is_over = True
             self.failure = _failure(json.loads(content))
@@ -73,7 +76,7 @@ def _failure(status: Mapping[str, Any]) -> str:
 
 @contextlib.asynccontextmanager
 async def execute(
-    client: KubeClient, namespace: str, pod: str, command: Sequence[str]
+    client: KubeClient, namespace: str, pod: str, command: Sequence[str], hear: Hear
 ) -> AsyncIterator[Output]:
     """Run a command beside a pod's stage; its standard input ends with the block, or with this process.
 
@@ -97,4 +100,4 @@ async def execute(
         except (aiohttp.ClientError, OSError, TimeoutError, config.ConfigException) as error:
             raise unreachable(what, error) from error
         async with socket:
-            yield Output(socket, what)
+            yield Output(socket, what, hear)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 from secateur_api.conditions import Reason
-from secateur_api.storekeeping import LENGTH_BYTES, StoreRequest
+from secateur_api.storekeeping import LENGTH_BYTES, LINE_PREFIX, StoreRequest
 from secateur_operator.domain.named import Shelf
 from secateur_operator.domain.observed import Trouble
 from secateur_operator.gateway.kube import trouble
@@ -40,8 +40,10 @@ Say = Callable[[str], None]
 class Reader:
     """The files that were asked for, one after the other."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, heard: Sequence[str]) -> None:
+        """``heard`` grows by each answer of the command."""
         self._output = output
+        self._heard = heard
 
     async def file(self) -> AsyncIterator[bytes]:
         """Yield the next file's content piece by piece; raises StoreError, GatewayError."""
@@ -61,8 +63,7 @@ class Reader:
         if piece := await self._output.read(most):
             return piece
         ended = f"the pod stopped before it had sent all: {self._output.failure}"
-        said = self._output.stderr.decode(errors="replace")
-        answers(said[: said.rfind("\n") + 1].splitlines(), ended)  # the last line may be half of one
+        answers(self._heard, ended)
         raise StoreError(ended)
 
 
@@ -74,14 +75,19 @@ async def open_reader(
 
     ``say`` is told what it waits for.
     """
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
+        (heard.append if line.startswith(LINE_PREFIX) else say)(line)
+
     request = StoreRequest(action="read", store=shelf.store.stage_uri, units=list(paths))
     manifest = job_manifest(shelf, request, image, defaults, _WAIT)
     job = await client.create(JOBS, shelf.namespace, manifest)
     try:
         pod = await _running(client, job, say)
         command = [*_UNTIL_STDIN_ENDS, *store_command(request)]
-        async with execute(client, shelf.namespace, pod, command) as output:
-            yield Reader(output)
+        async with execute(client, shelf.namespace, pod, command, hear) as output:
+            yield Reader(output, heard)
     finally:
         await _delete(client, job, say)
 
