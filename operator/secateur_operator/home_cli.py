@@ -1,4 +1,4 @@
-"""``secateur status | logs | report | fetch``: what has come of the jobs of a home, also while they run."""
+"""``secateur status | logs | report | fetch``: what has come of the jobs of a home, or of a cluster."""
 
 from __future__ import annotations
 

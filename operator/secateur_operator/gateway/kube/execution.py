@@ -62,8 +62,7 @@ class Output:
             *lines, self._line = (self._line + content).split(b"\n")
             for line in lines:
                 self._hear(line.decode(errors="replace"))
-        elif channel == _END and content:
-            self._is_over = True
+        elif channel == _END and content:  # the end itself is the connection's: more may be on its way
             self.failure = _failure(json.loads(content))
 
 
@@ -78,7 +77,7 @@ def _failure(status: Mapping[str, Any]) -> str:
 async def execute(
     client: KubeClient, namespace: str, pod: str, command: Sequence[str], hear: Hear
 ) -> AsyncIterator[Output]:
-    """Run a command beside a pod's stage; its standard input ends with the block, or with this process.
+    """Run a command in a pod; its standard input ends with the block, or with this process.
 
     Raises GatewayError.
     """
