@@ -15,6 +15,7 @@ from secateur_api.spec import Exported, InputSpec, Model
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion.export import export
 from secateur_jobs.graph.files import TOLERANCE, NotRebuilt, rebuild
+from secateur_jobs.graph.steps import Step
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
 from secateur_jobs.pruning.layers import cuttable_layers, width
@@ -65,6 +66,31 @@ class Mobile(nn.Layer):
         x = x * F.hardsigmoid(self.excite(F.relu(self.squeeze(F.adaptive_avg_pool2d(x, 1)))))
         x = F.relu(self.up(F.interpolate(x, scale_factor=2)))
         return self.head(F.adaptive_avg_pool2d(x, 1).reshape([-1, self.width])), F.sigmoid(x)
+
+
+class Placed(Attention):
+    """With parameters that no layer has: where a patch lies, and a scale of the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place, self.scale = self.create_parameter([1, 16, 24]), self.create_parameter([24])
+        for parameter in (self.place, self.scale):
+            parameter.set_value(paddle.uniform(parameter.shape))
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose([0, 2, 1]) + self.place
+        return self.head(self.norm(x + self.scale * self.down(F.gelu(self.up(x)))).mean(1))
+
+
+class Wrapped(nn.Layer):
+    """A network of a user's own around one that was rebuilt; it may work in place, so all is computed."""
+
+    def __init__(self, net: nn.Layer) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x)
 
 
 def exported(net: nn.Layer, folder: Path, inputs: list[InputSpec] = IMAGE, batch: int | None = None) -> Path:
@@ -131,6 +157,27 @@ def test_widths_that_stand_as_numbers_are_cut(kind, outputs, tmp_path):
     cut = {name for group in proven for name in (*group.producers, *group.others)}
     left = {width(layer) for name, layer in cuttable_layers(network).items() if name not in cut}
     assert left == outputs  # nothing but what makes the outputs
+
+
+@pytest.mark.parametrize("kind", [Attention, Mobile, Placed])
+def test_what_cannot_have_changed_is_not_computed_again(kind, tmp_path, monkeypatch):
+    network, _ = rebuild(exported(built(kind), tmp_path), [[1, 3, 16, 16]], tmp_path / "scratch")
+    computed = []
+    call = Step.__call__
+    monkeypatch.setattr(Step, "__call__", lambda step, given: computed.append(step) or call(step, given))
+
+    def found(net: nn.Layer) -> tuple[list[list[tuple[str, int, list[int]]]], int]:
+        computed.clear()
+        groups = NativeEngine(net, IMAGE).groups
+        slices = [[(s.parameter, s.axis, list(s.owner)) for s in group.slices] for group in groups]
+        return slices, len(computed)
+
+    groups, few = found(network)
+    same, many = found(Wrapped(network))
+    assert groups
+    assert groups == same
+    assert few < 0.7 * many
+    assert network.replay is None
 
 
 def test_a_cut_network_is_exported_again_as_it_is(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 
 from secateur_jobs.graph.layers import Built, build
 from secateur_jobs.graph.program import Operation, Program
+from secateur_jobs.graph.replay import Replay
 from secateur_jobs.graph.steps import Step
 from secateur_jobs.graph.values import Value
 from secateur_jobs.graph.widths import Factors
@@ -30,6 +31,9 @@ class GraphNetwork(paddle.nn.Layer):
     """Of the program's bytes and then its weights', where it was read from ``spec.model.exported``."""
 
     files_bytes = 0
+
+    replay: Replay | None = None
+    """While it is set, steps whose inputs are those of its first run are not computed again."""
 
     def __init__(self, program: Program, example: Sequence[np.ndarray]) -> None:
         """``example`` are inputs of the shapes that the program's constants were made for.
@@ -81,26 +85,21 @@ class GraphNetwork(paddle.nn.Layer):
         """Return the program's result; a tuple where it has several."""
         self._recall_axes()
         values: dict[int, Value] = dict(zip(self._feeds, inputs, strict=True))
-        for at, (call, taken, made) in enumerate(self._calls):
-            self._run(call, taken, made, values)
+        for at, (_, taken, _) in enumerate(self._calls):
+            self._run(at, values)
             for value in taken:  # what nobody takes again must not fill the memory
                 if self._last.get(value) == at and value in values and value not in self._fetched:
                     del values[value]
         answers = tuple(values[value] for value in self._fetched)
         return answers[0] if len(answers) == 1 else answers
 
-    def _run(
-        self,
-        call: str | Step,
-        taken: list[int | None],
-        made: list[int | None],
-        values: dict[int, Value],
-    ) -> None:
+    def _run(self, at: int, values: dict[int, Value]) -> None:
+        call, taken, made = self._calls[at]
         arguments = [None if value is None else self._value(value, values) for value in taken]
         if isinstance(call, str):
             results: Value = (self._sub_layers[call](*arguments),)
         else:
-            results = call(arguments)
+            results = call(arguments) if self.replay is None else self.replay.run(at, call, arguments)
             results = results if isinstance(results, tuple) else (results,)
         values.update({v: r for v, r in zip(made, results, strict=False) if v is not None})
 
@@ -109,9 +108,9 @@ class GraphNetwork(paddle.nn.Layer):
         tensors = [paddle.to_tensor(array) for array in example]
         values: dict[int, Value] = dict(zip(self._feeds, tensors, strict=True))
         with paddle.no_grad():
-            for call, taken, made in self._calls:
+            for at, (call, _, _) in enumerate(self._calls):
                 try:
-                    self._run(call, taken, made, values)
+                    self._run(at, values)
                 except Exception as error:
                     what = call if isinstance(call, str) else f"operator {call.operation.name}"
                     if isinstance(call, Step) and call.operation.place:

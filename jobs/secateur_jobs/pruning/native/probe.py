@@ -7,13 +7,15 @@ and compared bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from secateur_jobs.graph.network import GraphNetwork
+from secateur_jobs.graph.replay import Replay
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
 from secateur_jobs.pruning.native.stand_ins import Sample, StandIns
@@ -89,17 +91,21 @@ class Probe:
 
     def _base(self, sample: Sample) -> _Seen:
         if sample not in self._samples:
-            stand_ins = StandIns(self.leaves, sample)
+            stand_ins = StandIns(
+                self.leaves, sample, Replay() if isinstance(self._net, GraphNetwork) else None
+            )
             self._samples[sample] = (stand_ins, self._run(stand_ins, {}))
         return self._samples[sample][1]
 
     def _run(self, stand_ins: StandIns, masks: Mapping[int, np.ndarray]) -> _Seen:
         self.forwards += 1
         seen: _Seen = {}
+        replay = stand_ins.replay
 
         def see(index: int, call: int, given: tuple[Any, ...]) -> None:
             for part, (tensor, axis) in enumerate(_watched(self.leaves[index], given)):
-                seen[Port(index, call, part)] = _fingerprint(tensor, axis)
+                port, look = Port(index, call, part), partial(_fingerprint, axis=axis)
+                seen[port] = look([tensor]) if replay is None else replay.run(port, look, [tensor])
 
         with _mode(self._net, self._training, stand_ins.sample), paddle.no_grad():
             values = stand_ins.inputs(self._example.inputs, disturbed=-1 in masks)
@@ -148,8 +154,9 @@ def _watched(leaf: Leaf, given: tuple[Any, ...]) -> list[tuple[paddle.Tensor, in
     return watched
 
 
-def _fingerprint(x: paddle.Tensor, axis: int | None) -> np.ndarray:
+def _fingerprint(watched: Sequence[paddle.Tensor], axis: int | None) -> np.ndarray:
     """Return the bits of one weighted sum per channel (a plain sum is blind behind a softmax)."""
+    x = watched[0]
     if x.dtype != paddle.float32:
         x = x.astype("float32")
     if axis is None:

@@ -7,14 +7,16 @@ place comes from a known source and is never lost in a layer's own arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from secateur_jobs.graph.replay import Replay, replaying
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.masking import Forward, other_forwards
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
@@ -43,6 +45,8 @@ class StandIns:
 
     leaves: list[Leaf]
     sample: Sample
+    replay: Replay | None = None
+    """Of a net that works on nothing in place: it may be given the same tensors each time."""
     _drawn: dict[tuple[int, int], _Output] = field(default_factory=dict)
 
     @contextmanager
@@ -55,7 +59,14 @@ class StandIns:
         for index, leaf in enumerate(self.leaves):
             if leaf.kind is not Kind.LOOSE:
                 forwards[leaf.layer] = self._stand_in(index, leaf, calls, masks.get(index), see)
-        with other_forwards(forwards), values_put(self.leaves, self._loose_values(masks)):
+        if self.replay is not None:
+            disturbed = [self.leaves[index] for index in masks if index >= 0]
+            self.replay.changed = {id(leaf.tensor) for leaf in disturbed if isinstance(leaf, LooseAxis)}
+        with (
+            other_forwards(forwards),
+            values_put(self.leaves, self._loose_values(masks)),
+            replaying(net, self.replay),
+        ):
             yield
 
     def inputs(self, samples: list[paddle.Tensor], disturbed: bool) -> list[paddle.Tensor]:
@@ -68,7 +79,7 @@ class StandIns:
             if given.dtype == paddle.float32:  # the proof has the net in float64
                 given = given.astype(paddle.get_default_dtype())  # noqa: PLW2901
             output = self._drawn.setdefault((-1, index), _Output.draw(given, self.sample, -1, index))
-            values.append(output.values(np.ones(1, bool) if disturbed else None, lambda ndim: 0))
+            values.append(self._values(output, np.ones(1, bool) if disturbed else None, lambda ndim: 0))
         return values
 
     def _loose_values(self, masks: Masks) -> dict[int, paddle.Tensor]:
@@ -90,16 +101,24 @@ class StandIns:
             given = (*args, *kwargs.values())
             see(index, call, given)
             if leaf.kind is Kind.DEPTHWISE:
-                return _average(leaf, given[0])
+                average = partial(_average, leaf)
+                if self.replay is None:
+                    return average(given[:1])
+                return self.replay.run((index, call), average, list(given[:1]))
             if not leaf.stops:
                 return given[0]
             output = self._drawn.get((index, call))
             if output is None:
                 output = _Output.draw(original(*args, **kwargs), self.sample, index, call)
                 self._drawn[(index, call)] = output
-            return output.values(mask, leaf.channel_axis)
+            return self._values(output, mask, leaf.channel_axis)
 
         return forward
+
+    def _values(self, output: _Output, mask: np.ndarray | None, axis_of: Callable[[int], int]) -> Any:
+        if mask is None and self.replay is not None:
+            return output.undisturbed
+        return output.values(mask, axis_of)
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,11 @@ class _Output:
         tensors = paddle.utils.flatten(like)
         drawn = [_draw(random, tensor, sample) for tensor in tensors]
         return cls(like, [base for base, _ in drawn], [change for _, change in drawn])
+
+    @property
+    def undisturbed(self) -> Any:
+        """The fixed values themselves."""
+        return paddle.utils.pack_sequence_as(self.structure, self.base)
 
     def values(self, mask: np.ndarray | None, axis_of: Callable[[int], int]) -> Any:
         """Return fresh tensors (a net may work in place), the channels of ``mask`` disturbed."""
@@ -152,9 +176,9 @@ def _along(mask: np.ndarray, axis: int, like: paddle.Tensor) -> paddle.Tensor:
     return paddle.to_tensor(repeated.astype(np.float32)).reshape(shape).astype(like.dtype)
 
 
-def _average(leaf: Leaf, x: paddle.Tensor) -> paddle.Tensor:
+def _average(leaf: Leaf, given: Sequence[paddle.Tensor]) -> paddle.Tensor:
     """Return what a depthwise convolution with constant weights gives: channels stay apart."""
-    layer = leaf.layer
+    layer, x = leaf.layer, given[0]
     kernel = [int(size) for size in layer.weight.shape[2:]]
     if x.ndim == 4 and int(layer.weight.shape[0]) == int(layer._groups) and _pools(layer, kernel):
         # half the time of the convolution
