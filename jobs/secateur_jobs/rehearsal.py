@@ -23,6 +23,7 @@ from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.convert import convert_to
 from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.conversion.export import export
+from secateur_jobs.conversion.rewriting import for_export
 from secateur_jobs.explain import RAISED, raised, some
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, StageError
@@ -212,7 +213,7 @@ def check_conversion(net: paddle.nn.Layer, spec: PruningJobSpec, sample: Batch, 
     toolchain.require(spec.convert)
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
-        exported = export(net, spec.model.inputs, folder)
+        exported = export(for_export(net, spec.model), spec.model.inputs, folder)
         for target in spec.convert:
             path = convert_to(exported, target, folder)
             if target.backend is not Backend.ARM:

@@ -171,6 +171,18 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Model,
+        "model.beforeExport rewrites the network of a factory",
+        "spec.model",
+        {"model.beforeExport": "net:fold"},
+        {
+            "model.factory": None,
+            "model.pretrain": None,
+            "model.exported": {"uri": "net.pdmodel"},
+            "model.beforeExport": "net:fold",
+        },
+    ),
+    Case(
+        Model,
         "model needs weights",
         "spec.model",
         {"model.pretrain": None, "model.weights": {"uri": "net.npz"}},

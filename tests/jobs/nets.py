@@ -42,3 +42,46 @@ class TwoInputs(nn.Layer):
 def with_cumprod() -> nn.Layer:
     """Return a network with an operator that no converter knows."""
     return after_conv(nn.ReLU(), Calls(lambda x: paddle.cumprod(x, 1)), nn.Flatten(), nn.Linear(288, 10))
+
+
+class Branches(nn.Layer):
+    """Three branches in training, one convolution for inference, as RepVGG has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.wide, self.point = (
+            nn.Conv2D(3, 8, 3),
+            nn.Conv2D(8, 8, 3, padding=1),
+            nn.Conv2D(8, 8, 1),
+        )
+        self.folded: nn.Layer | None = None
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        x = self.stem(x)
+        x = self.wide(x) + self.point(x) if self.folded is None else self.folded(x)
+        return paddle.nn.functional.relu(x).mean([2, 3])
+
+
+def folded(net: Branches) -> None:
+    """Fold the branches, as wide as they are now."""
+    wide, point = net.wide, net.point
+    outputs, inputs = wide.weight.shape[:2]
+    net.folded = nn.Conv2D(inputs, outputs, 3, padding=1)
+    net.folded.weight.set_value(wide.weight + paddle.nn.functional.pad(point.weight, [1, 1, 1, 1]))
+    net.folded.bias.set_value(wide.bias + point.bias)
+
+
+def folded_anew(net: Branches) -> nn.Layer:
+    """Return another network to export."""
+    folded(net)
+    return nn.Sequential(net.stem, net.folded, nn.ReLU(), Calls(lambda x: x.mean([2, 3])))
+
+
+def half_folded(net: Branches) -> None:
+    """Forget a branch."""
+    net.folded = net.wide
+
+
+def not_folded(net: Branches) -> int:
+    """Return what cannot be exported."""
+    return len(net.sublayers())

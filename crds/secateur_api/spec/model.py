@@ -104,6 +104,9 @@ class Model(Contract):
     """Train the baseline in a first stage (starting from ``weights`` where both are given)."""
     trained: bool = False
     """The factory returns the network with its trained weights, as an exported model's does."""
+    before_export: Factory | None = None
+    """``module:callable`` that is given a copy of the network for its export, and changes it or returns
+    another that answers the same: it folds the branches of RepVGG, for example."""
     inputs: Annotated[list[InputSpec], Field(min_length=1, max_length=16)]
     """Inputs of ``forward``, in order."""
 
@@ -132,6 +135,11 @@ class Model(Contract):
             "!has(self.exported) || (!has(self.weights) && !has(self.pretrain))",
             "model.exported brings its own weights; leave out weights and pretrain",
             lambda s: s.exported is None or (s.weights is None and s.pretrain is None),
+        ),
+        Rule(
+            "!has(self.exported) || !has(self.beforeExport)",
+            "model.beforeExport rewrites the network of a factory; leave it out beside exported",
+            lambda s: s.exported is None or s.before_export is None,
         ),
         Rule(
             "self.inputs.all(i, self.inputs.exists_one(j, j.name == i.name))",

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from secateur_api.results import LatencySamples, LatencyTable
-from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec
+from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec, Model
 from secateur_jobs.conversion import to_lite, to_onnx
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import explain, start
 from secateur_jobs.conversion.export import export
+from secateur_jobs.conversion.rewriting import for_export
 from secateur_jobs.measure.statistics import speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import PruningEngine
@@ -78,7 +79,7 @@ _WARMUP = 10
 def measure_plans(
     engine: PruningEngine,
     plans: Sequence[Mapping[str, int]],
-    inputs: Sequence[InputSpec],
+    model: Model,
     benchmark: Benchmark,
     batch: Batch,
     report: Callable[[float], None],
@@ -90,7 +91,7 @@ def measure_plans(
     channels = {group.name: group.channels for group in engine.groups}
     with tempfile.TemporaryDirectory(prefix="secateur-latency-") as folder:
         scratch = Path(folder)
-        whole = _converted(engine.net, inputs, benchmark, scratch / "whole")
+        whole = _converted(engine.net, model, benchmark, scratch / "whole")
         kept, found = [], []
         for index, plan in enumerate(plans):
             masks = {
@@ -100,13 +101,13 @@ def measure_plans(
             }
             engine.cut(masks)
             try:
-                narrow = _converted(engine.net, inputs, benchmark, scratch / f"narrow-{index}")
+                narrow = _converted(engine.net, model, benchmark, scratch / f"narrow-{index}")
             finally:
                 engine.restore()
             samples = compare(
                 whole,
                 narrow,
-                inputs,
+                model.inputs,
                 batch,
                 warmup=_WARMUP,
                 runs=RUNS,
@@ -124,8 +125,9 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def _converted(net: paddle.nn.Layer, inputs: Sequence[InputSpec], benchmark: Benchmark, folder: Path) -> Path:
+def _converted(net: paddle.nn.Layer, model: Model, benchmark: Benchmark, folder: Path) -> Path:
     folder.mkdir()
     is_lite = benchmark.format is Format.PADDLE_LITE
     target = Convert(format=benchmark.format, backend=Backend.X86 if is_lite else None)
-    return (to_lite if is_lite else to_onnx).convert(export(net, inputs, folder), target, folder)
+    exported = export(for_export(net, model), model.inputs, folder)
+    return (to_lite if is_lite else to_onnx).convert(exported, target, folder)

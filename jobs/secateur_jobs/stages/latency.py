@@ -37,6 +37,7 @@ def latency_table(
         "factory": spec.model.factory,
         "exported": getattr(engine.net, "files_sha256", None),
         "args": spec.model.args,
+        "beforeExport": spec.model.before_export,
         "code": spec.code.sha256 if spec.code is not None else None,
         "image": spec.image,
         "shapes": shapes,
@@ -56,7 +57,7 @@ def latency_table(
         table = measure_plans(
             engine,
             plans,
-            spec.model.inputs,
+            spec.model,
             benchmark,
             batch,
             lambda share: context.progress(span[0] + (span[1] - span[0]) * share, "measure narrowed nets"),
