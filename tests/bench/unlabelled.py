@@ -1,8 +1,8 @@
 """The same job with labels and without: ``python -m tests.bench.unlabelled [--nets ...] [--home FOLDER]``.
 
-The baseline is trained once, with labels. Then each of the nets is cut to half of its MACs twice: as its example
-says, and judged by agreement, which reads no label: the unpruned model's answers are all there is. Both results are
-then judged by the labels of the evaluation set.
+The baseline is trained once, with labels. Then each of the nets is cut to half of its MACs twice: as its
+example says, and judged by agreement, which reads no label: the unpruned model's answers are all there is.
+Both results are then judged by the labels of the evaluation set.
 """
 
 from __future__ import annotations
