@@ -208,6 +208,8 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
         spec = request.spec.to_wire()
         spec["data"] = request.spec.data.decides()
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
+        if request.stage is Stage.PRETRAIN:
+            parts["model"] = {k: v for k, v in parts["model"].items() if k != "cutAs"}  # cut later
         if "pruning" in parts:
             parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}
         target = request.spec.pruning.target
