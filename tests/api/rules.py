@@ -171,6 +171,18 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Model,
+        "model.exported is cut as the graph that it is",
+        "spec.model",
+        {"model.cutAs": "graph"},
+        {
+            "model.factory": None,
+            "model.pretrain": None,
+            "model.exported": {"uri": "net.pdmodel"},
+            "model.cutAs": "module",
+        },
+    ),
+    Case(
+        Model,
         "model needs weights",
         "spec.model",
         {"model.pretrain": None, "model.weights": {"uri": "net.npz"}},
