@@ -20,6 +20,7 @@ from secateur_jobs.training.form import trains_otherwise
 
 OnGroup = Callable[[int, int], None]
 _FIELD = "spec.model.cutAs: graph"
+_LONGEST = 240
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Chosen:
     found: Found
     counts: Counts
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def cut_as(self) -> CutAs:
+        """Which form it is."""
+        return CutAs.GRAPH if isinstance(self.net, GraphNetwork) else CutAs.MODULE
 
     @property
     def net(self) -> paddle.nn.Layer:
@@ -79,7 +85,9 @@ def choose(
         graph, its_counts = _graph(net, wish.inputs, counts)
         check(graph)
     except (NotRebuilt, InvalidInput) as error:
-        return replace(module, notes=[f"{_as_modules(module.found)}; its graph cannot be used: {error}"])
+        return replace(
+            module, notes=[f"{_as_modules(module.found)}; its graph cannot be used: {_short(error)}"]
+        )
     return _better(module, Chosen(_found(graph, wish, on_group), its_counts))
 
 
@@ -91,14 +99,19 @@ def _better(module: Chosen, graph: Chosen) -> Chosen:
         return replace(module, notes=[said])
     said = (
         f"the graph of the network is cut in place of its modules: {other.cut} of {other.layers} layers can "
-        f"be cut, {one.cut} of {one.layers} as modules; what forward does in training alone (stochastic "
-        "depth) is not in the graph"
+        f"be cut, {one.cut} of {one.layers} as modules; what forward does in training alone is not in it"
     )
     return replace(graph, notes=[said])
 
 
 def _found(net: paddle.nn.Layer, wish: Wish, on_group: OnGroup | None) -> Found:
     return find(net, wish.engine, wish.inputs, wish.labels, on_group)
+
+
+def _short(error: Exception) -> str:
+    """A stage's last message is short, and a user's error may be long."""
+    text = str(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _as_modules(found: Found) -> str:

@@ -128,6 +128,7 @@ def run(context: StageContext) -> StageOutcome:
             checkpoint_bytes=len(content),
             needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
+            cut_as=chosen.cut_as,
             notes=[
                 *notes,
                 *note_of(outputs, spec.evaluation),
