@@ -104,6 +104,7 @@ def graph_of(net: paddle.nn.Layer, inputs: Sequence[InputSpec]) -> ModuleGraph:
     try:
         with generators_kept(), paddle.utils.unique_name.guard(), eval_mode(net), paddle.no_grad():
             graph = ModuleGraph(program, runs[0], forward(net, runs[0]).structure, owned)
+            _take_settings(net, graph)
             worst = max(_difference(net, graph, run) for run in runs)
     except UnknownOperator as error:
         raise NotRebuilt(str(error)) from None
@@ -112,7 +113,6 @@ def graph_of(net: paddle.nn.Layer, inputs: Sequence[InputSpec]) -> ModuleGraph:
     if not worst <= TOLERANCE:
         raise NotRebuilt(f"its outputs differ by {worst:.1e} of the largest, {TOLERANCE:.0e} is allowed")
     _check_names(net, graph)
-    _take_settings(net, graph)
     return graph
 
 
@@ -189,5 +189,5 @@ def _take_settings(net: paddle.nn.Layer, graph: ModuleGraph) -> None:
             for setting in ("optimize_attr", "regularizer", "need_clip"):
                 setattr(parameter, setting, getattr(parameters[name], setting))
     for name, layer in graph.named_sublayers():
-        if hasattr(layer, "_use_global_stats"):
-            layer._use_global_stats = getattr(layers.get(name), "_use_global_stats", None)
+        if hasattr(layer, "_use_global_stats"):  # False is an older layer's word for: in training not
+            layer._use_global_stats = getattr(layers.get(name), "_use_global_stats", None) or None
