@@ -67,14 +67,11 @@ def choose(
     layers can be cut. Raises InvalidInput(FACTORY_FAILED) where the graph is asked for and there is none, and
     what ``check`` raises then.
     """
-    counts = count(net, wish.inputs)
     if wish.cut_as is CutAs.GRAPH:
-        try:
-            graph, its_counts = _graph(net, wish.inputs, counts)
-        except NotRebuilt as error:
-            raise InvalidInput(Reason.FACTORY_FAILED, f"{_FIELD}: there is none: {error}") from None
+        graph = asked_graph(net, wish.inputs)
         check(graph)
-        return Chosen(_found(graph, wish, on_group), its_counts)
+        return Chosen(_found(graph, wish, on_group), count(graph, wish.inputs))
+    counts = count(net, wish.inputs)
     module = Chosen(_found(net, wish, on_group), counts)
     can_help = wish.cut_as is CutAs.AUTO and module.found.unproven and wish.engine is not Engine.PADDLESLIM
     if not can_help or isinstance(net, GraphNetwork):
@@ -89,6 +86,14 @@ def choose(
             module, notes=[f"{_as_modules(module.found)}; its graph cannot be used: {_short(error)}"]
         )
     return _better(module, Chosen(_found(graph, wish, on_group), its_counts))
+
+
+def asked_graph(net: paddle.nn.Layer, inputs: list[InputSpec]) -> ModuleGraph:
+    """Return the graph that the spec asks for. Raises InvalidInput(FACTORY_FAILED) where there is none."""
+    try:
+        return _graph(net, inputs, count(net, inputs))[0]
+    except NotRebuilt as error:
+        raise InvalidInput(Reason.FACTORY_FAILED, f"{_FIELD}: there is none: {error}") from None
 
 
 def _better(module: Chosen, graph: Chosen) -> Chosen:
