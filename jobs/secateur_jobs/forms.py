@@ -73,7 +73,7 @@ def choose(
         return Chosen(_found(graph, wish, on_group), count(graph, wish.inputs))
     counts = count(net, wish.inputs)
     module = Chosen(_found(net, wish, on_group), counts)
-    can_help = wish.cut_as is CutAs.AUTO and module.found.unproven and wish.engine is not Engine.PADDLESLIM
+    can_help = wish.cut_as is CutAs.AUTO and module.found.unproven
     if not can_help or isinstance(net, GraphNetwork):
         return module
     try:
