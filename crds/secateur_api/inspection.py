@@ -77,6 +77,8 @@ class Inspection(Contract):
     groups: list[GroupFound]
     refused: list[Refused]
     """Layers that are not cut, each with its reason."""
+    notes: list[str] = []
+    """Whether a factory's network is cut as its module or as its graph, where both were tried."""
     most: Shares
     """Largest shares that can be cut, no layer protected: three quarters of each group's channels."""
     by_default: Shares

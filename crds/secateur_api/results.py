@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secateur_api.base import Contract
-from secateur_api.spec import Backend, Format, InputSpec
+from secateur_api.spec import Backend, CutAs, Format, InputSpec
 
 
 class FileRef(Contract):
@@ -75,6 +75,8 @@ class PreflightOutcome(Contract):
     """Whether any group's ratio is open (a target, and no rule that fixes it)."""
     engine: str
     """The engine that was chosen."""
+    cut_as: CutAs = CutAs.MODULE
+    """What is cut: the ``module``, or its ``graph`` (always that of an exported model)."""
     notes: list[str] = []
 
     @property

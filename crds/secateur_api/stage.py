@@ -208,8 +208,9 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
         spec = request.spec.to_wire()
         spec["data"] = request.spec.data.decides()
         parts = {key: spec.get(key) for key in _PARTS[request.stage]}
-        if request.stage is Stage.PRETRAIN:  # which exports nothing
-            parts["model"] = {k: v for k, v in parts["model"].items() if k != "beforeExport"}
+        if request.stage is Stage.PRETRAIN:
+            later = ("cutAs", "beforeExport")
+            parts["model"] = {k: v for k, v in parts["model"].items() if k not in later}
         if "pruning" in parts:
             parts["pruning"] = {k: v for k, v in parts["pruning"].items() if k != "schedule"}
         target = request.spec.pruning.target

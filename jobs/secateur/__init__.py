@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from secateur._convert import Comparison, Exported, benchmark, export
     from secateur._files import load, save
     from secateur._fine_tune import Recovery, fine_tune
+    from secateur._graph import graph
     from secateur._inspect import Group, Inspection, inspect
     from secateur._prune import Account, prune
     from secateur._sensitivity import Curves, sensitivity
@@ -43,6 +44,7 @@ __all__ = [
     "benchmark",
     "export",
     "fine_tune",
+    "graph",
     "inspect",
     "load",
     "prune",
@@ -50,7 +52,7 @@ __all__ = [
     "sensitivity",
 ]
 
-_MODULES = ("_arguments", "_inspect", "_sensitivity", "_prune", "_fine_tune", "_convert", "_files")
+_MODULES = ("_arguments", "_graph", "_inspect", "_sensitivity", "_prune", "_fine_tune", "_convert", "_files")
 
 
 def __getattr__(name: str) -> Any:

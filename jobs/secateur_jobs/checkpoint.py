@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -18,9 +18,11 @@ from pydantic import Field, ValidationError
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
-from secateur_api.spec import InputSpec, Model, Pretrain
+from secateur_api.spec import CutAs, InputSpec, Model, Pretrain
 from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
+from secateur_jobs.graph.files import NotRebuilt
+from secateur_jobs.graph.of_module import ModuleGraph, graph_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import describe_widths
 from secateur_jobs.pruning.masking import layer_norms
@@ -44,6 +46,8 @@ class _Architecture(Contract):
     """None: only whoever wrote the file knows."""
     args: dict[str, Any]
     inputs: list[InputSpec]
+    cut_as: Literal[CutAs.MODULE, CutAs.GRAPH] = CutAs.MODULE
+    """Whether the tensors are those of the factory's network, or of its graph."""
 
 
 class Metadata(Contract):
@@ -71,7 +75,8 @@ def plain_bytes(
     args: dict[str, Any] | None = None,
 ) -> bytes:
     """Write ``net``, which runs on ``inputs``; ``factory`` and ``args`` tell who built it uncut, if known."""
-    return _written(net, _Architecture(factory=factory, args=args or {}, inputs=inputs), {})
+    said = _Architecture(factory=factory, args=args or {}, inputs=inputs, cut_as=_cut_as(net))
+    return _written(net, said, {})
 
 
 def _written(net: paddle.nn.Layer, model: _Architecture, extra: dict[str, str]) -> bytes:
@@ -109,8 +114,12 @@ def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> 
 def _architecture(net: paddle.nn.Layer, model: Model) -> _Architecture:
     """Say how ``net`` is built; of exported files, from which: others under the same name are refused."""
     if model.factory is not None:
-        return _Architecture(factory=model.factory, args=model.args, inputs=model.inputs)
+        return _Architecture(factory=model.factory, args=model.args, inputs=model.inputs, cut_as=_cut_as(net))
     return _Architecture(factory=EXPORTED, args={"sha256": net.files_sha256}, inputs=model.inputs)
+
+
+def _cut_as(net: paddle.nn.Layer) -> Literal[CutAs.MODULE, CutAs.GRAPH]:
+    return CutAs.GRAPH if isinstance(net, ModuleGraph) else CutAs.MODULE
 
 
 def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
@@ -150,6 +159,7 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
 def _rebuilt(
     net: paddle.nn.Layer, tensors: dict[str, np.ndarray], metadata: Metadata, origin: str
 ) -> paddle.nn.Layer:
+    net = _in_form(net, metadata.model, origin)
     _fill(net, tensors, origin)
     _set_groups(net, metadata.groups, origin)
     _set_normed(net, metadata.normed, origin)
@@ -157,6 +167,18 @@ def _rebuilt(
     net.eval()
     _try_on_zeros(net, metadata.model.inputs, origin)
     return net
+
+
+def _in_form(net: paddle.nn.Layer, said: _Architecture, origin: str) -> paddle.nn.Layer:
+    """Return the network, or its graph where that was cut."""
+    if said.cut_as is _cut_as(net):
+        return net
+    if said.cut_as is CutAs.MODULE:
+        raise _corrupt(origin, "it is of a network, not of its graph; give the network itself")
+    try:
+        return graph_of(net, said.inputs)
+    except NotRebuilt as error:
+        raise _corrupt(origin, f"it is of a network's graph, and this network has none: {error}") from None
 
 
 def metadata_of(content: bytes, origin: str = "the checkpoint") -> Metadata:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from secateur_api.conditions import Reason
@@ -39,13 +40,14 @@ from secateur_api.stage import ExitCode
 from secateur_jobs import checkpoint
 from secateur_jobs.data import pictures
 from secateur_jobs.explain import RAISED, in_user_code, raised
+from secateur_jobs.forms import Wish, choose
 from secateur_jobs.graph.examples import examples, shapes_of
 from secateur_jobs.graph.model import opened
 from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.graph.program import Feed
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.macs import Counts, count
-from secateur_jobs.pruning.survey import Found, allowed, find
+from secateur_jobs.pruning.macs import Counts
+from secateur_jobs.pruning.survey import Found, allowed
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
@@ -98,9 +100,10 @@ def inspected(request: InspectionRequest) -> Inspection:
     with generators_kept(), eval_mode(net):
         outputs = _outputs(net, inputs)
         found_pictures = _pictures(request, net, model)
-        counts = count(net, inputs)
-        found = find(net, Pruning(target=_ALL).engine, inputs, None)
-        size = len(checkpoint.plain_bytes(net, inputs))
+        wish = Wish(model.cut_as, Pruning(target=_ALL).engine, inputs, None)
+        chosen = choose(net, wish, _example(inputs), check=lambda graph: None)
+        found, counts = chosen.found, chosen.counts
+        size = len(checkpoint.plain_bytes(chosen.net, inputs))
         free = Pruning(target=_ALL, protect=FREE, align=1)
         groups, most = _allowed(found, free, [MAX_RATIO], inputs, counts, size)
         _, by_default = _allowed(found, Pruning(target=_ALL), Sensitivity().ratios, inputs, counts, size)
@@ -114,6 +117,7 @@ def inspected(request: InspectionRequest) -> Inspection:
         difference=difference,
         groups=[_group(group) for group in groups],
         refused=found.refused,
+        notes=chosen.notes,
         most=most,
         by_default=by_default,
         pictures=found_pictures,
@@ -145,12 +149,10 @@ def _input(at: int, feed: Feed, shape: list[int]) -> InputSpec:
 
 def _outputs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[OutputFound]:
     """Run once on random inputs; what ``forward`` raises is explained."""
-    feeds = [Feed(at, one.name, one.shape, one.dtype.value) for at, one in enumerate(inputs)]
-    arrays = examples(feeds, [one.shape for one in inputs], None)
     shown = ", ".join(f"{one.name} {one.shape}" for one in inputs)
     try:
         with paddle.no_grad():
-            outputs = forward(net, list(arrays.values())).arrays()
+            outputs = forward(net, _example(inputs)).arrays()
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED, f"spec.model.inputs: on {shown} the model's forward raised {raised(error)}"
@@ -165,6 +167,11 @@ def _outputs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> list[OutputFound]
         )
         for name, array in outputs.tensors.items()
     ]
+
+
+def _example(inputs: list[InputSpec]) -> list[np.ndarray]:
+    feeds = [Feed(at, one.name, one.shape, one.dtype.value) for at, one in enumerate(inputs)]
+    return list(examples(feeds, [one.shape for one in inputs], None).values())
 
 
 def _pictures(request: InspectionRequest, net: paddle.nn.Layer, model: Model) -> PicturesFound | None:

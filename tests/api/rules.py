@@ -183,6 +183,25 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Model,
+        "model.beforeExport is given the module",
+        "spec.model",
+        {"model.beforeExport": "net:fold", "model.cutAs": "module"},
+        {"model.beforeExport": "net:fold", "model.cutAs": "graph"},
+    ),
+    Case(
+        Model,
+        "model.exported is cut as the graph that it is",
+        "spec.model",
+        {"model.cutAs": "graph"},
+        {
+            "model.factory": None,
+            "model.pretrain": None,
+            "model.exported": {"uri": "net.pdmodel"},
+            "model.cutAs": "module",
+        },
+    ),
+    Case(
+        Model,
         "model needs weights",
         "spec.model",
         {"model.pretrain": None, "model.weights": {"uri": "net.npz"}},

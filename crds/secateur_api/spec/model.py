@@ -89,6 +89,14 @@ class Pretrain(Contract):
     over the model's parameter names (``classifier.*``). The file may lack these, and only these."""
 
 
+class CutAs(str, Enum):
+    """What of a factory's network is cut."""
+
+    AUTO = "auto"
+    MODULE = "module"
+    GRAPH = "graph"
+
+
 class Model(Contract):
     """The model to make smaller."""
 
@@ -109,6 +117,10 @@ class Model(Contract):
     another that answers the same: it folds the branches of RepVGG, for example."""
     inputs: Annotated[list[InputSpec], Field(min_length=1, max_length=16)]
     """Inputs of ``forward``, in order."""
+    cut_as: CutAs = CutAs.AUTO
+    """What of a factory's network is cut: its ``module``, or its ``graph`` as Paddle traces it for inference,
+    in which a width that the module keeps as a number follows the cut. ``auto``: the module, but where it
+    fails when cut, the one of the two that more layers can be cut in."""
 
     @property
     def origin(self) -> str:
@@ -140,6 +152,16 @@ class Model(Contract):
             "!has(self.exported) || !has(self.beforeExport)",
             "model.beforeExport rewrites the network of a factory; leave it out beside exported",
             lambda s: s.exported is None or s.before_export is None,
+        ),
+        Rule(
+            "!has(self.beforeExport) || !has(self.cutAs) || self.cutAs != 'graph'",
+            "model.beforeExport is given the module, which a graph is not; leave cutAs out",
+            lambda s: s.before_export is None or s.cut_as is not CutAs.GRAPH,
+        ),
+        Rule(
+            "!has(self.exported) || !has(self.cutAs) || self.cutAs == 'auto'",
+            "model.exported is cut as the graph that it is; leave cutAs out",
+            lambda s: s.exported is None or s.cut_as is CutAs.AUTO,
         ),
         Rule(
             "self.inputs.all(i, self.inputs.exists_one(j, j.name == i.name))",

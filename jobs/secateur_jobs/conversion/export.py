@@ -45,9 +45,12 @@ class _Positional(paddle.nn.Layer):
         return self.net(*inputs)
 
 
-def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> Exported:
+def export(
+    net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path, *, any_batch: bool = False
+) -> Exported:
     """Write ``model.pdmodel`` and ``model.pdiparams`` in eval mode at the declared shapes and names.
 
+    With ``any_batch`` the program leaves the batch open.
     Raises InvalidInput (CONVERSION_UNSUPPORTED) if Paddle cannot trace the network; OSError for a full disk.
     """
     if paddle.get_flags(_NEW_FORMAT)[_NEW_FORMAT]:
@@ -56,7 +59,10 @@ def export(net: paddle.nn.Layer, inputs: Sequence[InputSpec], folder: Path) -> E
             "spec.model.factory: Paddle was imported with its new program format, which no converter reads; "
             f"import secateur before paddle, or set {_NEW_FORMAT}=0",
         )
-    specs = [paddle.static.InputSpec(list(i.shape), i.dtype.value, i.name) for i in inputs]
+    shapes = [[-1, *i.shape[1:]] if any_batch else list(i.shape) for i in inputs]
+    specs = [
+        paddle.static.InputSpec(shape, i.dtype.value, i.name) for shape, i in zip(shapes, inputs, strict=True)
+    ]
     layers = {
         tensor.name: name.rsplit(".", 1)[0]
         for name, tensor in (*net.named_parameters(), *net.named_buffers())

@@ -24,7 +24,7 @@ _LIMIT_SECONDS = 300
 
 
 class NotRebuilt(ValueError):
-    """The files cannot be rebuilt as a network; the message says why."""
+    """Files, or a network, cannot be rebuilt as a graph; the message says why."""
 
 
 def rebuild(model: Path, shapes: Shapes, scratch: Path) -> tuple[GraphNetwork, float]:

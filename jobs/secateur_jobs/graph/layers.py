@@ -98,12 +98,18 @@ def _batch_norm(program: Program, operation: Operation) -> Built | None:
 
 def _layer_norm(program: Program, operation: Operation) -> Built | None:
     weight, bias = (program.parameter(value) for value in operation.inputs[1:3])
-    last = len(operation.shapes[0] or ()) - 1
-    if weight is None or operation.attributes["begin_norm_axis"] != last:
+    shape = operation.shapes[0] or []
+    if operation.attributes["begin_norm_axis"] != len(shape) - 1 or shape[-1] < 1:
         return None
-    layer = nn.LayerNorm(len(weight), epsilon=operation.attributes["epsilon"])
-    layer.weight.set_value(weight)
-    layer.bias.set_value(np.zeros_like(weight) if bias is None else bias)
+    layer = nn.LayerNorm(
+        shape[-1],
+        epsilon=operation.attributes["epsilon"],
+        weight_attr=None if weight is not None else False,
+        bias_attr=None if bias is not None else False,
+    )
+    for parameter, array in ((layer.weight, weight), (layer.bias, bias)):
+        if parameter is not None:
+            parameter.set_value(array)
     return Built(layer, _name(program, operation.inputs[1]), _first(operation), _made(operation))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
@@ -97,7 +98,7 @@ class GraphNetwork(paddle.nn.Layer):
         call, taken, made = self._calls[at]
         arguments = [None if value is None else self._value(value, values) for value in taken]
         if isinstance(call, str):
-            results: Value = (self._sub_layers[call](*arguments),)
+            results: Value = (_inside(self, call)(*arguments),)
         else:
             results = call(arguments) if self.replay is None else self.replay.run(at, call, arguments)
             results = results if isinstance(results, tuple) else (results,)
@@ -123,7 +124,7 @@ class GraphNetwork(paddle.nn.Layer):
     def _value(self, value: int, values: dict[int, Value]) -> Value:
         if value in values:
             return values[value]
-        return getattr(self, self._own[value]) if value in self._own else self._constants[value]
+        return _inside(self, self._own[value]) if value in self._own else self._constants[value]
 
     def _add_calls(self, program: Program) -> None:
         built = {id(operation): build(program, operation) for operation in program.operations}
@@ -205,6 +206,11 @@ class GraphNetwork(paddle.nn.Layer):
             if isinstance(constant, paddle.Tensor):
                 self._own[value] = self._free_name(f"constant_{value}")
                 self.register_buffer(self._own[value], constant, persistable=False)
+
+
+def _inside(layer: paddle.nn.Layer, path: str) -> Any:
+    """Return what lies at a structured name."""
+    return functools.reduce(getattr, path.split("."), layer)
 
 
 _FIRST = Step(Operation("builtin.slice", {"index": 0}, [], [], []))

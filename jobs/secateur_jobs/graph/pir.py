@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def main(model: Path, folder: Path, given: Shapes) -> None:
     with paddle.static.scope_guard(scope):
         program, names, fetches = _loaded(paddle, model, executor)
         pir = program if is_pir else paddle.pir.translate_to_pir(program.desc)
-        plain = _plain(pir, list(names), scope)
+        plain = plain_program(pir, list(names), lambda name: np.array(scope.find_var(name).get_tensor()))
         plain.write(folder)
         shapes = shapes_of(plain.feeds, given)
         for run, batch in enumerate(batches(plain.feeds, shapes)):
@@ -85,7 +86,11 @@ def _loaded(paddle: Any, model: Path, executor: Any) -> Any:
         raise
 
 
-def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:
+def plain_program(pir: Any, feeds: list[str], array_of: Callable[[str], np.ndarray]) -> Program:
+    """Return a PIR program as plain data; ``feeds`` are its inputs in order, ``array_of`` its parameters.
+
+    Raises NotReadable.
+    """
     numbers: dict[int, int] = {}
 
     def number(value: Any) -> int | None:
@@ -106,7 +111,7 @@ def _plain(pir: Any, feeds: list[str], scope: Any) -> Program:
         if operation.name == "builtin.parameter":
             name = attributes["parameter_name"]
             names[operation.outputs[0]] = name
-            parameters[name] = np.array(scope.find_var(name).get_tensor())
+            parameters[name] = array_of(name)
             if list(parameters[name].shape) != operation.shapes[0]:  # read without a word, of a .json
                 shapes = f"{list(parameters[name].shape)}, and {operation.shapes[0]} in the program"
                 raise NotReadable(f"weight {name} is {shapes}; {_OTHER_EXPORT}")

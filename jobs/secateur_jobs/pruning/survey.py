@@ -46,6 +46,18 @@ class Found:
     groups: list[ChannelGroup]
     """Each is proven."""
     refused: list[Refused]
+    unproven: bool
+    """Whether a group was found that the net does not bear to be cut."""
+
+    @property
+    def layers(self) -> int:
+        """Convolution, linear, recurrent and embedding layers in all."""
+        return len(cuttable_layers(self.engine.net))
+
+    @property
+    def cut(self) -> int:
+        """How many of them can be cut."""
+        return self.layers - len(self.refused)
 
 
 def find(
@@ -58,7 +70,8 @@ def find(
     """Find and prove the groups of the uncut net; it stays as it is. Arguments as those of :func:`survey`."""
     made = make_engine(engine, net, inputs, labels)
     proven, unproven = prove_groups(made, inputs, on_group)
-    return Found(made, list(proven), refused_layers(net, proven, made.reasons | unproven))
+    refused = refused_layers(net, proven, made.reasons | unproven)
+    return Found(made, list(proven), refused, bool(unproven))
 
 
 def survey(

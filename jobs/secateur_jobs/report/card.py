@@ -124,6 +124,7 @@ def _how(evidence: Evidence) -> list[str]:
         f"Network: {code(spec.model.origin)}, inputs "
         + ", ".join(f"{code(i.name)} {plain(str(i.shape))} {i.dtype.value}" for i in spec.model.inputs),
         f"Data: {code(spec.data.origin)}",
+        f"What is cut: the {evidence.preflight.cut_as.value}",
         f"Channels chosen by {code(spec.pruning.criterion)}, engine {plain(evidence.groups.engine)}; "
         f"{len(evidence.groups.groups)} groups, {len(evidence.groups.refused)} layers refused",
     ]

@@ -21,17 +21,18 @@ from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
 from secateur_jobs.data.pictures import notes_of
+from secateur_jobs.forms import Wish, choose
+from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation import open_groups
 from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
-from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.pruning.sensitivity.replay import behind
-from secateur_jobs.pruning.survey import survey
-from secateur_jobs.rehearsal import check_repeatable, rehearse
+from secateur_jobs.pruning.survey import allowed
+from secateur_jobs.rehearsal import check_conversion, check_repeatable, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
@@ -78,7 +79,6 @@ def run(context: StageContext) -> StageOutcome:
     check_drop_is_told(metric, spec.evaluation)
     trained_here = context.request.upstream.pretrain is not None
     held, why_none = measure_held(net, splits, spec.evaluation, spec.seed, metric, trained_here)
-    counts = count(net, spec.model.inputs)
 
     def on_group(done: int, total: int) -> None:
         context.progress(25 + 50 * done / max(total, 1), f"prove group {done}/{total}", metric)
@@ -89,16 +89,22 @@ def run(context: StageContext) -> StageOutcome:
     def measure(engine: PruningEngine, groups: Sequence[ChannelGroup]) -> LatencyTable:
         return latency_table(context, engine, groups, samples[0], span=(75, 99))
 
+    def check(graph: ModuleGraph) -> None:
+        rehearse(graph, teacher, spec, splits)
+        check_conversion(graph, spec, samples[0], context.scratch)
+
+    *example, labels = gather(splits.train, [0])
+    wish = Wish(spec.model.cut_as, spec.pruning.engine, spec.model.inputs, labels)
+    chosen = choose(net, wish, example, check, on_group)
+    net, counts = chosen.net, chosen.counts  # of the baseline all but the groups is known by now
     content = checkpoint.to_bytes(net, spec.model)
-    found = survey(
-        net,
+    found = allowed(
+        chosen.found,
         spec.pruning,
         spec.sensitivity.ratios,
         spec.model.inputs,
         counts,
         len(content),
-        gather(splits.train, [0])[-1],
-        on_group,
         measure,
     )
     context.put("checkpoint", "checkpoint.safetensors", content)
@@ -122,9 +128,11 @@ def run(context: StageContext) -> StageOutcome:
             checkpoint_bytes=len(content),
             needs_sensitivity=needs_sensitivity,
             engine=found.table.engine,
+            cut_as=chosen.cut_as,
             notes=[
                 *notes,
                 *note_of(outputs, spec.evaluation),
+                *chosen.notes,
                 *found.notes,
                 *filter(None, [why_none]),
                 *cannot_tell(sources, spec.data.version),

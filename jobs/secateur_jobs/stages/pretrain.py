@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from secateur_api.conditions import Reason
 from secateur_api.results import PretrainOutcome, StageOutcome
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import CutAs, PruningJobSpec
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.data.check import check_data
+from secateur_jobs.forms import asked_graph
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.criteria import criterion_function
 from secateur_jobs.pruning.layer_rules import check_patterns
@@ -50,6 +51,8 @@ def run(context: StageContext) -> StageOutcome:
         load_weights(net, spec.model.weights, fresh=settings.fresh)
     splits = context.splits
     check_data(net, splits, spec.model, spec.evaluation)
+    if spec.model.cut_as is CutAs.GRAPH:
+        asked_graph(net, spec.model.inputs)
     context.progress(1, "rehearse what follows")
     with generators_kept():
         rehearse(net, load_teacher(spec, net), spec, splits)

@@ -109,9 +109,7 @@ def form_of(net: paddle.nn.Layer, batch: Sequence[np.ndarray], evaluation: Evalu
         with Form(differs=True, judged=None).shown(net):
             taught, again = (_run(net, inputs, labels) for _ in range(2))
     if _shapes(plain) == _shapes(taught):
-        # what differs from run to run is dropped out at random
-        same = all(_equal(plain, taught, n, n) or not _equal(again, taught, n, n) for n in plain.floats)
-        return Form(differs=not same, judged=name)
+        return Form(differs=not _is_same(plain, taught, again), judged=name)
     found = None if name is None else _again(plain, name, taught)
     if found is None and has_built_in_loss(evaluation):
         raise InvalidInput(
@@ -121,6 +119,25 @@ def form_of(net: paddle.nn.Layer, batch: Sequence[np.ndarray], evaluation: Evalu
             "given all that training returns",
         )
     return Form(differs=True, judged=found)
+
+
+def trains_otherwise(net: paddle.nn.Layer, inputs: Sequence[np.ndarray], labels: np.ndarray | None) -> bool:
+    """Whether ``net`` returns something else in training than at inference; it stays as it is.
+
+    Without ``labels`` a ``forward`` that asks for them is taken to. Raises InvalidInput as :func:`form_of`.
+    """
+    if labels is None and labels_parameter(net, len(inputs)) is not None:
+        return True
+    with eval_mode(net), paddle.no_grad():
+        plain = forward(net, inputs)
+        with Form(differs=True, judged=None).shown(net):
+            taught, again = (_run(net, inputs, np.empty(0) if labels is None else labels) for _ in range(2))
+    return _shapes(plain) != _shapes(taught) or not _is_same(plain, taught, again)
+
+
+def _is_same(plain: Outputs, taught: Outputs, again: Outputs) -> bool:
+    """Whether training gave the same values; what differs from run to run is dropped out at random."""
+    return all(_equal(plain, taught, n, n) or not _equal(again, taught, n, n) for n in plain.floats)
 
 
 def _run(net: paddle.nn.Layer, inputs: Sequence[np.ndarray], labels: np.ndarray) -> Outputs:

@@ -42,6 +42,11 @@ class Outputs:
         """
         if len(self.tensors) == 1:
             return next(iter(self.tensors.values()))
+        return self.arranged
+
+    @property
+    def arranged(self) -> Any:
+        """What ``forward`` returned, tuples as lists."""
         return _filled(self.structure, self.tensors)
 
     def arrays(self) -> Outputs:

@@ -314,6 +314,9 @@ class _Pass:
         self._say(Reason.DONE, f"{_title(current)} done in {done.seconds:.1f} s{found}", of=current)
         if done.note:
             self._say(Reason.DONE, f"{_title(current)}: {done.note}", True, current)
+        if current.name is Stage.PREFLIGHT and self.status.preflight is not None:
+            for note in self.status.preflight.notes:
+                self._say(Reason.DONE, note, of=current)
         if current.name is not Stage.ROUND:
             return
         last = self.status.rounds[-1]

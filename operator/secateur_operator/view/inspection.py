@@ -37,7 +37,7 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
         ("", f"{_shares(found.by_default)} with a job's defaults"),
         ("layers", f"{len(found.groups)} groups, {len(found.refused)} layers stay"),
     ]
-    return facts
+    return [*facts, *(("", note) for note in found.notes)]
 
 
 def _shares(shares: Shares) -> str:

@@ -70,7 +70,7 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
     """Say what a finished stage found, in a few words."""
     if done.name is Stage.PREFLIGHT and status.preflight is not None:
         found = status.preflight
-        return f"metric {found.baseline.metric:.4g}, {found.groups} groups to cut"
+        return f"metric {found.baseline.metric:.4g}, {found.groups} groups of the {found.cut_as.value} to cut"
     if done.name is Stage.ROUND and done.round is not None and done.round <= len(status.rounds):
         return round_result(status.rounds[done.round - 1])
     if done.name is Stage.CONVERT:

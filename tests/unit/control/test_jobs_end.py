@@ -138,6 +138,21 @@ def test_a_user_error_fails_at_once_with_its_words() -> None:
     assert condition(status, ConditionType.STALLED) == ("True", "FactoryFailed")
 
 
+def test_what_preflight_notes_is_said() -> None:
+    note = "the graph of the network is cut in place of its modules"
+
+    def script(wanted: StageJob, index: int) -> ShardEnd:
+        summary = outcomes.summary(wanted.input)
+        found = summary.outcome.preflight
+        if found is None:
+            return done(summary)
+        noted = summary.outcome.model_copy(update={"preflight": found.model_copy(update={"notes": [note]})})
+        return done(summary.model_copy(update={"outcome": noted}))
+
+    cluster, _ = run(script)
+    assert [event.stage for event in cluster.events if event.message == note] == [Stage.PREFLIGHT]
+
+
 @pytest.mark.parametrize(("code", "message"), [(137, "SIGKILL"), (1, "exit code 1"), (139, "SIGSEGV")])
 def test_a_killed_process_is_tried_again(code: int, message: str) -> None:
     def script(wanted: StageJob, index: int) -> ShardEnd:
