@@ -27,6 +27,8 @@ from secateur_jobs.conversion.rewriting import for_export
 from secateur_jobs.explain import RAISED, raised, some
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine, first_channels
+from secateur_jobs.pruning.widths import MAX_RATIO, kept_width
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.distillation import distiller_of
@@ -221,6 +223,34 @@ def check_conversion(net: paddle.nn.Layer, spec: PruningJobSpec, sample: Batch, 
             if target.backend is not Backend.ARM:
                 with ConvertedModel(path, spec.model.inputs, folder) as model:
                     model.run(sample)
+
+
+_NARROWED = "the network was narrowed by then: take widths from its layers"
+
+
+def check_rewritten(
+    engine: PruningEngine, groups: Sequence[ChannelGroup], spec: PruningJobSpec, sample: Batch
+) -> None:
+    """Do to a narrowed network what ``spec.model.beforeExport`` does, as the rounds will leave it to be done.
+
+    ``engine`` has the uncut network, which stays as it is. Raises InvalidInput(FACTORY_FAILED).
+    """
+    if spec.model.before_export is None:
+        return
+    widths = {group.name: kept_width(group.channels, MAX_RATIO, group.step(1)) for group in groups}
+    engine.cut(first_channels(groups, widths))
+    try:
+        before, after = _run(engine.net, sample), _run(for_export(engine.net, spec.model), sample)
+    except InvalidInput as error:
+        raise InvalidInput(error.reason, f"{error.message}; {_NARROWED}") from error
+    finally:
+        engine.restore()
+    for name, wanted in before.items():
+        if name not in after or _differs(wanted, after[name]):
+            field = f"spec.model.beforeExport: {spec.model.before_export}"
+            raise InvalidInput(
+                Reason.FACTORY_FAILED, f"{field} changes the answers (output {name}); {_NARROWED}"
+            )
 
 
 def rehearse(

@@ -13,6 +13,9 @@ from secateur_api.stage import Stage
 from secateur_jobs.conversion import program
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.conversion.rewriting import for_export
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.native.engine import NativeEngine
+from secateur_jobs.rehearsal import check_rewritten
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.store import Store
@@ -74,3 +77,20 @@ def test_a_callable_that_does_not_do_is_named(name: str, said: str) -> None:
     model = _spec(name).model
     with pytest.raises(InvalidInput, match=rf"^spec\.model\.beforeExport: .*{said}"):
         for_export(build_model(model), model)
+
+
+def _rehearsed(name: str) -> paddle.nn.Layer:
+    """Find the groups, and fold the network as the rounds would leave it."""
+    spec = _spec(name)
+    net = build_model(spec.model)
+    engine = NativeEngine(net, spec.model.inputs)
+    check_rewritten(engine, engine.groups, spec, [np.ones([2, 3, 8, 8], "float32")])
+    return net
+
+
+def test_preflight_folds_a_narrowed_network() -> None:
+    assert _rehearsed("folded").wide.weight.shape == [8, 8, 3, 3]
+    with pytest.raises(InvalidInput, match=r"folded_by_numbers raised .*; the network was narrowed by then"):
+        _rehearsed("folded_by_numbers")
+    with pytest.raises(InvalidInput, match=r"half_folded changes the answers \(output 0\); the network was"):
+        _rehearsed("half_folded")

@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from secateur_api.results import LatencySamples, LatencyTable
 from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec, Model
 from secateur_jobs.conversion import to_lite, to_onnx
@@ -20,7 +18,7 @@ from secateur_jobs.conversion.export import export
 from secateur_jobs.conversion.rewriting import for_export
 from secateur_jobs.measure.statistics import speedup
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.pruning.engine import PruningEngine
+from secateur_jobs.pruning.engine import PruningEngine, first_channels
 from secateur_jobs.runtime.child import Arrays, ChildDied
 
 
@@ -94,11 +92,7 @@ def measure_plans(
         whole = _converted(engine.net, model, benchmark, scratch / "whole")
         kept, found = [], []
         for index, plan in enumerate(plans):
-            masks = {
-                g.name: g.choose(-np.arange(g.channels, dtype=float), plan[g.name])
-                for g in engine.groups
-                if plan.get(g.name, g.channels) < g.channels
-            }
+            masks = first_channels(engine.groups, plan)
             engine.cut(masks)
             try:
                 narrow = _converted(engine.net, model, benchmark, scratch / f"narrow-{index}")

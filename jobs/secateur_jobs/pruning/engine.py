@@ -107,6 +107,15 @@ class ChannelGroup:
         return best_channels(scores, width)
 
 
+def first_channels(groups: Iterable[ChannelGroup], widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Return masks that leave each group the first channels, as many as ``widths`` says by its name."""
+    return {
+        group.name: group.choose(-np.arange(group.channels, dtype=float), widths[group.name])
+        for group in groups
+        if widths.get(group.name, group.channels) < group.channels
+    }
+
+
 def norms_kept(groups: Iterable[ChannelGroup], keep: Keep) -> dict[str, np.ndarray]:
     """Return for each layer normalisation over channels of the cut groups which of its positions stay."""
     found: dict[str, np.ndarray] = {}

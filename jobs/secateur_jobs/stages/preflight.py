@@ -14,7 +14,7 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.sources import Sources
-from secateur_api.spec import SensitivityMode
+from secateur_api.spec import CutAs, SensitivityMode
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
@@ -32,7 +32,7 @@ from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.pruning.sensitivity.replay import behind
 from secateur_jobs.pruning.survey import allowed
-from secateur_jobs.rehearsal import check_conversion, check_repeatable, rehearse
+from secateur_jobs.rehearsal import check_conversion, check_repeatable, check_rewritten, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
@@ -94,8 +94,10 @@ def run(context: StageContext) -> StageOutcome:
         check_conversion(graph, spec, samples[0], context.scratch)
 
     *example, labels = gather(splits.train, [0])
-    wish = Wish(spec.model.cut_as, spec.pruning.engine, spec.model.inputs, labels)
+    cut_as = spec.model.cut_as if spec.model.before_export is None else CutAs.MODULE  # which that is given
+    wish = Wish(cut_as, spec.pruning.engine, spec.model.inputs, labels)
     chosen = choose(net, wish, example, check, on_group)
+    check_rewritten(chosen.found.engine, chosen.found.groups, spec, samples[0])
     net, counts = chosen.net, chosen.counts  # of the baseline all but the groups is known by now
     content = checkpoint.to_bytes(net, spec.model)
     found = allowed(
