@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from secateur_jobs.graph.of_module import ModuleGraph, graph_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import Counts, count
 from secateur_jobs.pruning.survey import Found, find
-from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.runtime.errors import InvalidInput, Unreachable
 from secateur_jobs.training.form import trains_otherwise
 
 OnGroup = Callable[[int, int], None]
@@ -40,6 +41,14 @@ class Chosen:
     def net(self) -> paddle.nn.Layer:
         """The network, or its graph; neither is cut."""
         return self.found.engine.net
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Say the notes with what is refused meanwhile."""
+        try:
+            yield
+        except (InvalidInput, Unreachable) as error:
+            raise type(error)(error.reason, "; ".join([error.message, *self.notes])) from error
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,9 @@ def inspected(request: InspectionRequest) -> Inspection:
         found, counts = chosen.found, chosen.counts
         size = len(checkpoint.plain_bytes(chosen.net, inputs))
         free = Pruning(target=_ALL, protect=FREE, align=1)
-        groups, most = _allowed(found, free, [MAX_RATIO], inputs, counts, size)
-        _, by_default = _allowed(found, Pruning(target=_ALL), Sensitivity().ratios, inputs, counts, size)
+        with chosen.explaining():
+            groups, most = _allowed(found, free, [MAX_RATIO], inputs, counts, size)
+            _, by_default = _allowed(found, Pruning(target=_ALL), Sensitivity().ratios, inputs, counts, size)
     return Inspection(
         model=model.origin,
         inputs=inputs,

@@ -317,6 +317,14 @@ def test_a_job_cuts_the_graph_of_what_it_trained(home: Home) -> None:
     assert module.outcome.preflight.refused == 2
 
 
+def test_what_kept_the_graph_out_is_said_where_the_target_cannot_be_reached(home: Home) -> None:
+    spec = _spec(factory=f"{__name__}:Sorted") | {"pruning": {"target": {"macs": "70%"}}}
+    pretrain = home.unit(Stage.PRETRAIN, spec)
+    code, summary = home.run(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})
+    assert code == ExitCode.UNREACHABLE
+    assert "its graph cannot be used: operator argsort" in summary.message
+
+
 def test_a_graph_that_is_asked_for_and_not_there_is_refused(home: Home) -> None:
     spec = _spec(cutAs="graph", factory=f"{__name__}:Sorted")
     code, summary = home.run(Stage.PRETRAIN, spec)  # before the training, not after it

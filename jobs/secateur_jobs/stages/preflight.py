@@ -100,15 +100,9 @@ def run(context: StageContext) -> StageOutcome:
     check_rewritten(chosen.found.engine, chosen.found.groups, spec, samples[0])
     net, counts = chosen.net, chosen.counts  # of the baseline all but the groups is known by now
     content = checkpoint.to_bytes(net, spec.model)
-    found = allowed(
-        chosen.found,
-        spec.pruning,
-        spec.sensitivity.ratios,
-        spec.model.inputs,
-        counts,
-        len(content),
-        measure,
-    )
+    ratios, inputs = spec.sensitivity.ratios, spec.model.inputs
+    with chosen.explaining():
+        found = allowed(chosen.found, spec.pruning, ratios, inputs, counts, len(content), measure)
     context.put("checkpoint", "checkpoint.safetensors", content)
     groups = found.table.groups
     needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))
