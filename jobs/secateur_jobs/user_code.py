@@ -128,7 +128,7 @@ def load_data(data: Data, inputs: int, has_labels: bool = True) -> Splits:
     else than two non-empty map-style data sets); MissingData if it raises FileNotFoundError.
     """
     if data.factory is None:
-        raise RuntimeError("data of pictures have no factory")
+        raise RuntimeError("data without a factory are read without code")
     field = f"spec.data.factory: {data.factory}"
     factory = load_callable(data.factory, "spec.data.factory")
     _check_args(factory, data.args, data.factory, "spec.data.factory")

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256, hiding
-from secateur_api.spec import Code, Exported, FineTune, Images, SensitivityFile, Weights
+from secateur_api.spec import Arrays, Code, Exported, FineTune, Images, SensitivityFile, Weights
 from secateur_api.uri import local_path, redacted
 
-F = TypeVar("F", Weights, SensitivityFile, Images)
+F = TypeVar("F", Weights, SensitivityFile, Images, Arrays)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -31,6 +31,9 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     if spec.data.images is not None:
         images = _images(spec.data.images, folder)
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"images": images})})
+    if spec.data.arrays is not None:
+        arrays = _pinned(spec.data.arrays, folder, "spec.data.arrays")
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"arrays": arrays})})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if spec.sensitivity.file is not None:
         curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")

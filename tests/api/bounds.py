@@ -12,6 +12,7 @@ from tests.api.documents import FULL, job
 
 _ELSE: dict[str | int, Any] = {
     "claim": "models",
+    "arrays": {"uri": "cards.npz", "sha256": "ab" * 32, "evalShare": 0.3},
     "exported": {"uri": "net.pdmodel", "sha256": "ab" * 32},
     "images": {
         "uri": "photos.zip",

@@ -7,6 +7,7 @@ from typing import Any
 
 from secateur_api.base import Contract
 from secateur_api.spec import (
+    Arrays,
     Constraint,
     Convert,
     Data,
@@ -56,6 +57,10 @@ def _pictures(**fields: Any) -> Changes:
     return {**_UNTRAINED, "data": {"images": {"uri": "s3://photos/cards", **fields}}}
 
 
+def _arrays(**fields: Any) -> Changes:
+    return {**_UNTRAINED, "data": {"arrays": {"uri": "s3://tables/cards.npz", **fields}}}
+
+
 CASES: tuple[Case, ...] = (
     Case(
         Evaluation,
@@ -73,10 +78,27 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Data,
-        "data needs either factory",
+        "data needs one of factory",
         "spec.data",
         _pictures(mean=[0.5], std=[0.5], scale=1, layout="NHWC", order="BGR", fit="crop", size=[32, 32]),
         {**_UNTRAINED, "data": {"args": {"lines": 4000}}},
+    ),
+    Case(
+        Arrays,
+        "arrays.uri must end in",
+        "spec.data.arrays",
+        _arrays(uri="cards.npy"),
+        _arrays(uri="cards.npz.gz"),
+    ),
+    Case(
+        PruningJobSpec,
+        "a model of several inputs needs",
+        "spec",
+        {**_arrays(), "model.inputs": [{"name": "a", "shape": [1, 8]}, {"name": "b", "shape": [1, 8]}]},
+        {
+            **_arrays(uri="cards.npy"),
+            "model.inputs": [{"name": "a", "shape": [1, 8]}, {"name": "b", "shape": [1, 8]}],
+        },
     ),
     Case(
         Images,
@@ -101,7 +123,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
-        "pictures have no labels",
+        "without data.factory there are no labels",
         "spec",
         {**_pictures(), "evaluation": {"metric": "agreement"}},
         {**_pictures(), "evaluation": {"metric": "accuracy"}},

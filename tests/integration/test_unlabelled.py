@@ -1,4 +1,4 @@
-"""An exported model and a folder of pictures, nothing else: a smaller, measured model comes out."""
+"""An exported model and pictures or arrays, nothing else: a smaller, measured model comes out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ spec:
   model:
     exported: {uri: MODEL}
     inputs: [{name: image, shape: [1, 1, 8, 8]}]
-  data: {images: {uri: PICTURES, mean: [0.5], std: [0.5]}}
+  data: DATA
   pruning: {target: {macs: 40%}, schedule: {rounds: 1, step: 0.6}}
   fineTune: {dataFraction: 1, epochs: 10}
   constraints: [{metric: accuracyDrop, max: 8%}]
@@ -61,14 +61,22 @@ def holdings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             optimizer.clear_grad()
     written(net, folder)
     (folder / "pictures").mkdir()
+    np.save(folder / "inputs.npy", inputs[_TRAINED:])
     for number in range(_TRAINED, len(pixels)):
         Image.fromarray(pixels[number]).save(folder / "pictures" / f"{number}.png")
     return folder
 
 
-def test_a_model_and_a_folder_of_pictures_are_enough(holdings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("{images: {uri: FOLDER/pictures, mean: [0.5], std: [0.5]}}", "pictures"),
+        ("{arrays: {uri: FOLDER/inputs.npy}}", "samples"),
+    ],
+)
+def test_a_model_and_what_it_takes_are_enough(data: str, what: str, holdings: Path, tmp_path: Path) -> None:
     model = next(holdings.glob("inference.[jp]*[nl]"))
-    text = _JOB.replace("MODEL", str(model)).replace("PICTURES", str(holdings / "pictures"))
+    text = _JOB.replace("MODEL", str(model)).replace("DATA", data).replace("FOLDER", str(holdings))
     assert len(text.splitlines()) <= 15
     status = run(yaml.safe_load(text), tmp_path)["status"]
     assert status["phase"] == "Succeeded", status["message"]
@@ -80,7 +88,7 @@ def test_a_model_and_a_folder_of_pictures_are_enough(holdings: Path, tmp_path: P
     assert low < measured["drop"] < high
     assert status["preflight"]["baseline"]["metric"] == 1
     assert 0.9 < measured["pruned"]["metric"] < 1
-    assert "of 797 pictures 558 are trained on and 239 measured on" in status["preflight"]["notes"]
+    assert f"of 797 {what} 558 are trained on and 239 measured on" in status["preflight"]["notes"]
     card = next(one["uri"] for one in status["artifacts"] if one["kind"] == "card")
     body = Path(card.removeprefix("file://")).read_text().split("---\n")[2]
     assert "\n# digits\n\nNo labels were seen: the numbers are agreement" in body

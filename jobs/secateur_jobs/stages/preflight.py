@@ -20,7 +20,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
-from secateur_jobs.data.pictures import notes_of
+from secateur_jobs.data.unlabelled import notes_of
 from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.allocation import open_groups
@@ -136,7 +136,7 @@ def run(context: StageContext) -> StageOutcome:
 def _data(context: StageContext, net: paddle.nn.Layer) -> tuple[Splits, list[str]]:
     """Return the data and notes on them; without labels ``net``, the unpruned model, answers instead."""
     spec, splits = context.request.spec, context.splits
-    notes = notes_of(spec.data.images, spec.model, splits) if spec.data.images is not None else []
+    notes = notes_of(spec.data, spec.model, splits)
     if spec.has_labels:
         return splits, notes
     # another copy: this one is cut and restored while groups are looked for

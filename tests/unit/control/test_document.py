@@ -234,3 +234,15 @@ def test_curves_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
         str(tmp_path / "sen.pickle"),
         hashlib.sha256(b"curves").hexdigest(),
     )
+
+
+def test_arrays_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
+    (tmp_path / "inputs.npz").write_bytes(b"arrays")
+    text = document(data={"arrays": {"uri": "inputs.npz"}})
+    text["spec"]["model"] = {**text["spec"]["model"], "pretrain": None, "trained": True}
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(text))
+    arrays = pinned(read_job(file), tmp_path, None).spec.data.arrays
+    assert arrays is not None
+    digest = hashlib.sha256(b"arrays").hexdigest()
+    assert (arrays.uri, arrays.sha256) == (str(tmp_path / "inputs.npz"), digest)
