@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.batching import ArrayDataset
 from tests.bench.job import run
 from tests.integration.test_exported import written
 
@@ -42,13 +43,23 @@ def _classifier() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(256, 10), nn.Softmax())
 
 
+def _inputs() -> tuple[np.ndarray, np.ndarray]:
+    pixels = (load_digits().images / 16 * 255).round().astype(np.uint8)
+    return pixels, (pixels[:, None].astype(np.float32) / 255 - 0.5) / 0.5
+
+
+def half_labelled() -> tuple[ArrayDataset, ArrayDataset]:
+    """What the classifier was not trained on: most of it without labels, to train on."""
+    (_, inputs), labels = _inputs(), load_digits().target.astype(np.int64)
+    return ArrayDataset([inputs[_TRAINED:1550]]), ArrayDataset([inputs[1550:], labels[1550:]])
+
+
 @pytest.fixture(scope="module")
 def holdings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the user has: an exported digits classifier, and pictures that it was not trained on."""
     folder = tmp_path_factory.mktemp("holdings")
     digits = load_digits()
-    pixels = (digits.images / 16 * 255).round().astype(np.uint8)
-    inputs = (pixels[:, None].astype(np.float32) / 255 - 0.5) / 0.5
+    pixels, inputs = _inputs()
     paddle.seed(0)
     net, random = _classifier(), np.random.default_rng(0)
     optimizer = paddle.optimizer.AdamW(0.002, parameters=net.parameters())
@@ -92,4 +103,30 @@ def test_a_model_and_what_it_takes_are_enough(data: str, what: str, holdings: Pa
     card = next(one["uri"] for one in status["artifacts"] if one["kind"] == "card")
     body = Path(card.removeprefix("file://")).read_text().split("---\n")[2]
     assert "\n# digits\n\nNo labels were seen: the numbers are agreement" in body
+    shutil.rmtree(tmp_path)
+
+
+def test_labels_of_the_evaluation_set_alone_judge(holdings: Path, tmp_path: Path) -> None:
+    model = next(holdings.glob("inference.[jp]*[nl]"))
+    data = "{factory: 'tests.integration.test_unlabelled:half_labelled'}"
+    text = _JOB.replace("MODEL", str(model)).replace("DATA", data)
+    status = run(yaml.safe_load(text), tmp_path)["status"]
+    assert status["phase"] == "Succeeded", status["message"]
+    preflight = status["preflight"]
+    assert preflight["held"] == {"metric": 1.0, "samples": 110, "byAgreement": True}
+    assert 0.85 < preflight["baseline"]["metric"] < 1
+    assert preflight["notes"][0].startswith("the training set has no labels: ")
+    drop = next(one for one in status["constraints"] if one["metric"] == "accuracyDrop")
+    assert drop["name"].startswith("accuracyDrop <= 8%")
+    (measured,) = status["benchmarks"]
+    before, after = (measured[role]["metric"] for role in ("baseline", "pruned"))
+    assert measured["drop"] == pytest.approx((before - after) / before)
+    assert before == pytest.approx(preflight["baseline"]["metric"])
+    (done,) = status["rounds"]
+    assert done["outcome"]["drop"] == pytest.approx(1 - done["outcome"]["metricRecovered"])
+    report = next(one["uri"] for one in status["artifacts"] if one["kind"] == "report")
+    page = Path(report.removeprefix("file://")).read_text()
+    assert "Agreement is measured on 110 items of the training data that nothing is trained on" in page
+    assert "Relative drop of the agreement when one group alone is cut" in page
+    assert "No labels were seen" not in page
     shutil.rmtree(tmp_path)
