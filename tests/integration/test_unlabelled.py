@@ -12,7 +12,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from secateur_jobs.paddle_env import paddle
-from secateur_jobs.training.batching import ArrayDataset
 from tests.bench.job import run
 from tests.integration.test_exported import written
 
@@ -48,10 +47,26 @@ def _inputs() -> tuple[np.ndarray, np.ndarray]:
     return pixels, (pixels[:, None].astype(np.float32) / 255 - 0.5) / 0.5
 
 
-def half_labelled() -> tuple[ArrayDataset, ArrayDataset]:
-    """What the classifier was not trained on: most of it without labels, to train on."""
-    (_, inputs), labels = _inputs(), load_digits().target.astype(np.int64)
-    return ArrayDataset([inputs[_TRAINED:1550]]), ArrayDataset([inputs[1550:], labels[1550:]])
+_HALF = """import numpy as np
+import paddle
+
+
+class Rows(paddle.io.Dataset):
+    def __init__(self, *columns):
+        super().__init__()
+        self.columns = columns
+
+    def __getitem__(self, index):
+        return tuple(column[index] for column in self.columns)
+
+    def __len__(self):
+        return len(self.columns[0])
+
+
+def splits(file):
+    arrays = np.load(file)
+    return Rows(arrays["train"]), Rows(arrays["test"], arrays["labels"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +123,14 @@ def test_a_model_and_what_it_takes_are_enough(data: str, what: str, holdings: Pa
 
 def test_labels_of_the_evaluation_set_alone_judge(holdings: Path, tmp_path: Path) -> None:
     model = next(holdings.glob("inference.[jp]*[nl]"))
-    data = "{factory: 'tests.integration.test_unlabelled:half_labelled'}"
+    (_, inputs), labels = _inputs(), load_digits().target.astype(np.int64)
+    np.savez(holdings / "half.npz", train=inputs[_TRAINED:1550], test=inputs[1550:], labels=labels[1550:])
+    code = holdings / "code"
+    code.mkdir()
+    (code / "half.py").write_text(_HALF)
+    data = "{factory: 'half:splits', args: {file: FOLDER/half.npz}}".replace("FOLDER", str(holdings))
     text = _JOB.replace("MODEL", str(model)).replace("DATA", data)
-    status = run(yaml.safe_load(text), tmp_path)["status"]
+    status = run(yaml.safe_load(text), tmp_path, "--code", str(code))["status"]
     assert status["phase"] == "Succeeded", status["message"]
     preflight = status["preflight"]
     assert preflight["held"] == {"metric": 1.0, "samples": 110, "byAgreement": True}

@@ -15,6 +15,7 @@ import numpy as np
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import AGREEMENT, AnswerForm, Evaluation, Goal
+from secateur_jobs.explain import raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.batching import ArrayDataset, Part, Wrapped, read_item
@@ -231,8 +232,14 @@ def _answers(
 
 
 def _judged(net: paddle.nn.Layer, inputs: list[np.ndarray], evaluation: Evaluation) -> np.ndarray:
-    with eval_mode(net), paddle.no_grad():
-        outputs: Outputs = forward(net, inputs)
+    try:
+        with eval_mode(net), paddle.no_grad():
+            outputs: Outputs = forward(net, inputs)
+    except (ValueError, IndexError) as error:  # such as a token that the model does not know
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"spec.data: the model cannot run on what the data give it: {raised(error)}",
+        ) from error
     found: Any = outputs.tensors[judged(outputs, evaluation)]
     return np.asarray(found.numpy())
 
