@@ -61,6 +61,15 @@ def _arrays(**fields: Any) -> Changes:
     return {**_UNTRAINED, "data": {"arrays": {"uri": "s3://tables/cards.npz", **fields}}}
 
 
+_TEXTS = {"uri": "s3://texts/reviews.txt", "vocabulary": {"uri": "vocab.txt"}}
+
+
+def _lines(*shapes: list[int]) -> Changes:
+    named = enumerate(shapes)
+    inputs = [{"name": f"ids_{number}", "shape": shape, "dtype": "int64"} for number, shape in named]
+    return {**_UNTRAINED, "data": {"lines": _TEXTS}, "model.inputs": inputs}
+
+
 CASES: tuple[Case, ...] = (
     Case(
         Evaluation,
@@ -120,6 +129,13 @@ CASES: tuple[Case, ...] = (
         "spec.data.images",
         _pictures(mean=[0], std=[0.1]),
         _pictures(mean=[0], std=[0]),
+    ),
+    Case(
+        PruningJobSpec,
+        "data.lines needs model.inputs",
+        "spec",
+        _lines([1, 64], [8, 64]),
+        _lines([1, 64], [1, 32]),
     ),
     Case(
         PruningJobSpec,

@@ -1,4 +1,4 @@
-"""The data that a model is evaluated and fine-tuned on: a factory's, or pictures or arrays without labels."""
+"""The data that a model is evaluated and fine-tuned on: a factory's, or some without labels or code."""
 
 from __future__ import annotations
 
@@ -107,18 +107,51 @@ class Arrays(Contract):
     )
 
 
+class Vocabulary(Contract):
+    """What the token ids of a model stand for."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A text file as BERT and ERNIE have it, one token a line in the order of their ids, ``##`` before parts
+    within a word; with ``[PAD]`` (first), ``[UNK]``, ``[CLS]`` and ``[SEP]``. A path, or any fsspec URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+    cased: bool = False
+    """Whether it tells upper from lower case; else texts lose their capitals and accents first."""
+
+
+class Lines(Contract):
+    """Texts without labels, as token ids.
+
+    ``model.inputs`` say by their names what they are: token ids, token types (``type``, ``segment`` or
+    ``sent`` in the name; all 0) or a mask (``mask``; 1 where there is a token). Texts are cut or padded to
+    the inputs' length.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A UTF-8 text file, one text a line. A path, or any fsspec URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+    vocabulary: Vocabulary
+    """What the model was trained with."""
+    eval_share: _Share = 0.3
+    """Share of the texts that the result is measured on, drawn by ``seed``; the rest is trained on."""
+
+
 class Data(Contract):
     """The data that the model is evaluated and fine-tuned on."""
 
     factory: Factory | None = None
     """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label);
-    this, ``images`` or ``arrays``. Without labels (``evaluation.metric: agreement``) items are (input...)."""
+    this, ``images``, ``arrays`` or ``lines``. Without labels items are (input...): of both sets with
+    ``evaluation.metric: agreement``, or of the training set alone."""
     args: Args = {}
     """Keyword arguments of the factory."""
     images: Images | None = None
     """Pictures without labels, in place of ``factory``; they need no code."""
     arrays: Arrays | None = None
     """Arrays without labels, in place of ``factory``; they need no code."""
+    lines: Lines | None = None
+    """Texts without labels, in place of ``factory``; they need no code."""
     version: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Any text. Results are of the data as they are read; where items are random by design, a change of the
     data shows only here: with another text all is measured anew."""
@@ -129,16 +162,16 @@ class Data(Contract):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.factory), has(self.images), has(self.arrays)].exists_one(given, given)",
-            "data needs one of factory: module:callable, images: {uri: FOLDER} and arrays: {uri: FILE}",
-            lambda s: [s.factory, s.images, s.arrays].count(None) == 2,
+            "[has(self.factory), has(self.images), has(self.arrays), has(self.lines)].exists_one(one, one)",
+            "data needs one of factory: module:callable, images, arrays and lines, each with its uri",
+            lambda s: [s.factory, s.images, s.arrays, s.lines].count(None) == 3,
         ),
     )
 
     @property
     def origin(self) -> str:
-        """What the data come from, for messages: the factory, or where pictures or arrays are."""
-        named = self.images or self.arrays
+        """What the data come from, for messages: the factory, or where pictures, arrays or texts are."""
+        named = self.images or self.arrays or self.lines
         return str(self.factory) if named is None else named.uri
 
     def decides(self) -> dict[str, object]:

@@ -164,6 +164,18 @@ class PruningJobSpec(Contract):
             lambda s: s.data.arrays is None or len(s.model.inputs) == 1 or s.data.arrays.uri.endswith(".npz"),
         ),
         Rule(
+            "!has(self.data.lines) || self.model.inputs.all(i, size(i.shape) == 2 && "
+            "i.shape[1] == self.model.inputs[0].shape[1] && i.shape[1] > 2)",
+            "data.lines needs model.inputs [batch, length], such as [1, 64], all of one length of 3 or more",
+            lambda s: (
+                s.data.lines is None
+                or all(
+                    len(i.shape) == 2 and i.shape[1] == s.model.inputs[0].shape[1] and i.shape[1] > 2
+                    for i in s.model.inputs
+                )
+            ),
+        ),
+        Rule(
             "!has(self.convert) || self.convert.all(c, self.convert.exists_one(d, d.format == c.format "
             "&& (!has(d.backend) || !has(c.backend) || d.backend == c.backend)))",
             "convert names a format and backend twice",

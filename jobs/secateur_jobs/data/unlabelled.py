@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Data, Model
-from secateur_jobs.data import input_arrays, pictures
+from secateur_jobs.data import input_arrays, pictures, texts
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import Splits
 
@@ -19,6 +19,8 @@ def splits(data: Data, model: Model, seed: int) -> Splits:
         return pictures.splits(data.images, model, seed)
     if data.arrays is not None:
         return input_arrays.splits(data.arrays, model, seed)
+    if data.lines is not None:
+        return texts.splits(data.lines, model, seed)
     raise RuntimeError("data of a factory are not read here")
 
 
@@ -26,4 +28,6 @@ def notes_of(data: Data, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know; of a factory's data nothing."""
     if data.images is not None:
         return pictures.notes_of(data.images, model, found)
+    if data.lines is not None:
+        return texts.notes_of(found)
     return [] if data.arrays is None else input_arrays.notes_of(found)

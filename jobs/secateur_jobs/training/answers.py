@@ -238,7 +238,7 @@ def _judged(net: paddle.nn.Layer, inputs: list[np.ndarray], evaluation: Evaluati
     except (ValueError, IndexError) as error:  # such as a token that the model does not know
         raise InvalidInput(
             Reason.DATASET_INVALID,
-            f"spec.data: the model cannot run on what the data give it: {raised(error)}",
+            f"spec.data: the model cannot run on what the data give: {raised(error)}",
         ) from error
     found: Any = outputs.tensors[judged(outputs, evaluation)]
     return np.asarray(found.numpy())
