@@ -1,4 +1,4 @@
-"""An exported model and pictures or arrays, nothing else: a smaller, measured model comes out."""
+"""An exported model and pictures, arrays or texts, nothing else: a smaller, measured model comes out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from secateur_jobs.data import sentences
 from secateur_jobs.paddle_env import paddle
 from tests.bench.job import run
 from tests.integration.test_exported import written
@@ -149,4 +150,56 @@ def test_labels_of_the_evaluation_set_alone_judge(holdings: Path, tmp_path: Path
     assert "Agreement is measured on 110 items of the training data that nothing is trained on" in page
     assert "Relative drop of the agreement when one group alone is cut" in page
     assert "No labels were seen" not in page
+    shutil.rmtree(tmp_path)
+
+
+class Reader(nn.Layer):
+    """Reads made-up reviews: token ids and a mask to probabilities of five classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(len(sentences.vocabulary()), 24)
+        self.near = nn.Sequential(nn.Conv1D(24, 64, 3, padding=1), nn.ReLU(), nn.Conv1D(64, 64, 3, padding=1))
+        self.last = nn.Linear(64, 5)
+
+    def forward(self, ids: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+        found = nn.functional.relu(self.near(self.tokens(ids).transpose([0, 2, 1])))
+        return nn.functional.softmax(self.last((found * mask.unsqueeze(1)).max(-1)))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported reader, its vocabulary, and reviews that it was not trained on."""
+    folder = tmp_path_factory.mktemp("reader")
+    train, _ = sentences.splits(2000, 1)
+    paddle.seed(0)
+    net, random, (ids, labels) = Reader(), np.random.default_rng(0), train.arrays
+    optimizer = paddle.optimizer.AdamW(0.003, parameters=net.parameters())
+    for _ in range(6):
+        for batch in np.array_split(random.permutation(len(ids)), 32):
+            mask = paddle.to_tensor((ids[batch] > 0).astype(np.float32))
+            output = net(paddle.to_tensor(ids[batch]), mask)
+            nn.functional.nll_loss(paddle.log(output + 1e-9), paddle.to_tensor(labels[batch])).backward()
+            optimizer.step()
+            optimizer.clear_grad()
+    net.eval()
+    shapes = [("ids", "int64"), ("mask", "float32")]
+    specs = [paddle.static.InputSpec([None, 32], dtype, name) for name, dtype in shapes]
+    paddle.jit.save(net, str(folder / "inference"), input_spec=specs)
+    sentences.write(folder, 1, 1200, seed=1)
+    reviews = [line.partition("\t")[2] for line in (folder / "eval.tsv").read_text().splitlines()]
+    (folder / "reviews.txt").write_text("\n".join(reviews))
+    return folder
+
+
+def test_an_exported_reader_and_texts_are_enough(reader: Path, tmp_path: Path) -> None:
+    model = next(reader.glob("inference.[jp]*[nl]"))
+    inputs = "[{name: ids, shape: [1, 32], dtype: int64}, {name: mask, shape: [1, 32]}]"
+    data = f"{{lines: {{uri: {reader}/reviews.txt, vocabulary: {{uri: {reader}/vocab.txt}}}}}}"
+    text = _JOB.replace("[{name: image, shape: [1, 1, 8, 8]}]", inputs).replace("DATA", data)
+    status = run(yaml.safe_load(text.replace("MODEL", str(model))), tmp_path)["status"]
+    assert status["phase"] == "Succeeded", status["message"]
+    assert "of 1200 texts 840 are trained on and 360 measured on" in status["preflight"]["notes"]
+    assert 0.9 < status["benchmarks"][0]["pruned"]["metric"] <= 1
+    assert status["resolvedSpec"]["data"]["lines"]["vocabulary"]["sha256"]
     shutil.rmtree(tmp_path)
