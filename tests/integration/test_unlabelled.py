@@ -159,12 +159,12 @@ class Reader(nn.Layer):
     def __init__(self) -> None:
         super().__init__()
         self.tokens = nn.Embedding(len(sentences.vocabulary()), 24)
-        self.near = nn.Sequential(nn.Conv1D(24, 64, 3, padding=1), nn.ReLU(), nn.Conv1D(64, 64, 3, padding=1))
+        self.each = nn.Sequential(nn.Linear(24, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
         self.last = nn.Linear(64, 5)
 
     def forward(self, ids: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
-        found = nn.functional.relu(self.near(self.tokens(ids).transpose([0, 2, 1])))
-        return nn.functional.softmax(self.last((found * mask.unsqueeze(1)).max(-1)))
+        found = self.each(self.tokens(ids)) * mask.unsqueeze(-1)
+        return nn.functional.softmax(self.last(found.mean(1)))
 
 
 @pytest.fixture(scope="module")
