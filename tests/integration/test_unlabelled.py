@@ -159,8 +159,8 @@ class Reader(nn.Layer):
     def __init__(self) -> None:
         super().__init__()
         self.tokens = nn.Embedding(len(sentences.vocabulary()), 24)
-        self.each = nn.Sequential(nn.Linear(24, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
-        self.last = nn.Linear(64, 5)
+        layers = [nn.Linear(24, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16)]
+        self.each, self.last = nn.Sequential(*layers), nn.Linear(16, 5)
 
     def forward(self, ids: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
         found = self.each(self.tokens(ids)) * mask.unsqueeze(-1)
@@ -197,7 +197,10 @@ def test_an_exported_reader_and_texts_are_enough(reader: Path, tmp_path: Path) -
     inputs = "[{name: ids, shape: [1, 32], dtype: int64}, {name: mask, shape: [1, 32]}]"
     data = f"{{lines: {{uri: {reader}/reviews.txt, vocabulary: {{uri: {reader}/vocab.txt}}}}}}"
     text = _JOB.replace("[{name: image, shape: [1, 1, 8, 8]}]", inputs).replace("DATA", data)
-    status = run(yaml.safe_load(text.replace("MODEL", str(model))), tmp_path)["status"]
+    text = text.replace("MODEL", str(model)).replace(
+        "{macs: 40%},", "{macs: 40%}, protect: {first: 0.75, last: 0.75},"
+    )
+    status = run(yaml.safe_load(text), tmp_path)["status"]
     assert status["phase"] == "Succeeded", status["message"]
     assert "of 1200 texts 840 are trained on and 360 measured on" in status["preflight"]["notes"]
     assert 0.9 < status["benchmarks"][0]["pruned"]["metric"] <= 1
