@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secateur_api.base import Contract
 from secateur_api.results import Refused, Shares
-from secateur_api.spec import AnswerForm, Code, Exported, Images, InputSpec
+from secateur_api.spec import AnswerForm, Code, Data, Exported, InputSpec
 from secateur_api.spec.types import Args, Factory
 
 LINE_PREFIX = "secateur-inspection: "
@@ -21,8 +21,8 @@ class InspectionRequest(Contract):
     inputs: list[InputSpec] = []
     """All of a factory's; of exported files those whose size is open, or another than theirs."""
     code: Code | None = None
-    images: Images | None = None
-    """Pictures that it shall be pruned with, to look at as well."""
+    data: Data | None = None
+    """Data without labels or code that it shall be pruned with, to look at as well."""
     form: AnswerForm | None = None
     """How agreement on them is judged, as ``spec.evaluation.form``."""
 
@@ -51,12 +51,12 @@ class GroupFound(Contract):
     """Normalisations, depthwise convolutions and the like, between them."""
 
 
-class PicturesFound(Contract):
-    """Pictures as a job would use them; all were read."""
+class DataFound(Contract):
+    """Data without labels as a job would use them."""
 
     form: AnswerForm
     notes: list[str]
-    """How many for what, and how they are prepared, where the request does not say it."""
+    """How many for what, and how pictures are prepared, where the request does not say it."""
 
 
 class Inspection(Contract):
@@ -83,7 +83,7 @@ class Inspection(Contract):
     """Largest shares that can be cut, no layer protected: three quarters of each group's channels."""
     by_default: Shares
     """The same with a job's defaults: protect, align and sensitivity.ratios."""
-    pictures: PicturesFound | None = None
+    data: DataFound | None = None
 
 
 class InspectionAnswer(Contract):

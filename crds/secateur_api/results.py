@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secateur_api.base import Contract
-from secateur_api.spec import Backend, CutAs, Format, InputSpec
+from secateur_api.spec import AGREEMENT, Backend, CutAs, Evaluation, Format, InputSpec
 
 
 class FileRef(Contract):
@@ -53,6 +53,8 @@ class Held(Contract):
     metric: float
     """The unpruned model's metric on them."""
     samples: int
+    by_agreement: bool = False
+    """They have no labels, the evaluation set has: their metric is agreement with the unpruned model."""
 
 
 class PreflightOutcome(Contract):
@@ -78,6 +80,12 @@ class PreflightOutcome(Contract):
     cut_as: CutAs = CutAs.MODULE
     """What is cut: the ``module``, or its ``graph`` (always that of an exported model)."""
     notes: list[str] = []
+
+    def choosing(self, evaluation: Evaluation) -> Evaluation:
+        """Return how the items that choose are judged."""
+        if self.held is None or not self.held.by_agreement:
+            return evaluation
+        return evaluation.model_copy(update={"named_metric": AGREEMENT})
 
     @property
     def choosing_metric(self) -> float:

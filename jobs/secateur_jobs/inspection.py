@@ -15,16 +15,15 @@ from pydantic import ValidationError
 from secateur_api.conditions import Reason
 from secateur_api.inspection import (
     LINE_PREFIX,
+    DataFound,
     GroupFound,
     Inspection,
     InspectionAnswer,
     InspectionRequest,
     OutputFound,
-    PicturesFound,
 )
 from secateur_api.results import Group, Shares
 from secateur_api.spec import (
-    Data,
     DType,
     Evaluation,
     Exported,
@@ -38,7 +37,7 @@ from secateur_api.spec import (
 )
 from secateur_api.stage import ExitCode
 from secateur_jobs import checkpoint
-from secateur_jobs.data import pictures
+from secateur_jobs.data import unlabelled
 from secateur_jobs.explain import RAISED, in_user_code, raised
 from secateur_jobs.forms import Wish, choose
 from secateur_jobs.graph.examples import examples, shapes_of
@@ -99,7 +98,7 @@ def inspected(request: InspectionRequest) -> Inspection:
         file_bytes = len(checkpoint.plain_bytes(net, inputs))
     with generators_kept(), eval_mode(net):
         outputs = _outputs(net, inputs)
-        found_pictures = _pictures(request, net, model)
+        found_data = _data(request, net, model)
         wish = Wish(model.cut_as, Pruning(target=_ALL).engine, inputs, None)
         chosen = choose(net, wish, _example(inputs), check=lambda graph: None)
         found, counts = chosen.found, chosen.counts
@@ -121,7 +120,7 @@ def inspected(request: InspectionRequest) -> Inspection:
         notes=chosen.notes,
         most=most,
         by_default=by_default,
-        pictures=found_pictures,
+        data=found_data,
     )
 
 
@@ -175,19 +174,19 @@ def _example(inputs: list[InputSpec]) -> list[np.ndarray]:
     return list(examples(feeds, [one.shape for one in inputs], None).values())
 
 
-def _pictures(request: InspectionRequest, net: paddle.nn.Layer, model: Model) -> PicturesFound | None:
-    """Read the pictures that were named, as the spec's own rules allow."""
-    if request.images is None:
+def _data(request: InspectionRequest, net: paddle.nn.Layer, model: Model) -> DataFound | None:
+    """Read the data that were named, as the spec's own rules allow."""
+    if request.data is None:
         return None
     spec = PruningJobSpec(
         model=model,
-        data=Data(images=request.images),
+        data=request.data,
         evaluation=Evaluation(form=request.form),
         pruning=Pruning(target=_ALL),
     )
-    splits = pictures.splits(request.images, model, spec.seed)
+    splits = unlabelled.splits(request.data, model, spec.seed)
     form = form_of_answers(net, splits, spec.evaluation)
-    return PicturesFound(form=form, notes=pictures.notes_of(request.images, model, splits))
+    return DataFound(form=form, notes=unlabelled.notes_of(request.data, model, splits))
 
 
 def _allowed(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import Backend, Model, PruningJobSpec
+from secateur_api.spec import Backend, Distillation, Evaluation, Model, PruningJobSpec
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import Batch
@@ -30,6 +30,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine, first_channels
 from secateur_jobs.pruning.widths import MAX_RATIO, kept_width
 from secateur_jobs.runtime.errors import InvalidInput, StageError
+from secateur_jobs.training.answers import judged_by
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.distillation import distiller_of
 from secateur_jobs.training.features import comparable_layers
@@ -128,40 +129,45 @@ def check_step(
     made meanwhile; TRAINING_DIVERGED if the loss is not finite; DATASET_INVALID.
     """
     batch = gather(dataset, range(min(_SAMPLES, batch_size, len(dataset))))
+    evaluation = judged_by(dataset, spec.evaluation)
     built = shapes_of(net)
     before = {name: p.numpy() for name, p in _trained(net)}
     net.train()
     try:
-        loss = _take(net, teacher, spec, batch)
+        loss = _take(net, teacher, spec.fine_tune.distillation, evaluation, batch)
     except StageError:
         raise
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
             f"{spec.model.origin_field}: one training step of {spec.model.origin} with loss "
-            f"{spec.evaluation.loss} raised {raised(error)}",
+            f"{evaluation.loss} raised {raised(error)}",
         ) from error
-    check_loss(loss, spec.evaluation, "spec.fineTune", _LEARNING_RATE, 0, 0)
+    check_loss(loss, evaluation, "spec.fineTune", _LEARNING_RATE, 0, 0)
     check_made_in_init(net, built, spec.model, "in training")
     if all(np.array_equal(before[name], p.numpy()) for name, p in _trained(net)):
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"spec.evaluation.loss: a training step with {spec.evaluation.loss} moves no weight of "
+            f"spec.evaluation.loss: a training step with {evaluation.loss} moves no weight of "
             f"{spec.model.origin}; the loss must be computed from the outputs by Paddle's operators (no "
             ".numpy(), no detach), and parameters need stop_gradient=False",
         )
 
 
 def _take(
-    net: paddle.nn.Layer, teacher: paddle.nn.Layer | None, spec: PruningJobSpec, batch: list[np.ndarray]
+    net: paddle.nn.Layer,
+    teacher: paddle.nn.Layer | None,
+    settings: Distillation,
+    evaluation: Evaluation,
+    batch: list[np.ndarray],
 ) -> float:
-    settings, features = spec.fine_tune.distillation, list[str]()
+    features = list[str]()
     if teacher is not None and settings.features > 0:
         features = comparable_layers(net, teacher, batch[:-1])
         net.train()
-    with distiller_of(net, teacher, spec.evaluation, settings, features) as distiller:
+    with distiller_of(net, teacher, evaluation, settings, features) as distiller:
         optimizer = make_optimizer(net, _LEARNING_RATE, 1, None)
-        return Step(net, spec.evaluation, optimizer, distiller, Precision(mixed=False), ALONE)(batch, 1.0)
+        return Step(net, evaluation, optimizer, distiller, Precision(mixed=False), ALONE)(batch, 1.0)
 
 
 def _trained(net: paddle.nn.Layer) -> list[tuple[str, paddle.Tensor]]:

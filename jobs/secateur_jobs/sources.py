@@ -19,7 +19,7 @@ from secateur_api.conditions import Reason
 from secateur_api.sources import Sources, SplitContent, difference
 from secateur_api.spec import PruningJobSpec, Weights
 from secateur_jobs import checkpoint
-from secateur_jobs.data import pictures
+from secateur_jobs.data import unlabelled
 from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
@@ -28,7 +28,7 @@ from secateur_jobs.runtime.files import read_named
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.runtime.users_modules import changed, imported
 from secateur_jobs.training.answers import answered
-from secateur_jobs.training.batching import ArrayDataset, read_item
+from secateur_jobs.training.batching import ArrayDataset, is_unlabelled, read_item
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.user_code import Splits, build_model, load_callable, load_data
 
@@ -99,12 +99,12 @@ def of_job(context: StageContext) -> Sources:
 def splits_of(context: StageContext) -> Splits:
     """Return a stage's data sets, which must be those that preflight saw; see :func:`check`.
 
-    Without labels the unpruned model's answers are in their place.
+    Where there are no labels, the unpruned model's answers are in their place.
     """
     spec, preflight = context.request.spec, context.upstream("preflight")
     refuse_edited(context, preflight)
     splits = check(spec, of_job(context), context.code)
-    if spec.has_labels:
+    if spec.has_labels and not is_unlabelled(splits.train):
         return splits
     unpruned = checkpoint.from_bytes(context.store.unit_file(preflight, "checkpoint"), spec.model)
     return answered(splits, unpruned, spec.evaluation)
@@ -178,12 +178,8 @@ def _new_splits(spec: PruningJobSpec) -> Splits:
 
 
 def _splits(spec: PruningJobSpec) -> Splits:
-    if spec.data.images is not None:
-        if spec.data.args:  # CEL cannot look into arguments of any type
-            raise InvalidInput(
-                Reason.INVALID_SPEC, "spec.data.args: they are a factory's; leave them out beside images"
-            )
-        return pictures.splits(spec.data.images, spec.model, spec.seed)
+    if spec.data.factory is None:
+        return unlabelled.splits(spec.data, spec.model, spec.seed)
     return load_data(spec.data, len(spec.model.inputs), spec.has_labels)
 
 

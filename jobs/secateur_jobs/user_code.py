@@ -21,7 +21,7 @@ from secateur_jobs.graph.model import read_exported
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.paddle_modes import as_before
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
-from secateur_jobs.training.batching import ArrayDataset, with_one_label_column, without_labels
+from secateur_jobs.training.batching import ArrayDataset, columns_of, with_one_label_column, without_labels
 from secateur_jobs.training.reading import ReadBy
 
 
@@ -122,13 +122,13 @@ def load_data(data: Data, inputs: int, has_labels: bool = True) -> Splits:
     """Call the data factory and return its two data sets, both non-empty; a first item is read of each.
 
     Items have the model's ``inputs`` (so many), then the labels as one column (``training.several_labels``);
-    without ``has_labels`` that column is empty.
+    it is empty without ``has_labels``, and where the training set alone has none.
 
     Raises InvalidInput: CODE_NOT_FOUND, FACTORY_FAILED (it raises) or DATASET_INVALID (it returns something
     else than two non-empty map-style data sets); MissingData if it raises FileNotFoundError.
     """
     if data.factory is None:
-        raise RuntimeError("data of pictures have no factory")
+        raise RuntimeError("data without a factory are read without code")
     field = f"spec.data.factory: {data.factory}"
     factory = load_callable(data.factory, "spec.data.factory")
     _check_args(factory, data.args, data.factory, "spec.data.factory")
@@ -142,8 +142,13 @@ def load_data(data: Data, inputs: int, has_labels: bool = True) -> Splits:
     for name, dataset in zip(("train", "eval"), found, strict=True):
         if _length(dataset, f"{field}: the {name} set") == 0:
             raise InvalidInput(Reason.DATASET_INVALID, f"{field}: the {name} set is empty")
-    column = with_one_label_column if has_labels else without_labels
-    return Splits(*(_read_by(column(dataset, inputs), data.workers) for dataset in found))
+    columns = [columns_of(dataset) if has_labels else 0 for dataset in found]
+    first_unlabelled = not has_labels or columns[0] == inputs < columns[1]
+    train, evaluation = (
+        without_labels(dataset, inputs) if bare else with_one_label_column(dataset, inputs, count)
+        for dataset, bare, count in zip(found, (first_unlabelled, not has_labels), columns, strict=True)
+    )
+    return Splits(_read_by(train, data.workers), _read_by(evaluation, data.workers))
 
 
 def _read_by(dataset: paddle.io.Dataset, workers: int) -> paddle.io.Dataset:

@@ -10,10 +10,21 @@ from typing import TypeVar
 
 from secateur_api import InvalidResource, Problem, PruningJob
 from secateur_api.code_digest import code_sha256, hiding
-from secateur_api.spec import Code, Exported, FineTune, Images, SensitivityFile, Weights
+from secateur_api.spec import (
+    Arrays,
+    Code,
+    Data,
+    Exported,
+    FineTune,
+    Images,
+    Lines,
+    SensitivityFile,
+    Vocabulary,
+    Weights,
+)
 from secateur_api.uri import local_path, redacted
 
-F = TypeVar("F", Weights, SensitivityFile, Images)
+F = TypeVar("F", Weights, SensitivityFile, Images, Arrays, Lines, Vocabulary)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -28,9 +39,7 @@ def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
     if spec.model.exported is not None:
         exported = _exported(spec.model.exported, folder)
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"exported": exported})})
-    if spec.data.images is not None:
-        images = _images(spec.data.images, folder)
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"images": images})})
+    spec = spec.model_copy(update={"data": _data(spec.data, folder)})
     spec = spec.model_copy(update={"fine_tune": _with_teacher(spec.fine_tune, folder)})
     if spec.sensitivity.file is not None:
         curves = _pinned(spec.sensitivity.file, folder, "spec.sensitivity.file")
@@ -67,6 +76,19 @@ def _exported(model: Exported, folder: Path) -> Exported:
         return model
     digest = _sha256(paths, model.sha256, "spec.model.exported")
     return model.model_copy(update={"uri": str(paths[0]), "sha256": digest})
+
+
+def _data(data: Data, folder: Path) -> Data:
+    found: dict[str, Images | Arrays | Lines] = {}
+    if data.images is not None:
+        found["images"] = _images(data.images, folder)
+    if data.arrays is not None:
+        found["arrays"] = _pinned(data.arrays, folder, "spec.data.arrays")
+    if data.lines is not None:
+        lines = _pinned(data.lines, folder, "spec.data.lines")
+        vocabulary = _pinned(lines.vocabulary, folder, "spec.data.lines.vocabulary")
+        found["lines"] = lines.model_copy(update={"vocabulary": vocabulary})
+    return data.model_copy(update=found)
 
 
 def _images(images: Images, folder: Path) -> Images:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 
 from secateur_api import InvalidResource, parse_job
 from secateur_api.inspection import Inspection, InspectionRequest
-from secateur_api.spec import AnswerForm, Images
-from secateur_api.uri import local_path
+from secateur_api.spec import AnswerForm
+from secateur_operator.asked_data import Asked, beside, data_of, written
 from secateur_operator.asked_model import WrongWords, request_of
 from secateur_operator.document import read_job
 from secateur_operator.domain import draft
@@ -69,6 +67,11 @@ def init(
     images: Annotated[
         str | None, typer.Option(help="Folder, .zip or bucket of pictures; they need no labels.")
     ] = None,
+    arrays: Annotated[
+        str | None, typer.Option(help=".npz or .npy file of the model's inputs; they need no labels.")
+    ] = None,
+    lines: Annotated[str | None, typer.Option(help="File of texts, one a line; they need no labels.")] = None,
+    vocabulary: Annotated[str | None, typer.Option(help="The model's vocab.txt, for --lines.")] = None,
     data: Annotated[
         str | None, typer.Option(help="module:callable that returns (train, eval), with labels.")
     ] = None,
@@ -88,31 +91,22 @@ def init(
 ) -> None:
     """Write a PruningJob for a model, to run as it is; say what was found, and what you must decide.
 
-    Exit code: 0, or 2 where the model or the pictures cannot be used; the sentence says why.
+    Exit code: 0, or 2 where the model or the data cannot be used; the sentence says why.
     """
     need("jobs", "secateur init")
     if out.exists() and not force:
         wrong(f"{out} is there already; --force replaces it, -o names another file")
     try:
         request = request_of(model, inputs or [], arguments or [], code)
-        pictures = _images(images, mean, std)
-        if (pictures is None) == (data is None):
-            raise WrongWords(
-                "data are missing: give --images FOLDER (pictures, no labels), or --data module:callable"
-                if data is None
-                else "--images and --data: give one of them"
-            )
+        unlabelled = data_of(Asked(images, mean, std, arrays, lines, vocabulary, data))
         origin = _origin(request, weights, trained, out)
-        found = inspection.ask(request.model_copy(update={"images": pictures, "form": form}))
+        found = inspection.ask(request.model_copy(update={"data": unlabelled, "form": form}))
     except (WrongWords, NotInspected) as error:
         wrong(str(error))
-    data_part: dict[str, Any] = {"factory": data}
-    if pictures is not None:
-        data_part = {"images": {**pictures.to_wire(), "uri": _beside(pictures.uri, out)}}
-        del data_part["images"]["evalShare"]
+    data_part = {"factory": data} if unlabelled is None else written(unlabelled, out)
     name = draft.name_of(found.model)
     _write(out, draft.text_of(found, draft.Choices(origin, data_part, name)))
-    _say_found(found, out, code, pictures is not None)
+    _say_found(found, out, code)
 
 
 def _origin(request: InspectionRequest, weights: str | None, trained: bool, out: Path) -> dict[str, Any]:
@@ -120,7 +114,7 @@ def _origin(request: InspectionRequest, weights: str | None, trained: bool, out:
     if request.exported is not None:
         if weights is not None or trained:
             raise WrongWords("--weights and --trained are a factory's; an exported file brings its weights")
-        return {"exported": {"uri": _beside(request.exported.uri, out)}}
+        return {"exported": {"uri": beside(request.exported.uri, out)}}
     if (weights is None) != trained:
         raise WrongWords(
             "weights are missing: give --weights FILE, or --trained where the factory's network has them"
@@ -132,38 +126,7 @@ def _origin(request: InspectionRequest, weights: str | None, trained: bool, out:
         origin["args"] = request.args
     if weights is None:
         return {**origin, "trained": True}
-    return {**origin, "weights": {"uri": _beside(weights, out)}}
-
-
-def _images(uri: str | None, mean: str | None, std: str | None) -> Images | None:
-    """Return where the pictures are and how they are prepared. Raises WrongWords."""
-    if uri is None:
-        if mean is not None or std is not None:
-            raise WrongWords("--mean and --std say how pictures are prepared; give --images too")
-        return None
-    path = local_path(uri)
-    if path is not None and not path.exists():
-        raise WrongWords(f"--images: there is no folder {uri}")
-    given = {"uri": uri if path is None else str(path.absolute())}
-    try:
-        return Images.model_validate(
-            given | {name: _numbers(text, name) for name, text in (("mean", mean), ("std", std)) if text}
-        )
-    except ValidationError as error:
-        raise WrongWords(f"--mean, --std: {error.errors()[0]['msg']}") from None
-
-
-def _numbers(text: str, name: str) -> list[float]:
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise WrongWords(f"--{name} {text!r} is no list of numbers, such as 0.485,0.456,0.406") from None
-
-
-def _beside(uri: str, out: Path) -> str:
-    """Return a path as the file that is written names it: relative to its folder."""
-    path = local_path(uri)
-    return uri if path is None else os.path.relpath(path.absolute(), out.absolute().parent)
+    return {**origin, "weights": {"uri": beside(weights, out)}}
 
 
 def _write(out: Path, text: str) -> None:
@@ -176,11 +139,10 @@ def _write(out: Path, text: str) -> None:
         wrong(*(f"{out}: {problem}" for problem in error.problems))
 
 
-def _say_found(found: Inspection, out: Path, code: Path | None, has_pictures: bool) -> None:
+def _say_found(found: Inspection, out: Path, code: Path | None) -> None:
     print_inspection(Console(), found, with_layers=False)
-    model = read_job(out).spec.model
-    lines = [f"wrote {out}", *(found.pictures.notes if found.pictures is not None else []), "you decide:"]
-    lines += [f"  {line}" for line in draft.decisions(found, model, has_pictures)]
+    lines = [f"wrote {out}", *(found.data.notes if found.data is not None else []), "you decide:"]
+    lines += [f"  {line}" for line in draft.decisions(found, read_job(out).spec)]
     option = f" --code {code}" if code is not None else ""
     for line in [*lines, f"next: secateur run {out}{option}"]:
         print(line)  # noqa: T201

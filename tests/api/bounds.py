@@ -12,6 +12,13 @@ from tests.api.documents import FULL, job
 
 _ELSE: dict[str | int, Any] = {
     "claim": "models",
+    "lines": {
+        "uri": "texts.txt",
+        "sha256": "ab" * 32,
+        "vocabulary": {"uri": "vocab.txt", "sha256": "ab" * 32, "cased": False},
+        "evalShare": 0.3,
+    },
+    "arrays": {"uri": "cards.npz", "sha256": "ab" * 32, "evalShare": 0.3},
     "exported": {"uri": "net.pdmodel", "sha256": "ab" * 32},
     "images": {
         "uri": "photos.zip",

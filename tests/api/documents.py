@@ -166,8 +166,8 @@ def job(spec: dict[str, Any], changes: dict[str, Any] | None = None, name: str =
 
 
 def as_read(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return the spec that the API server stored; of pictures without labels with the metric that follows."""
+    """Return the spec that the API server stored; without labels with the metric that follows."""
     spec: dict[str, Any] = stored["spec"]
-    if "images" in spec["data"]:
+    if "factory" not in spec["data"]:
         spec = {**spec, "evaluation": {"metric": "agreement", **spec["evaluation"]}}
     return spec

@@ -7,6 +7,7 @@ from typing import Any
 
 from secateur_api.base import Contract
 from secateur_api.spec import (
+    Arrays,
     Constraint,
     Convert,
     Data,
@@ -56,6 +57,19 @@ def _pictures(**fields: Any) -> Changes:
     return {**_UNTRAINED, "data": {"images": {"uri": "s3://photos/cards", **fields}}}
 
 
+def _arrays(**fields: Any) -> Changes:
+    return {**_UNTRAINED, "data": {"arrays": {"uri": "s3://tables/cards.npz", **fields}}}
+
+
+_TEXTS = {"uri": "s3://texts/reviews.txt", "vocabulary": {"uri": "vocab.txt"}}
+
+
+def _lines(*shapes: list[int]) -> Changes:
+    named = enumerate(shapes)
+    inputs = [{"name": f"ids_{number}", "shape": shape, "dtype": "int64"} for number, shape in named]
+    return {**_UNTRAINED, "data": {"lines": _TEXTS}, "model.inputs": inputs}
+
+
 CASES: tuple[Case, ...] = (
     Case(
         Evaluation,
@@ -73,10 +87,27 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         Data,
-        "data needs either factory",
+        "data needs one of factory",
         "spec.data",
         _pictures(mean=[0.5], std=[0.5], scale=1, layout="NHWC", order="BGR", fit="crop", size=[32, 32]),
         {**_UNTRAINED, "data": {"args": {"lines": 4000}}},
+    ),
+    Case(
+        Arrays,
+        "arrays.uri must end in",
+        "spec.data.arrays",
+        _arrays(uri="cards.npy"),
+        _arrays(uri="cards.npz.gz"),
+    ),
+    Case(
+        PruningJobSpec,
+        "a model of several inputs needs",
+        "spec",
+        {**_arrays(), "model.inputs": [{"name": "a", "shape": [1, 8]}, {"name": "b", "shape": [1, 8]}]},
+        {
+            **_arrays(uri="cards.npy"),
+            "model.inputs": [{"name": "a", "shape": [1, 8]}, {"name": "b", "shape": [1, 8]}],
+        },
     ),
     Case(
         Images,
@@ -101,7 +132,14 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
-        "pictures have no labels",
+        "data.lines needs model.inputs",
+        "spec",
+        _lines([1, 64], [8, 64]),
+        _lines([1, 64], [1, 32]),
+    ),
+    Case(
+        PruningJobSpec,
+        "without data.factory there are no labels",
         "spec",
         {**_pictures(), "evaluation": {"metric": "agreement"}},
         {**_pictures(), "evaluation": {"metric": "accuracy"}},

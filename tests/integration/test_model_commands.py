@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from secateur_api import parse_job
+from secateur_api.spec import Arrays, Data
 from secateur_jobs.paddle_env import paddle
 from tests.integration.real import CODE
 from tests.integration.test_exported import written
@@ -105,6 +107,39 @@ def test_a_job_is_written_that_is_valid_short_and_beside_its_files(holdings: Pat
     assert say(holdings, "validate", str(file)).returncode == 0
     again = say(holdings, *words, "--mean", "0.5", "--std", "0.5")
     assert (again.returncode, again.stderr.split(";")[0]) == (2, "jobs/first.yaml is there already")
+
+
+def test_a_job_for_arrays_names_them_beside_itself(holdings: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, shape in (("inputs", (3, 1, 8, 8)), ("wrong", (3, 8, 8))):
+        np.save(holdings / f"{name}.npy", random.standard_normal(shape).astype(np.float32))
+    (holdings / "arrays").mkdir()
+    words = ["init", model_in(holdings), "-o", "arrays/first.yaml", "--arrays"]
+    for file, said in (
+        ("none.npy", "--arrays: there is no file"),
+        ("wrong.npy", f"--arrays: {holdings / 'wrong.npy'} has shape [3, 8, 8]"),
+        ("inputs.txt", "--arrays: arrays.uri must end in .npz, or in .npy"),
+    ):
+        refused = say(holdings, *words, file)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert refused.stderr.startswith(said)
+    done = say(holdings, *words, "inputs.npy")
+    assert done.returncode == 0, done.stderr
+    assert "of 3 samples 2 are trained on and 1 measured on" in done.stdout.splitlines()
+    spec = parse_job(yaml.safe_load((holdings / "arrays" / "first.yaml").read_text())).spec
+    assert spec.data == Data(arrays=Arrays(uri="../inputs.npy"))
+
+
+def test_a_job_for_texts_needs_their_vocabulary(holdings: Path) -> None:
+    words = ["init", model_in(holdings), "-o", "texts.yaml", "--lines", "texts.txt"]
+    for more, said in (
+        ([], "--lines and --vocabulary come together"),
+        (["--arrays", "inputs.npy"], "--arrays and --lines: give one of them"),
+        (["--vocabulary", "vocab.txt"], "data.lines needs model.inputs [batch, length], such as [1, 64]"),
+    ):
+        refused = say(holdings, *words, *more)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert said in refused.stderr
 
 
 def test_a_job_for_a_factory_asks_for_what_it_cannot_know(tmp_path: Path) -> None:

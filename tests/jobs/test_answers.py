@@ -5,14 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from secateur_api.spec import AnswerForm, Data, Distillation, Evaluation
+from secateur_api.results import Held
+from secateur_api.spec import AnswerForm, Data, Distillation, Evaluation, InputSpec, Model
+from secateur_jobs.data.check import check_data
 from secateur_jobs.measure.statistics import of_means
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.gradients import sweep
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.answers import agreement, answered, form_in, form_of_answers
+from secateur_jobs.training.answers import (
+    agreement,
+    answered,
+    form_in,
+    form_of_answers,
+    judged_by,
+    note_of_form,
+)
 from secateur_jobs.training.batching import ArrayDataset, gather
 from secateur_jobs.training.evaluate import evaluate, evaluate_unpruned
+from secateur_jobs.training.held import hold_back, measure
 from secateur_jobs.training.train import train
 from secateur_jobs.user_code import Splits, load_data
 
@@ -214,3 +224,86 @@ def test_a_factory_may_have_no_labels(factory: str) -> None:
     found = answered(load_data(data, 1, has_labels=False), Head(AnswerForm.CLASSES), _evaluation())
     *_, labels = gather(found.eval, [0, 1])
     assert form_in(labels) is AnswerForm.CLASSES
+
+
+# ---- labels of the evaluation set alone ----
+
+
+class Bare(paddle.io.Dataset):
+    """Items without a label: a tuple of one, or the input itself."""
+
+    def __init__(self, inputs: np.ndarray, alone: bool) -> None:
+        super().__init__()
+        self._inputs, self._alone = inputs, alone
+
+    def __getitem__(self, index: int) -> object:
+        return self._inputs[index] if self._alone else (self._inputs[index],)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+
+def half_labelled(kind: str = "arrays", items: int = 400) -> tuple[paddle.io.Dataset, paddle.io.Dataset]:
+    random = np.random.default_rng(1)
+    train, test = (random.standard_normal((count, 4, 8)).astype(np.float32) for count in (items, 120))
+    labelled = ArrayDataset([test, random.integers(0, 6, len(test))])
+    return (ArrayDataset([train]) if kind == "arrays" else Bare(train, kind == "alone")), labelled
+
+
+def _half(kind: str = "arrays", metric: str = "accuracy", **fields: object) -> tuple[Splits, Evaluation]:
+    data = Data(factory="tests.jobs.test_answers:half_labelled", args={"kind": kind})
+    evaluation = Evaluation(metric=metric, **fields)
+    return answered(load_data(data, 1), Head(AnswerForm.CLASSES), evaluation), evaluation
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tuple", "alone"])
+def test_a_training_set_without_labels_is_answered_and_the_evaluation_set_keeps_its_own(kind: str) -> None:
+    splits, evaluation = _half(kind)
+    assert form_in(gather(splits.train, [0, 1])[-1]) is AnswerForm.CLASSES
+    assert gather(splits.eval, [0])[-1].dtype == np.int64
+    assert judged_by(splits.train, evaluation).metric == "agreement"
+    assert judged_by(splits.eval, evaluation) is evaluation
+    net = Head(AnswerForm.CLASSES)
+    assert evaluate(net, splits.train, evaluation) == 1.0
+    labels = gather(splits.eval, range(120))
+    right = net(paddle.to_tensor(labels[0])).numpy().argmax(-1) == labels[1]
+    assert evaluate(net, splits.eval, evaluation) == pytest.approx(right.mean())
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tuple"])
+def test_agreement_chooses_on_what_is_held_back_of_it(kind: str) -> None:
+    splits, evaluation = _half(kind)
+    parts = hold_back(splits, 0)
+    assert parts.held is not None
+    assert judged_by(parts.choosing, evaluation).metric == "agreement"
+    held, why = measure(Head(AnswerForm.CLASSES), splits, evaluation, 0, 0.2, trained_here=False)
+    assert (held, why) == (Held(metric=1.0, samples=80, by_agreement=True), "")
+    assert evaluate(Head(AnswerForm.CLASSES, seed=1), parts.held, evaluation) < 1
+
+
+def test_what_the_labels_metric_reads_is_what_the_answers_are() -> None:
+    def form(metric: str) -> AnswerForm:
+        return form_of_answers(Head(AnswerForm.RELATIVE), _splits(), Evaluation(metric=metric))
+
+    assert form("top5_accuracy") is AnswerForm.CLASSES
+    assert form("mine:metric") is AnswerForm.RELATIVE
+    said = note_of_form(AnswerForm.CLASSES, Evaluation())
+    assert said.startswith("the training set has no labels: ")
+    assert said.endswith("accuracy is measured by the labels of the evaluation set")
+
+
+def test_a_metric_that_is_better_where_it_is_smaller_needs_labels_to_choose_by() -> None:
+    with pytest.raises(InvalidInput, match=r"spec.evaluation.goal: the training set has no labels"):
+        _half(metric="mine:error", goal="minimize")
+
+
+@pytest.mark.parametrize(("changed", "said"), [(0, ""), (120, "label 6 is out of range")])
+def test_labels_of_the_evaluation_set_are_checked(changed: int, said: str) -> None:
+    splits, evaluation = _half()
+    splits.eval.arrays[-1][:changed] = 6
+    model = Model(factory="m:n", trained=True, inputs=[InputSpec(name="x", shape=[1, 4, 8])])
+    if not said:
+        check_data(Head(AnswerForm.CLASSES), splits, model, evaluation)
+        return
+    with pytest.raises(InvalidInput, match=f"the eval set, item 0: {said}"):
+        check_data(Head(AnswerForm.CLASSES), splits, model, evaluation)

@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from secateur_api.inspection import InspectionRequest
-from secateur_api.spec import AnswerForm, Exported, Images, InputSpec
+from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec
 from secateur_jobs.inspection import inspected
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import StageError
@@ -76,8 +76,8 @@ def test_pictures_are_read_and_their_preparation_is_shown(tmp_path: Path) -> Non
     for number in range(4):
         Image.new("RGB", (20, 20), (number, 0, 0)).save(folder / f"{number}.png")
     with pytest.raises(StageError, match=r"spec\.data\.images: mean and std are missing"):
-        inspected(asked(file, images=Images(uri=str(folder))))
-    found = inspected(asked(file, images=Images(uri=str(folder), mean=[0.5], std=[0.5]))).pictures
+        inspected(asked(file, data=Data(images=Images(uri=str(folder)))))
+    found = inspected(asked(file, data=Data(images=Images(uri=str(folder), mean=[0.5], std=[0.5])))).data
     assert found is not None
     assert found.form is AnswerForm.CLASSES
     assert found.notes[0] == "of 4 pictures 3 are trained on and 1 measured on"

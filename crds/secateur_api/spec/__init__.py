@@ -3,7 +3,7 @@
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
-from secateur_api.spec.data import Data, Fit, Images, Layout, Order
+from secateur_api.spec.data import Arrays, Data, Fit, Images, Layout, Lines, Order, Vocabulary
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
 from secateur_api.spec.model import (
@@ -43,6 +43,7 @@ __all__ = [
     "STORE_MOUNT",
     "Allocation",
     "AnswerForm",
+    "Arrays",
     "Backend",
     "Benchmark",
     "Budget",
@@ -65,6 +66,7 @@ __all__ = [
     "InputSpec",
     "LayerRule",
     "Layout",
+    "Lines",
     "Metric",
     "Model",
     "Order",
@@ -82,5 +84,6 @@ __all__ = [
     "Store",
     "Target",
     "Teacher",
+    "Vocabulary",
     "Weights",
 ]

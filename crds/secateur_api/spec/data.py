@@ -1,4 +1,4 @@
-"""The data that a model is evaluated and fine-tuned on: a factory's, or pictures without labels."""
+"""The data that a model is evaluated and fine-tuned on: a factory's, or some without labels or code."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Order(str, Enum):
 
 
 _Values = Annotated[list[float], Field(min_length=1, max_length=3)]
+_Share = Annotated[float, Field(gt=0, lt=1)]
 _Size = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(min_length=2, max_length=2)]
 
 
@@ -63,7 +64,7 @@ class Images(Contract):
     """Absent: where the shape of the model's input has 1 or 3."""
     order: Order | None = None
     """Absent: ``RGB``; PaddleOCR's models are trained on ``BGR``."""
-    eval_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    eval_share: _Share = 0.3
     """Share of the pictures that the result is measured on, drawn by ``seed``; the rest is trained on. Where
     there are folders ``train`` and ``val``, they say it instead."""
 
@@ -86,16 +87,71 @@ class Images(Contract):
     )
 
 
+class Arrays(Contract):
+    """Inputs without labels, as they go into the model; the first axis counts the samples."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A ``.npz`` file with an array for each of ``model.inputs``, by its name; of a model of one input a
+    ``.npy`` file too. A path, or any fsspec URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+    eval_share: _Share = 0.3
+    """Share of the samples that the result is measured on, drawn by ``seed``; the rest is trained on."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            r"self.uri.matches('\\.np[yz]$')",
+            "arrays.uri must end in .npz, or in .npy for a model of one input",
+            lambda s: s.uri.endswith((".npy", ".npz")),
+        ),
+    )
+
+
+class Vocabulary(Contract):
+    """What the token ids of a model stand for."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A text file as BERT and ERNIE have it, one token a line in the order of their ids, ``##`` before parts
+    within a word; with ``[PAD]`` (first), ``[UNK]``, ``[CLS]`` and ``[SEP]``. A path, or any fsspec URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+    cased: bool = False
+    """Whether it tells upper from lower case; else texts lose their capitals and accents first."""
+
+
+class Lines(Contract):
+    """Texts without labels, as token ids.
+
+    ``model.inputs`` say by their names what they are: token ids, token types (``type``, ``segment`` or
+    ``sent`` in the name; all 0) or a mask (``mask``; 1 where there is a token). Texts are cut or padded to
+    the inputs' length.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A UTF-8 text file, one text a line. A path, or any fsspec URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+    vocabulary: Vocabulary
+    """What the model was trained with."""
+    eval_share: _Share = 0.3
+    """Share of the texts that the result is measured on, drawn by ``seed``; the rest is trained on."""
+
+
 class Data(Contract):
     """The data that the model is evaluated and fine-tuned on."""
 
     factory: Factory | None = None
     """``module:callable`` that returns ``(train, eval)``, two ``paddle.io.Dataset`` of (input..., label);
-    this or ``images``. Without labels (``evaluation.metric: agreement``) items are (input...)."""
+    this, ``images``, ``arrays`` or ``lines``. Without labels items are (input...): of both sets with
+    ``evaluation.metric: agreement``, or of the training set alone."""
     args: Args = {}
     """Keyword arguments of the factory."""
     images: Images | None = None
     """Pictures without labels, in place of ``factory``; they need no code."""
+    arrays: Arrays | None = None
+    """Arrays without labels, in place of ``factory``; they need no code."""
+    lines: Lines | None = None
+    """Texts without labels, in place of ``factory``; they need no code."""
     version: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Any text. Results are of the data as they are read; where items are random by design, a change of the
     data shows only here: with another text all is measured anew."""
@@ -106,21 +162,17 @@ class Data(Contract):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.factory) != has(self.images)",
-            "data needs either factory: module:callable, or images: {uri: FOLDER}",
-            lambda s: (s.factory is None) != (s.images is None),
+            "[has(self.factory), has(self.images), has(self.arrays), has(self.lines)].exists_one(one, one)",
+            "data needs one of factory: module:callable, images, arrays and lines, each with its uri",
+            lambda s: [s.factory, s.images, s.arrays, s.lines].count(None) == 3,
         ),
     )
 
     @property
     def origin(self) -> str:
-        """What the data come from, for messages: the factory, or where the pictures are."""
-        return self.images.uri if self.images is not None else str(self.factory)
-
-    @property
-    def origin_field(self) -> str:
-        """Where the spec has :attr:`origin`."""
-        return "spec.data.images.uri" if self.images is not None else "spec.data.factory"
+        """What the data come from, for messages: the factory, or where pictures, arrays or texts are."""
+        named = self.images or self.arrays or self.lines
+        return str(self.factory) if named is None else named.uri
 
     def decides(self) -> dict[str, object]:
         """Return what a result depends on: all but who reads the items."""

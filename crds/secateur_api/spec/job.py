@@ -55,14 +55,14 @@ _NEEDS_BENCHMARK = (Metric.LATENCY_P50, Metric.LATENCY_P90, Metric.PEAK_MEMORY, 
 
 
 _UNLABELLED = (
-    "has(self.data.images) || "
+    "!has(self.data.factory) || "
     "(has(self.evaluation) && has(self.evaluation.metric) && self.evaluation.metric == 'agreement')"
 )
 
 
 def _is_unlabelled(s: PruningJobSpec) -> bool:
     """Whether the data have no labels, or they are not read; rules may run before the metric is named."""
-    return s.data.images is not None or s.evaluation.metric == AGREEMENT
+    return s.data.factory is None or s.evaluation.metric == AGREEMENT
 
 
 class PruningJobSpec(Contract):
@@ -108,9 +108,9 @@ class PruningJobSpec(Contract):
     """Stop running stages and wait."""
 
     @model_validator(mode="after")
-    def _judge_pictures_by_agreement(self) -> PruningJobSpec:
+    def _judge_by_agreement(self) -> PruningJobSpec:
         """Name the metric of data that have no labels, where the spec does not."""
-        if self.data.images is not None and self.evaluation.named_metric is None:
+        if self.data.factory is None and self.evaluation.named_metric is None:
             evaluation = self.evaluation.model_copy(update={"named_metric": AGREEMENT})
             object.__setattr__(self, "evaluation", evaluation)
         return self
@@ -122,19 +122,16 @@ class PruningJobSpec(Contract):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.data.images) || !has(self.evaluation) || !has(self.evaluation.metric) || "
+            "has(self.data.factory) || !has(self.evaluation) || !has(self.evaluation.metric) || "
             "self.evaluation.metric == 'agreement'",
-            "pictures have no labels, so only evaluation.metric: agreement can judge; leave metric out, or "
-            "give labels by data.factory",
-            lambda s: s.data.images is None or s.evaluation.named_metric in (None, AGREEMENT),
+            "without data.factory there are no labels, and metric: agreement judges; leave metric out",
+            lambda s: s.data.factory is not None or s.evaluation.named_metric in (None, AGREEMENT),
         ),
         Rule(
-            "!has(self.evaluation) || !has(self.evaluation.form) || has(self.data.images) || "
+            "!has(self.evaluation) || !has(self.evaluation.form) || !has(self.data.factory) || "
             "(has(self.evaluation.metric) && self.evaluation.metric == 'agreement')",
             "evaluation.form says what agreement compares; leave it out beside another metric",
-            lambda s: (
-                s.evaluation.form is None or s.data.images is not None or s.evaluation.metric == AGREEMENT
-            ),
+            lambda s: s.evaluation.form is None or _is_unlabelled(s),
         ),
         Rule(
             f"!({_UNLABELLED}) || !has(self.evaluation) || !has(self.evaluation.loss) || "
@@ -158,6 +155,23 @@ class PruningJobSpec(Contract):
                     len(s.model.inputs) == 1
                     and len(s.model.inputs[0].shape) == 4
                     and s.model.inputs[0].dtype is DType.FLOAT32
+                )
+            ),
+        ),
+        Rule(
+            "!has(self.data.arrays) || size(self.model.inputs) == 1 || self.data.arrays.uri.endsWith('.npz')",
+            "a model of several inputs needs data.arrays.uri of a .npz file, which names its arrays",
+            lambda s: s.data.arrays is None or len(s.model.inputs) == 1 or s.data.arrays.uri.endswith(".npz"),
+        ),
+        Rule(
+            "!has(self.data.lines) || self.model.inputs.all(i, size(i.shape) == 2 && "
+            "i.shape[1] == self.model.inputs[0].shape[1] && i.shape[1] > 2)",
+            "data.lines needs model.inputs [batch, length], such as [1, 64], all of one length of 3 or more",
+            lambda s: (
+                s.data.lines is None
+                or all(
+                    len(i.shape) == 2 and i.shape[1] == s.model.inputs[0].shape[1] and i.shape[1] > 2
+                    for i in s.model.inputs
                 )
             ),
         ),

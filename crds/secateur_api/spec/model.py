@@ -238,7 +238,7 @@ class Evaluation(Contract):
     """``accuracy``, ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``, ``miou``,
     ``agreement`` (with the unpruned model; it needs no labels), or ``module:callable`` taking (outputs,
     labels) as arrays; of a model with several outputs it is given all, arranged as its ``forward`` returns
-    them. Absent: ``accuracy``; ``agreement`` where the data are ``images``."""
+    them. Absent: ``accuracy``; ``agreement`` where the data have no ``factory``."""
     form: AnswerForm | None = None
     """What ``agreement`` compares: ``classes`` (the same largest score), ``sequence`` (the same line as CTC
     decodes it, class 0 the blank), ``map`` (intersection over union of what is above ``threshold``) or

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import AGREEMENT, Evaluation, Model
+from secateur_api.spec import Evaluation, Model
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.answers import has_answers, judged_by
 from secateur_jobs.training.batching import gather, read_item, spread
 from secateur_jobs.training.form import form_of
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.labels import check_labels
-from secateur_jobs.training.outputs import Outputs, has_built_in, judged_if_any
+from secateur_jobs.training.outputs import Outputs, has_built_in, has_built_in_metric, judged_if_any
 from secateur_jobs.training.several_labels import judged_labels
 from secateur_jobs.user_code import Splits
 
@@ -30,15 +31,17 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
     """
     outputs = _try(net, splits, model)
     judged = judged_if_any(outputs, evaluation)
+    # what is not trained on is for the metric alone
+    compares = has_built_in_metric if has_answers(splits.train) else has_built_in
     for name, dataset in zip(("train", "eval"), splits, strict=True):
         for index in spread(len(dataset), min(1.0, _LOOKED_AT / len(dataset))):
             item = read_item(dataset, int(index))
             where = f"spec.data.factory: the {name} set, item {index}"
             _check_inputs(item[:-1], model, where)
-            if judged is not None and has_built_in(evaluation) and evaluation.metric != AGREEMENT:
+            if judged is not None and compares(evaluation) and not has_answers(dataset):
                 labels = judged_labels(item[-1][None], evaluation)
                 check_labels(outputs.tensors[judged].shape, labels, evaluation, where)
-    form_of(net, gather(splits.train, range(min(2, len(splits.train)))), evaluation)
+    form_of(net, gather(splits.train, range(min(2, len(splits.train)))), judged_by(splits.train, evaluation))
     return outputs
 
 

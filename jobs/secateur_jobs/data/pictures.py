@@ -15,19 +15,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from secateur_api.conditions import Reason
 from secateur_api.spec import Images, Model
 from secateur_api.uri import redacted
+from secateur_jobs.data.apart import apart, counted, in_memory, too_few
 from secateur_jobs.data.image_folder import EXTENSIONS
 from secateur_jobs.data.preparation import FIELD, Preparation, preparation_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.runtime.files import Files, read_named
-from secateur_jobs.training.batching import NO_LABEL, ArrayDataset, gather
+from secateur_jobs.training.batching import NO_LABEL
 from secateur_jobs.user_code import Splits
 
 T = TypeVar("T")
 _LARGEST = 64 * 2**20
 """Bytes of one file, as it lies there or unpacked."""
-_KEPT = 256 * 2**20
-"""Bytes of inputs that are kept in memory; more are read anew each time."""
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
 
 
@@ -75,12 +74,14 @@ def splits(images: Images, model: Model, seed: int) -> Splits:
     if len(names) < 2:
         raise MissingData(
             Reason.DATASET_INVALID,
-            f"{FIELD}.uri: {redacted(images.uri)} has {len(names) or 'no'} picture{'s' * (not names)} "
-            f"({', '.join(EXTENSIONS)}); at least 2 are needed, some hundreds are useful",
+            f"{FIELD}.uri: {redacted(images.uri)} has {too_few(len(names), 'picture')}; pictures are "
+            f"{', '.join(EXTENSIONS)}",
         )
-    sets = [Pictures(album, part, prepare) for part in _by_folder(names) or _drawn(names, images, seed)]
-    size = len(names) * prepare.height * prepare.width * prepare.channels * 4
-    return Splits(*(ArrayDataset(gather(one, range(len(one)))) if size <= _KEPT else one for one in sets))
+    parts = _by_folder(names) or [
+        [names[i] for i in part] for part in apart(len(names), images.eval_share, seed)
+    ]
+    train, measured = (Pictures(album, part, prepare) for part in parts)
+    return in_memory(train, measured, len(names) * prepare.height * prepare.width * prepare.channels * 4)
 
 
 def _by_folder(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
@@ -96,19 +97,10 @@ def _by_folder(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
     return parts["train"], parts["val"]
 
 
-def _drawn(names: Sequence[str], images: Images, seed: int) -> tuple[list[str], list[str]]:
-    """Return those to train on and those to measure on, at least one each."""
-    order = np.random.default_rng(seed).permutation(len(names))
-    count = min(max(1, round(len(names) * images.eval_share)), len(names) - 1)
-    return [names[i] for i in sorted(order[count:])], [names[i] for i in sorted(order[:count])]
-
-
 def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know: how many for what, and what the spec does not say."""
     _, unsaid = preparation_of(images, model)
-    train, measured = len(found.train), len(found.eval)
-    counts = f"of {train + measured} pictures {train} are trained on and {measured} measured on"
-    return [counts, *filter(None, [unsaid])]
+    return [counted("pictures", found), *filter(None, [unsaid])]
 
 
 def _is_picture(name: str) -> bool:

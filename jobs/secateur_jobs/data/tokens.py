@@ -15,13 +15,18 @@ _LONGEST_WORD = 100
 
 
 def read_vocabulary(path: str | Path) -> list[str]:
-    """Return the tokens of a file in the order of their ids.
+    """Return the tokens of a file; raises what :func:`vocabulary_of` raises, and FileNotFoundError."""
+    return vocabulary_of(Path(path).read_bytes(), str(path))
+
+
+def vocabulary_of(content: bytes, path: str) -> list[str]:
+    """Return the tokens in the order of their ids; ``path`` names the file in messages.
 
     Raises ValueError if it is no UTF-8, lists a token twice, lacks a special token, or ``[PAD]`` is not first
-    (a model takes id 0 for padding); FileNotFoundError.
+    (a model takes id 0 for padding).
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n").split("\n")
+        lines = content.decode("utf-8").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from None
     if lines[-1] == "":
@@ -49,7 +54,7 @@ class Tokenizer:
     def ids(self, text: str, length: int) -> list[int]:
         """Return ``[CLS] text [SEP]``, cut or padded to ``length`` ids."""
         found = [self._ids[START]]
-        for word in _words(text.lower() if self._lower else text):
+        for word in _words(_plain(text) if self._lower else text):
             found += self._parts(word)
         found = [*found[: length - 1], self._ids[END]]
         return found + [self._ids[PAD]] * (length - len(found))
@@ -70,10 +75,20 @@ class Tokenizer:
         return parts
 
 
+def _plain(text: str) -> str:
+    """Return a text in lower case, without accents."""
+    parts = unicodedata.normalize("NFD", text.lower())
+    return "".join(c for c in parts if unicodedata.category(c) != "Mn")
+
+
 def _words(text: str) -> list[str]:
     """Part a text at blanks; punctuation and Chinese characters are words of their own."""
-    spaced = "".join(f" {c} " if _alone(c) else c for c in text if c != "\0")
+    spaced = "".join(f" {c} " if _alone(c) else c for c in text if c.isspace() or not _is_control(c))
     return spaced.split()
+
+
+def _is_control(character: str) -> bool:
+    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
 
 
 def _alone(character: str) -> bool:

@@ -25,7 +25,7 @@ from secateur_api.results import (
     RoundOutcome,
     RoundPlan,
 )
-from secateur_api.spec import PruningJobSpec
+from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import FileRef, StageInput, StageResult
 from secateur_api.status import RoundStatus, Verdict
 from secateur_jobs.runtime.errors import Damaged, InvalidInput
@@ -84,6 +84,11 @@ class Evidence:
     manifest: Manifest | None
     measured: list[Measured]
     stages: list[StageRun]
+
+    @property
+    def choosing(self) -> Evaluation:
+        """How curves and rounds are judged."""
+        return self.preflight.choosing(self.spec.evaluation)
 
     def versions(self) -> dict[str, list[str]]:
         """Return each package of the toolchain with its versions: more than one where stages differ."""

@@ -123,10 +123,8 @@ def _rounds(evidence: Evidence) -> dict[str, Any] | None:
         "recovery_legend": recovery_legend,
         "rows": [_round(r, evidence) for r in evidence.rounds],
         "cut": cut_chart(evidence.rounds, *_drawn(target)),
-        "recovery": recovery_chart(
-            evidence.rounds, evidence.preflight.choosing_metric, evidence.spec.evaluation
-        ),
-        "metric": numerals.metric_name(evidence.spec.evaluation),
+        "recovery": recovery_chart(evidence.rounds, evidence.preflight.choosing_metric, evidence.choosing),
+        "metric": numerals.metric_name(evidence.choosing),
         "held": evidence.preflight.held,
         "epochs": [_epochs(r, evidence) for r in evidence.rounds if r.plan.losses],
     }
@@ -150,7 +148,7 @@ def _round(found: Round, evidence: Evidence) -> dict[str, str]:
     outcome, gate = found.outcome, found.gate
 
     def metric(value: float) -> str:
-        return numerals.metric_value(value, evidence.spec.evaluation)
+        return numerals.metric_value(value, evidence.choosing)
 
     answer = "not judged" if gate is None else "accepted" if gate.accepted else "rolled back"
     return {
@@ -176,7 +174,7 @@ def _epochs(found: Round, evidence: Evidence) -> tuple[int, list[tuple[int, str,
         (
             epoch,
             f"{loss:.4g}",
-            NOT_MEASURED if value is None else numerals.metric_value(value, evidence.spec.evaluation),
+            NOT_MEASURED if value is None else numerals.metric_value(value, evidence.choosing),
         )
         for epoch, (loss, value) in enumerate(zip(found.plan.losses, metrics, strict=False), start=1)
     ]
@@ -207,7 +205,7 @@ def _curves(evidence: Evidence) -> dict[str, Any] | None:
         "cap": numerals.share(cap, 0),
         "ratios": ratios,
         "table": table,
-        "metric": numerals.metric_name(evidence.spec.evaluation),
+        "metric": numerals.metric_name(evidence.choosing),
     }
 
 

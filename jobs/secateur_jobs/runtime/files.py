@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import mmap
 import os
 import sys
 import time
@@ -29,6 +30,7 @@ from secateur_jobs.runtime.backends import explain
 from secateur_jobs.runtime.errors import Absent, InvalidInput, MissingData, Retryable
 
 T = TypeVar("T")
+B = TypeVar("B", bytes, memoryview)
 PATIENCE_SECONDS = 300.0
 """How long a remote backend is waited for: a short absence costs no work. Then the stage is tried again."""
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0
@@ -86,6 +88,10 @@ class Files:
     def read(self, path: str = "") -> bytes:
         """Return a file's bytes; raises Absent if it is not there."""
         return self._do(path, lambda at: bytes(self._fs.cat_file(at)))
+
+    def mapped(self, path: str = "") -> memoryview:
+        """Return a file's bytes, a local one's as they lie there; raises Absent if it is not there."""
+        return self._do(path, _map) if self.is_local else memoryview(self.read(path))
 
     def blocks(self, path: str) -> Iterator[bytes]:
         """Yield a file's content piece by piece; raises Absent if it is not there."""
@@ -203,6 +209,13 @@ class _NoCondition(Exception):
     """The backend knows no writing of what is not there only."""
 
 
+def _map(path: str) -> memoryview:
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # of which there is no map
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def _linked(partial: str, target: str) -> bool:
     try:
         os.link(partial, target)
@@ -233,9 +246,21 @@ def read_named(uri: str, sha256: str | None, field: str, missing: Reason, invali
     the file is not there; InvalidInput(``invalid``) for a URI that cannot be opened, or another sha256;
     Retryable while what it leads to is away.
     """
-    content = Files(uri, invalid, f"{field}.uri: ").find()
-    if content is None:
-        raise MissingData(missing, f"{field}.uri: there is no file {redacted(uri)}")
+    return _named(Files.read, uri, sha256, field, missing, invalid)
+
+
+def map_named(uri: str, sha256: str | None, field: str, missing: Reason, invalid: Reason) -> memoryview:
+    """Return the same as it lies on this machine, where it does: it may be larger than the memory."""
+    return _named(Files.mapped, uri, sha256, field, missing, invalid)
+
+
+def _named(
+    read: Callable[[Files], B], uri: str, sha256: str | None, field: str, missing: Reason, invalid: Reason
+) -> B:
+    try:
+        content = read(Files(uri, invalid, f"{field}.uri: "))
+    except Absent:
+        raise MissingData(missing, f"{field}.uri: there is no file {redacted(uri)}") from None
     digest = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, digest):
         raise InvalidInput(

@@ -20,7 +20,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
-from secateur_jobs.data.pictures import notes_of
+from secateur_jobs.data.unlabelled import notes_of
 from secateur_jobs.forms import Wish, choose
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.measure.statistics import check_drop_is_told
@@ -37,8 +37,8 @@ from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE, cannot_tell, refuse_change, refuse_edited
 from secateur_jobs.stages.latency import latency_table
-from secateur_jobs.training.answers import answered, form_of_answers, note_of_form
-from secateur_jobs.training.batching import gather
+from secateur_jobs.training.answers import answered, form_of_answers, judged_by, note_of_form
+from secateur_jobs.training.batching import gather, is_unlabelled
 from secateur_jobs.training.drift import note_of
 from secateur_jobs.training.evaluate import evaluate_unpruned
 from secateur_jobs.training.held import measure as measure_held
@@ -71,7 +71,8 @@ def run(context: StageContext) -> StageOutcome:
     splits, notes = _data(context, net)
     outputs = check_data(net, splits, spec.model, spec.evaluation)
     if teacher is not None:
-        check_teaching(net, teacher, gather(splits.train, [0]), spec.evaluation)
+        in_training = judged_by(splits.train, spec.evaluation)
+        check_teaching(net, teacher, gather(splits.train, [0]), in_training)
     context.progress(7, "rehearse what follows")
     rehearse(net, teacher, spec, splits)
     context.progress(10, "evaluate the unpruned model")
@@ -138,10 +139,10 @@ def run(context: StageContext) -> StageOutcome:
 
 
 def _data(context: StageContext, net: paddle.nn.Layer) -> tuple[Splits, list[str]]:
-    """Return the data and notes on them; without labels ``net``, the unpruned model, answers instead."""
+    """Return the data and notes on them; ``net``, the unpruned model, answers where there are no labels."""
     spec, splits = context.request.spec, context.splits
-    notes = notes_of(spec.data.images, spec.model, splits) if spec.data.images is not None else []
-    if spec.has_labels:
+    notes = notes_of(spec.data, spec.model, splits)
+    if spec.has_labels and not is_unlabelled(splits.train):
         return splits, notes
     # another copy: this one is cut and restored while groups are looked for
     unpruned = checkpoint.from_bytes(checkpoint.to_bytes(net, spec.model), spec.model)

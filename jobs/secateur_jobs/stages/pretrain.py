@@ -18,6 +18,7 @@ from secateur_jobs.rehearsal import check_conversion, check_repeatable, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import FILE
+from secateur_jobs.training.batching import is_unlabelled
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.held import hold_back
@@ -50,6 +51,12 @@ def run(context: StageContext) -> StageOutcome:
     if spec.model.weights is not None:
         load_weights(net, spec.model.weights, fresh=settings.fresh)
     splits = context.splits
+    if is_unlabelled(splits.train):
+        raise InvalidInput(
+            Reason.INVALID_SPEC,
+            f"spec.model.pretrain: the training set of {spec.data.factory} has no labels, so no baseline can "
+            "be trained; leave pretrain out and give trained weights",
+        )
     check_data(net, splits, spec.model, spec.evaluation)
     if spec.model.cut_as is CutAs.GRAPH:
         asked_graph(net, spec.model.inputs)

@@ -35,6 +35,7 @@ from secateur_jobs.pruning.widths import curves_of
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput, StageError
 from secateur_jobs.sources import of_job, pinned
+from secateur_jobs.training.answers import judged_by
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.drift import drift
 from secateur_jobs.training.evaluate import evaluate
@@ -156,7 +157,7 @@ def _cut(
     if missing:
         raise StageError(Reason.INTERNAL_ERROR, f"the engine does not find group {missing[0]} again")
     widths = _widths(context, state, request, now, labels)
-    calibration = Calibration(state.net, parts.train, spec.evaluation, seed)
+    calibration = Calibration(state.net, parts.train, judged_by(parts.train, spec.evaluation), seed)
     metric = 0.0
 
     def on_cut() -> None:

@@ -32,6 +32,7 @@ from secateur_jobs.pruning.sensitivity.points import Ledger, Wanted, deal, folde
 from secateur_jobs.pruning.sensitivity.sweep import Cut
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import of_job
+from secateur_jobs.training.answers import judged_by
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.evaluate import evaluate
 from secateur_jobs.training.held import Parts, parts_of
@@ -131,7 +132,7 @@ class _Work:
         modes = Modes(
             net=self.bench.net,
             data=self.bench.parts.choosing,
-            evaluation=spec.evaluation,
+            evaluation=judged_by(self.bench.parts.choosing, spec.evaluation),
             settings=spec.sensitivity,
             calibration=self.bench.calibration,
             baseline=self.baseline,
@@ -210,4 +211,5 @@ class _Bench:
     def calibration(self) -> Calibration:
         """Training samples for the criterion."""
         spec = self.context.request.spec
-        return Calibration(self.net, self.parts.train, spec.evaluation, spec.seed)
+        in_training = judged_by(self.parts.train, spec.evaluation)
+        return Calibration(self.net, self.parts.train, in_training, spec.seed)

@@ -1,6 +1,7 @@
 """Data without labels: the unpruned model's own answers stand in for them.
 
-Every item gets as its label what the unpruned model says of it, in the form that is compared. The label is a
+That may be the training set alone: then the answers train and choose, and the labels of the evaluation set
+judge. Every item gets as its label what the unpruned model says of it, in the form that is compared. It is a
 structured scalar of one field, named by that form, so whatever gathers, slices or joins labels need not know
 it. How often another model gives the same answers is its *agreement*; it says nothing of how often either is
 right.
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from secateur_api.conditions import Reason
-from secateur_api.spec import AnswerForm, Evaluation
+from secateur_api.spec import AGREEMENT, AnswerForm, Evaluation, Goal
+from secateur_jobs.explain import raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.training.batching import ArrayDataset, read_item
+from secateur_jobs.training.batching import ArrayDataset, Part, Wrapped, read_item
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs, judged
 from secateur_jobs.training.reading import in_order
@@ -29,20 +31,48 @@ _ONE, _TINY = 1e-3, 1e-12
 def answered(splits: Splits, net: paddle.nn.Layer, evaluation: Evaluation) -> Splits:
     """Return the data with the answers of ``net``, the unpruned model, as labels; it must not be changed.
 
-    Raises InvalidInput(INVALID_SPEC) where its outputs leave open which form is compared.
+    The evaluation set keeps its labels where the metric reads them. Raises InvalidInput(INVALID_SPEC) where
+    the outputs of ``net`` leave open which form is compared, or a smaller metric is the better one.
     """
     form = form_of_answers(net, splits, evaluation)
-    return Splits(*(_with_answers(dataset, net, evaluation, form) for dataset in splits))
+    train = _with_answers(splits.train, net, evaluation, form)
+    if evaluation.metric == AGREEMENT:
+        return Splits(train, _with_answers(splits.eval, net, evaluation, form))
+    if evaluation.goal is Goal.MINIMIZE:
+        raise InvalidInput(
+            Reason.INVALID_SPEC,
+            "spec.evaluation.goal: the training set has no labels, so agreement with the unpruned model "
+            "chooses on it, which is better where it is larger; give a metric that is so too",
+        )
+    return Splits(train, splits.eval)
+
+
+def judged_by(dataset: paddle.io.Dataset, evaluation: Evaluation) -> Evaluation:
+    """Return how a data set is judged and trained on: by agreement where its labels are answers."""
+    if evaluation.metric == AGREEMENT or not has_answers(dataset):
+        return evaluation
+    return evaluation.model_copy(update={"named_metric": AGREEMENT, "loss": Evaluation().loss, "label": None})
+
+
+def has_answers(dataset: paddle.io.Dataset) -> bool:
+    """Whether the labels of a data set are answers."""
+    while isinstance(dataset, (Part, Wrapped)):
+        dataset = dataset.dataset
+    if isinstance(dataset, ArrayDataset):
+        return form_in(dataset.arrays[-1]) is not None
+    return isinstance(dataset, Answered)
 
 
 def form_of_answers(net: paddle.nn.Layer, splits: Splits, evaluation: Evaluation) -> AnswerForm:
-    """Return ``evaluation.form``, or the one that the outputs for a first item leave no doubt of.
+    """Return ``evaluation.form``, that of the labels' metric, or the one that a first item's outputs show.
 
     Raises InvalidInput(INVALID_SPEC), listing the forms, where they do, or do not fit the form that is named.
     """
     inputs = [column[None] for column in read_item(splits.eval, 0)[:-1]]
     output = _judged(net, inputs, evaluation)
-    form = evaluation.form or plain_form(output)
+    form = evaluation.form or _FORM_OF.get(evaluation.metric) or plain_form(output)
+    if form is None and evaluation.metric != AGREEMENT:  # only the user's metric knows what it reads
+        form = AnswerForm.RELATIVE
     shape = list(output.shape)
     if form is None:
         raise InvalidInput(
@@ -66,6 +96,17 @@ def form_of_answers(net: paddle.nn.Layer, splits: Splits, evaluation: Evaluation
     return form
 
 
+_FORM_OF = {
+    "accuracy": AnswerForm.CLASSES,
+    "top5_accuracy": AnswerForm.CLASSES,
+    "miou": AnswerForm.CLASSES,
+    "sequence_accuracy": AnswerForm.SEQUENCE,
+    "edit_similarity": AnswerForm.SEQUENCE,
+    "hmean": AnswerForm.MAP,
+}
+"""What the metrics of labels read."""
+
+
 def note_of_form(form: AnswerForm, evaluation: Evaluation) -> str:
     """Say what is compared, for a person."""
     compared = {
@@ -74,6 +115,12 @@ def note_of_form(form: AnswerForm, evaluation: Evaluation) -> str:
         AnswerForm.MAP: f"the mean intersection over union of what is above {evaluation.threshold:g}",
         AnswerForm.RELATIVE: "1 - relative error of the outputs, 0 at least",
     }
+    if evaluation.metric != AGREEMENT:
+        return (
+            "the training set has no labels: training, criterion and repair go by the unpruned model's "
+            f"answers, and what training items choose by agreement with them, {compared[form]} (form "
+            f"{form.value}); {evaluation.metric} is measured by the labels of the evaluation set"
+        )
     return (
         "no labels were seen: agreement with the unpruned model is measured, "
         f"{compared[form]} (form {form.value}); its own is 1 by definition"
@@ -185,8 +232,14 @@ def _answers(
 
 
 def _judged(net: paddle.nn.Layer, inputs: list[np.ndarray], evaluation: Evaluation) -> np.ndarray:
-    with eval_mode(net), paddle.no_grad():
-        outputs: Outputs = forward(net, inputs)
+    try:
+        with eval_mode(net), paddle.no_grad():
+            outputs: Outputs = forward(net, inputs)
+    except (ValueError, IndexError) as error:  # such as a token that the model does not know
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"spec.data: the model cannot run on what the data give: {raised(error)}",
+        ) from error
     found: Any = outputs.tensors[judged(outputs, evaluation)]
     return np.asarray(found.numpy())
 

@@ -112,13 +112,7 @@ def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     """Return one item as arrays, ``(input..., label)``; raises InvalidInput(DATASET_INVALID)."""
     if isinstance(dataset, Part):
         return dataset[index]
-    where = f"spec.data.factory: {_name(dataset)}: item {index}"
-    try:
-        item = dataset[index]
-    except InvalidInput:
-        raise
-    except RAISED as error:
-        raise InvalidInput(Reason.DATASET_INVALID, f"{where} raised {raised(error)}") from error
+    where, item = f"spec.data.factory: {_name(dataset)}: item {index}", _given(dataset, index)
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         raise InvalidInput(
             Reason.DATASET_INVALID,
@@ -131,18 +125,41 @@ def read_item(dataset: paddle.io.Dataset, index: int) -> tuple[np.ndarray, ...]:
     return columns
 
 
-def with_one_label_column(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset:
+def _given(dataset: paddle.io.Dataset, index: int) -> Any:
+    """Return an item as the user's code gives it."""
+    try:
+        return dataset[index]
+    except InvalidInput:
+        raise
+    except RAISED as error:
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"spec.data.factory: {_name(dataset)}: item {index} raised {raised(error)}",
+        ) from error
+
+
+def columns_of(dataset: paddle.io.Dataset) -> int:
+    """Return how many columns the first item has: inputs and labels."""
+    if isinstance(dataset, ArrayDataset):
+        return len(dataset.arrays)
+    item = _given(dataset, 0)
+    return len(item) if isinstance(item, (tuple, list)) else 1
+
+
+def with_one_label_column(
+    dataset: paddle.io.Dataset, inputs: int, columns: int | None = None
+) -> paddle.io.Dataset:
     """Return a data set whose items have the labels behind ``inputs`` inputs as one column.
 
     That is itself, where its first item has one label (or too few columns, which the data check refuses).
+    ``columns`` are those of its first item, where they are known.
     """
+    if (columns_of(dataset) if columns is None else columns) <= inputs + 1:
+        return dataset
     if isinstance(dataset, ArrayDataset):
-        columns = dataset.arrays
-        if len(columns) <= inputs + 1:
-            return dataset
-        labels = [pack(item) for item in zip(*columns[inputs:], strict=True)]
-        return ArrayDataset([*columns[:inputs], np.stack(labels)])
-    return dataset if len(read_item(dataset, 0)) <= inputs + 1 else SeveralLabels(dataset, inputs)
+        labels = [pack(item) for item in zip(*dataset.arrays[inputs:], strict=True)]
+        return ArrayDataset([*dataset.arrays[:inputs], np.stack(labels)])
+    return SeveralLabels(dataset, inputs)
 
 
 def without_labels(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset:
@@ -150,6 +167,14 @@ def without_labels(dataset: paddle.io.Dataset, inputs: int) -> paddle.io.Dataset
     if isinstance(dataset, ArrayDataset):
         return ArrayDataset([*dataset.arrays[:inputs], np.zeros((len(dataset), 0), np.float32)])
     return Unlabelled(dataset, inputs)
+
+
+def is_unlabelled(dataset: paddle.io.Dataset) -> bool:
+    """Whether it is one of :func:`without_labels`."""
+    while isinstance(dataset, Wrapped) and not isinstance(dataset, Unlabelled):
+        dataset = dataset.dataset
+    has_none = isinstance(dataset, ArrayDataset) and dataset.arrays[-1].shape == (len(dataset), 0)
+    return has_none or isinstance(dataset, Unlabelled)
 
 
 class Unlabelled(Wrapped):

@@ -8,6 +8,7 @@ import numpy as np
 
 from secateur_api.spec import AGREEMENT, Evaluation
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.answers import judged_by
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.outputs import Outputs
 from secateur_jobs.training.reading import in_batches, in_order
@@ -19,9 +20,11 @@ def evaluate(
 ) -> float:
     """Return the metric of ``net`` on an evenly spread share of ``dataset``; the net's mode is kept.
 
+    Where the data set's labels are answers that is agreement with them.
+
     Raises InvalidInput(DATASET_INVALID) for an item that raises or a label out of range.
     """
-    tally = Tally(evaluation)
+    tally = Tally(judged_by(dataset, evaluation))
     with eval_mode(net), paddle.no_grad():
         for *inputs, labels in in_order(dataset, evaluation.batch_size, fraction):
             tally.add(forward(net, inputs).arrays(), labels)
@@ -30,7 +33,7 @@ def evaluate(
 
 def evaluate_unpruned(net: paddle.nn.Layer, dataset: paddle.io.Dataset, evaluation: Evaluation) -> float:
     """Return the metric of the unpruned ``net``; its agreement with itself is 1 by definition."""
-    return 1.0 if evaluation.metric == AGREEMENT else evaluate(net, dataset, evaluation)
+    return 1.0 if judged_by(dataset, evaluation).metric == AGREEMENT else evaluate(net, dataset, evaluation)
 
 
 def evaluate_with(

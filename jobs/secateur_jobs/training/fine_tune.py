@@ -8,6 +8,7 @@ from functools import partial
 
 from secateur_api.spec import Evaluation, FineTune
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.training.answers import judged_by
 from secateur_jobs.training.batching import gather
 from secateur_jobs.training.batchnorm import recalibrate
 from secateur_jobs.training.early_stop import NONE_HELD, Watch, no_effect
@@ -73,7 +74,7 @@ class FineTuning:
         self.recovery.losses = train(
             self.net,
             self.parts.train,
-            self.evaluation,
+            judged_by(self.parts.train, self.evaluation),
             epochs=settings.epochs,
             learning_rate=settings.learning_rate,
             batch_size=settings.batch_size,
@@ -102,7 +103,7 @@ class FineTuning:
 
     def _new_watch(self) -> Watch | None:
         """Return the early stop with its first look taken; followers do as the leader says."""
-        settings, evaluation = self.settings, self.evaluation
+        settings, evaluation = self.settings, judged_by(self.parts.choosing, self.evaluation)
         if settings.early_stop is None or isinstance(self.group, Follower):
             return None
         scores, held = sample_scores(evaluation), self.parts.held

@@ -15,6 +15,7 @@ from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.sources import splits_of
+from secateur_jobs.training.answers import has_answers, judged_by
 from secateur_jobs.training.batching import ArrayDataset, Part, Steady, read_item
 from secateur_jobs.training.evaluate import evaluate_unpruned
 from secateur_jobs.training.seeding import generators_kept
@@ -77,6 +78,8 @@ def shortage(splits: Splits) -> str:
             f"the training set has {len(splits.train)} items, too few to hold some back to choose by "
             f"({_SHARE * _LEAST} are needed), {_SO}"
         )
+    if has_answers(splits.train):
+        return ""
     with generators_kept():
         train, judging = (_form(read_item(dataset, 0)[-1]) for dataset in (splits.train, splits.eval))
     if train != judging:
@@ -98,6 +101,8 @@ def measure(
     if parts.held is None:
         return None, shortage(splits)
     found = evaluate_unpruned(net, parts.held, evaluation)
+    if judged_by(parts.held, evaluation) != evaluation:
+        return Held(metric=found, samples=len(parts.held), by_agreement=True), ""
     if found == 0:
         return (
             None,

@@ -10,7 +10,7 @@ import yaml
 
 from secateur_api.base import API_VERSION, KIND
 from secateur_api.inspection import Inspection
-from secateur_api.spec import Model
+from secateur_api.spec import PruningJobSpec
 
 _WANTED = 0.4
 """Share of the MACs that a first job cuts, where so much can go."""
@@ -40,7 +40,7 @@ def text_of(found: Inspection, chosen: Choices) -> str:
     parts: dict[str, Any] = {
         "model": {**chosen.model, "inputs": inputs},
         "data": chosen.data,
-        "evaluation": {"form": found.pictures.form.value} if found.pictures is not None else None,
+        "evaluation": {"form": found.data.form.value} if found.data is not None else None,
         "pruning": _pruning(found),
         "fineTune": {"dataFraction": 1, "epochs": 10},
         "constraints": [{"metric": "accuracyDrop", "max": DROP}],
@@ -59,7 +59,7 @@ def text_of(found: Inspection, chosen: Choices) -> str:
     return "\n".join(lines) + "\n"
 
 
-def decisions(found: Inspection, model: Model, has_pictures: bool) -> list[str]:
+def decisions(found: Inspection, spec: PruningJobSpec) -> list[str]:
     """Say what the job takes for granted, and its user must judge: a field and a sentence each."""
     most = found.most.macs or 0.0
     said = [
@@ -67,13 +67,14 @@ def decisions(found: Inspection, model: Model, has_pictures: bool) -> list[str]:
         "can go",
         f"constraints: a drop of {DROP} is allowed; add latency or size, if you need them",
     ]
-    if has_pictures:
-        said.append("data.images: pictures as the model meets them in use, prepared as in its training")
+    if spec.data.factory is None:
+        what = "data.images: pictures" if spec.data.images is not None else "data: samples"
+        said.append(f"{what} as the model meets them in use, prepared as in its training")
     else:
         said.append(
             "evaluation: accuracy and cross-entropy are assumed; name the metric and loss you train by"
         )
-    if model.trained:
+    if spec.model.trained:
         said.append("model.trained: the factory must return the network with its trained weights")
     return said
 

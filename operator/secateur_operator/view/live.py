@@ -59,10 +59,9 @@ class PlainView:
     @staticmethod
     def _details(seen: Seen) -> str:
         status = seen.job.status
-        metric = words.current_metric(status)
         left = words.seconds_left(status)
         parts = [
-            f"{words.metric_name(seen.job)} {metric:.4g}" if metric is not None else "",
+            words.current_metric(seen.job),
             f"about {show_seconds(left)} left" if left is not None else "",
         ]
         said = ", ".join(part for part in parts if part)
@@ -132,10 +131,7 @@ def _step(job: PruningJob) -> str:
         return "starting"
     live = status.progress
     parts = [f"{live.percent:.0f}%", live.step]
-    metric = words.current_metric(status)
-    if metric is not None:
-        parts.append(f"{words.metric_name(job)} {metric:.4g}")
-    return "  ".join(parts)
+    return "  ".join(filter(None, [*parts, words.current_metric(job)]))
 
 
 def _to_come(job: PruningJob) -> Iterator[str]:

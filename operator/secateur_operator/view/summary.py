@@ -108,7 +108,8 @@ def _rounds(status: PruningJobStatus) -> Table | None:
     if not status.rounds:
         return None
     held = status.preflight.held if status.preflight is not None else None
-    on = f" (measured on {held.samples} training items held back)" if held is not None else ""
+    what = "agreement" if held is not None and held.by_agreement else "measured"
+    on = f" ({what} on {held.samples} training items held back)" if held is not None else ""
     table = _table(
         f"Rounds{on}", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
     )

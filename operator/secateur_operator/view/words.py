@@ -36,13 +36,18 @@ def metric_name(job: PruningJob) -> str:
     return job.spec.evaluation.metric.rsplit(":", 1)[-1]
 
 
-def current_metric(status: PruningJobStatus) -> float | None:
-    """Return the newest value of the metric: live, else of the last round, else of the baseline."""
+def current_metric(job: PruningJob) -> str:
+    """Name the metric with its newest value: live, else of the last round, else of the baseline."""
+    status, name = job.status, metric_name(job)
+    found = status.preflight
     if status.progress is not None and status.progress.metric is not None:
-        return status.progress.metric
+        in_round = status.stage is not None and status.stage.name is Stage.ROUND
+        if in_round and found is not None:
+            name = found.choosing(job.spec.evaluation).metric.rsplit(":", 1)[-1]
+        return f"{name} {status.progress.metric:.4g}"
     if status.rounds:
-        return status.rounds[-1].outcome.numbers.metric
-    return status.preflight.baseline.metric if status.preflight else None
+        return f"{name} {status.rounds[-1].outcome.numbers.metric:.4g}"
+    return f"{name} {found.baseline.metric:.4g}" if found is not None else ""
 
 
 def percent(share: float, signed: bool = False) -> str:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from secateur_api import InvalidResource
 from secateur_api.code_digest import code_sha256
+from secateur_api.spec import Data
 from secateur_operator.cli import app
 from secateur_operator.document import read_job
 from secateur_operator.local_files import pinned
@@ -234,3 +235,33 @@ def test_curves_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
         str(tmp_path / "sen.pickle"),
         hashlib.sha256(b"curves").hexdigest(),
     )
+
+
+def test_arrays_and_texts_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
+    def data_of(data: dict[str, object]) -> Data:
+        text = document(data=data)
+        text["spec"]["model"] = {
+            **text["spec"]["model"],
+            "pretrain": None,
+            "trained": True,
+            "inputs": [{"name": "ids", "shape": [1, 8], "dtype": "int64"}],
+        }
+        file = tmp_path / "job.yaml"
+        file.write_text(yaml.safe_dump(text))
+        return pinned(read_job(file), tmp_path, None).spec.data
+
+    def of(name: str) -> tuple[str, str]:
+        (tmp_path / name).write_bytes(name.encode())
+        return str(tmp_path / name), hashlib.sha256(name.encode()).hexdigest()
+
+    expected, texts, vocabulary = map(of, ("inputs.npz", "texts.txt", "vocab.txt"))
+    arrays = data_of({"arrays": {"uri": "inputs.npz"}}).arrays
+    assert arrays is not None
+    assert (arrays.uri, arrays.sha256) == expected
+    lines = data_of({"lines": {"uri": "texts.txt", "vocabulary": {"uri": "vocab.txt"}}}).lines
+    assert lines is not None
+    assert (lines.uri, lines.sha256) == texts
+    assert (lines.vocabulary.uri, lines.vocabulary.sha256) == vocabulary
+    (tmp_path / "vocab.txt").unlink()
+    with pytest.raises(InvalidResource, match=r"spec.data.lines.vocabulary.uri: cannot read .*vocab.txt"):
+        data_of({"lines": {"uri": "texts.txt", "vocabulary": {"uri": "vocab.txt"}}})

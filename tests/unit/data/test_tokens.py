@@ -18,6 +18,7 @@ _VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "##ing", "##ed", "goo
         ("Playing good", [2, 4, 5, 7, 3, 0, 0, 0]),
         ("good, played!", [2, 7, 10, 4, 6, 11, 3, 0]),
         ("中国good", [2, 8, 9, 7, 3, 0, 0, 0]),
+        ("Góod\u200b \ufeffgood", [2, 7, 7, 3, 0, 0, 0, 0]),
         ("player", [2, 1, 3, 0, 0, 0, 0, 0]),
         ("good good good good good good good", [2, 7, 7, 7, 7, 7, 7, 3]),
     ],
