@@ -14,7 +14,7 @@ import pytest
 from secateur_api.spec import Exported, InputSpec, Model
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion.export import export
-from secateur_jobs.graph.files import TOLERANCE, NotRebuilt, rebuild
+from secateur_jobs.graph.files import TOLERANCE, NotRebuilt, difference, rebuild
 from secateur_jobs.graph.steps import Step
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning import proof
@@ -122,6 +122,21 @@ def test_a_rebuilt_network_answers_as_the_original(kind, batch, tmp_path):
     x = np.random.default_rng(5).standard_normal([batch or 3, 3, 16, 16]).astype("float32")
     for own, other in zip(answers(net, x), answers(network, x), strict=True):
         assert np.abs(own - other).max() <= TOLERANCE * np.abs(own).max()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "far"),
+    [
+        ([4.0, 2.0], [4.0, 1.0], 0.25),
+        ([4.0, np.nan], [4.0, 1.0], np.inf),
+        ([4.0, 1.0], [4.0, np.nan], np.inf),
+        ([4.0, np.inf], [4.0, -np.inf], np.inf),
+        ([4.0, np.nan, -np.inf], [4.0, np.nan, -np.inf], 0.0),
+        ([4.0], [4.0, 4.0], np.inf),
+    ],
+)
+def test_what_is_no_number_does_not_pass_for_equal(wanted, found, far):
+    assert difference(np.array(wanted), np.array(found)) == far
 
 
 def test_the_form_of_newer_exports_is_read_as_well(tmp_path):

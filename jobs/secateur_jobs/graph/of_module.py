@@ -18,7 +18,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.conversion.export import export
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.graph.examples import NotReadable, batches, examples
-from secateur_jobs.graph.files import TOLERANCE, NotRebuilt
+from secateur_jobs.graph.files import TOLERANCE, NotRebuilt, difference
 from secateur_jobs.graph.network import GraphNetwork, UnknownOperator
 from secateur_jobs.graph.pir import plain_program
 from secateur_jobs.graph.program import Feed, Program
@@ -162,15 +162,7 @@ def _array(owned: Owned, name: str) -> np.ndarray:
 def _difference(net: paddle.nn.Layer, graph: ModuleGraph, inputs: list[np.ndarray]) -> float:
     """Return the largest difference of the graph's outputs, relative to the largest of each output."""
     wanted, found = (forward(one, inputs).arrays().tensors for one in (net, graph))
-    worst = 0.0
-    for name, one in wanted.items():
-        mine, other = one.astype(np.float64), found[name].astype(np.float64)
-        finite = np.isfinite(mine)
-        if mine.shape != other.shape or not np.array_equal(finite, np.isfinite(other)):
-            return float("inf")
-        scale = max(float(np.abs(mine[finite]).max(initial=0.0)), 1e-30)
-        worst = max(worst, float(np.abs(other - mine)[finite].max(initial=0.0)) / scale)
-    return worst
+    return max(difference(array, found[name]) for name, array in wanted.items())
 
 
 def _check_names(net: paddle.nn.Layer, graph: ModuleGraph) -> None:
