@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,25 @@ def test_a_target_of_latency_is_measured_once_for_a_net(home, pretrain, sensitiv
     spec = spec_of(**latency, fineTune={"epochs": 0})
     outcome = home.done(Stage.ROUND, spec, upstream=ready, round={"number": 1, "share": 1.0}).outcome.round
     assert 0.1 <= outcome.cut_macs < 0.75
+
+
+def test_a_latency_out_of_reach_says_what_noise_takes(home, pretrain):
+    def noisy(*arguments: Any) -> LatencyTable:
+        engine, plans = arguments[:2]
+        whole = {group.name: group.channels for group in engine.groups}
+        kept = [{name: width / whole[name] for name, width in plan.items()} for plan in plans]
+        told = [0.5 + 0.5 * (index % 2) for index in range(len(plans))]
+        return LatencyTable(device="local-x86", format="onnx", runs=60, kept=kept, latency=told)
+
+    wanted = {"pruning": {**PRUNING, "target": {"latency": "70%"}}, "benchmark": [{"format": "onnx"}]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency_stage, "_NETS", 6)
+        patch.setattr(latency_stage, "measure_plans", noisy)
+        spec = spec_of(**wanted, fresh="noisy")
+        code, summary = home.run(Stage.PREFLIGHT, spec, upstream={"pretrain": pretrain})
+    assert code == ExitCode.UNREACHABLE
+    said = r"70% of the latency .*; a further [\d.]+% is kept back: so far off were predictions"
+    assert re.search(said, summary.message)
 
 
 def test_curves_hold_every_point_that_allocation_can_use(home, preflight, sensitivity):

@@ -186,6 +186,7 @@ def _reach(
         if share + 1e-9 < wanted[name]:
             protect = pruning.protect
             held_back = _held_back(pruning, measured, groups, costs[name], share, limited)
+            held_back += _kept_back(costs[name])
             raise Unreachable(
                 Reason.TARGET_UNREACHABLE,
                 f"spec.pruning.target: {wanted[name]:.0%} of the {name} is asked for, at most {share:.1%} "
@@ -216,6 +217,17 @@ def _held_back(
     gains = {how: reachable(freed, cost) for how, freed in lifted.items()}
     said = [f"{how} {gain:.1%}" for how, gain in gains.items() if gain > share + _WORTH_SAYING]
     return f" ({', '.join(said)})" if said else ""
+
+
+def _kept_back(cost: CostModel) -> str:
+    """Say what a prediction's error takes from what can go."""
+    share = cost.margin / cost.total({})
+    if share < _WORTH_SAYING:
+        return ""
+    return (
+        f"; a further {share:.1%} is kept back: so far off were predictions for narrowed nets that were "
+        "timed, which other work on the machine makes worse"
+    )
 
 
 def _say(refused: Sequence[Refused]) -> str:
