@@ -22,9 +22,14 @@ def apart(samples: int, eval_share: float, seed: int) -> tuple[np.ndarray, np.nd
     return np.sort(order[count:]), np.sort(order[:count])
 
 
+def is_small(nbytes: int) -> bool:
+    """Whether inputs of so many bytes are read once and for all."""
+    return nbytes <= _KEPT
+
+
 def in_memory(train: paddle.io.Dataset, evaluation: paddle.io.Dataset, nbytes: int) -> Splits:
     """Return the sets, read once and for all where their inputs of ``nbytes`` are few."""
-    if nbytes > _KEPT:
+    if not is_small(nbytes):
         return Splits(train, evaluation)
     return Splits(*(ArrayDataset(gather(one, range(len(one)))) for one in (train, evaluation)))
 

@@ -18,12 +18,12 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import Arrays, InputSpec, Model
 from secateur_api.uri import redacted
-from secateur_jobs.data.apart import apart, counted, in_memory, too_few
+from secateur_jobs.data.apart import apart, counted, is_small, too_few
 from secateur_jobs.explain import near
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.runtime.files import map_named
-from secateur_jobs.training.batching import NO_LABEL
+from secateur_jobs.training.batching import NO_LABEL, ArrayDataset
 from secateur_jobs.user_code import Splits
 
 FIELD = "spec.data.arrays"
@@ -49,13 +49,20 @@ class Rows(paddle.io.Dataset):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        row = int(self._rows[index])
-        # a copy in this machine's byte order, which Paddle takes for granted
-        values = {name: np.array(array[row], array.dtype.name) for name, array in self._arrays.items()}
-        for name, value in values.items():
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise _refused(f"sample {row} of {name!r} holds values that are not finite")
-        return (*values.values(), NO_LABEL)
+        return (*(column[0] for column in self._read(self._rows[[index]])), NO_LABEL)
+
+    def in_memory(self) -> ArrayDataset:
+        """Return the same items, read now."""
+        return ArrayDataset([*self._read(self._rows), np.zeros((len(self), 0), NO_LABEL.dtype)])
+
+    def _read(self, rows: np.ndarray) -> list[np.ndarray]:
+        # copies in this machine's byte order, which Paddle takes for granted
+        columns = {name: np.array(array[rows], array.dtype.name) for name, array in self._arrays.items()}
+        for name, column in columns.items():
+            finite = np.isfinite(column.reshape(len(rows), -1)).all(axis=1)
+            if not finite.all():
+                raise _refused(f"sample {rows[finite.argmin()]} of {name!r} holds values that are not finite")
+        return list(columns.values())
 
 
 def splits(arrays: Arrays, model: Model, seed: int) -> Splits:
@@ -72,8 +79,9 @@ def splits(arrays: Arrays, model: Model, seed: int) -> Splits:
         raise _refused(f"the arrays have different numbers of samples: {said}")
     if samples < 2:
         raise _refused(f"{redacted(arrays.uri)} has {too_few(samples, 'sample')}")
-    parts = (Rows(found, part) for part in apart(samples, arrays.eval_share, seed))
-    return in_memory(*parts, nbytes=sum(array.nbytes for array in found.values()))
+    sets = [Rows(found, part) for part in apart(samples, arrays.eval_share, seed)]
+    small = is_small(sum(array.nbytes for array in found.values()))
+    return Splits(*(one.in_memory() if small else one for one in sets))
 
 
 def notes_of(found: Splits) -> list[str]:

@@ -261,8 +261,7 @@ def _named(
         content = read(Files(uri, invalid, f"{field}.uri: "))
     except Absent:
         raise MissingData(missing, f"{field}.uri: there is no file {redacted(uri)}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if sha256 not in (None, digest):
+    if sha256 is not None and (digest := hashlib.sha256(content).hexdigest()) != sha256:
         raise InvalidInput(
             invalid,
             f"{field}.sha256: {redacted(uri)} has {digest}, expected {sha256}; another file, or cut short",

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from secateur_api import PruningJob, Stage, parse_job
+from secateur_api.results import Held
 from secateur_api.status import JobProgress, PruningJobStatus
 from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
@@ -91,6 +92,20 @@ def test_plain_lines_tell_events_and_progress_once() -> None:
     assert lines[0].endswith("round 2 starts")
     assert len(lines) == 2
     assert "round 2: fine-tune epoch 2/3 (accuracy 0.9712" in lines[1]
+
+
+def test_agreement_is_named_where_the_evaluation_set_alone_has_labels() -> None:
+    def half_labelled(job: PruningJob) -> PruningJob:
+        assert job.status.preflight is not None
+        held = Held(metric=1.0, samples=110, by_agreement=True)
+        found = job.status.preflight.model_copy(update={"held": held})
+        return job.model_copy(update={"status": job.status.model_copy(update={"preflight": found})})
+
+    assert words.current_metric(in_a_round()) == "accuracy 0.9712"
+    assert words.current_metric(half_labelled(in_a_round())) == "agreement 0.9712"
+    text = shown(half_labelled(ended()))
+    assert "Rounds (agreement on 110 training items held back)" in text
+    assert "accuracy (converted)" in text
 
 
 def test_the_live_block_shows_finished_current_and_coming_stages() -> None:
