@@ -29,6 +29,7 @@ FULL: dict[str, Any] = {
         "pretrain": {"epochs": 1, "learningRate": 0.01, "batchSize": 8, "fresh": ["classifier.*"]},
         "trained": False,
         "cutAs": "auto",
+        "beforeExport": "shop.nets:fold",
         "inputs": [{"name": "image", "shape": [1, 1, 32, 32], "dtype": "float32"}],
     },
     "data": {"factory": "zoo:data", "args": {"lines": 4000}, "version": "2026-11"},
