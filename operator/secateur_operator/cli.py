@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -254,6 +255,7 @@ def main() -> None:
         app(prog_name="kubectl secateur" if Path(sys.argv[0]).name == "kubectl-secateur" else None)
     except SystemExit as end:
         code = end.code
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: how it went is what the exit code says
     lost = take_loss()
     if lost:
         say(f"the output cannot be written: {lost}")
