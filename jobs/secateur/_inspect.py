@@ -14,7 +14,7 @@ from secateur_api.spec import InputSpec, Protect, Pruning, Target
 from secateur_jobs import checkpoint
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.macs import Counts, count
-from secateur_jobs.pruning.survey import Survey, survey
+from secateur_jobs.pruning.survey import Survey, allowed, find
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.training.forward import eval_mode
 from secateur_jobs.training.seeding import generators_kept
@@ -110,4 +110,4 @@ def look(
 ) -> Survey:
     """Survey a network as preflight does; the size of its checkpoint is that of one that names no factory."""
     size = len(checkpoint.plain_bytes(net, inputs))
-    return survey(net, pruning, ratios, inputs, counts, size, labels)
+    return allowed(find(net, pruning.engine, inputs, labels), pruning, ratios, inputs, counts, size)

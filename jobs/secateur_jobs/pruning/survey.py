@@ -67,34 +67,14 @@ def find(
     labels: np.ndarray | None,
     on_group: Callable[[int, int], None] | None = None,
 ) -> Found:
-    """Find and prove the groups of the uncut net; it stays as it is. Arguments as those of :func:`survey`."""
+    """Find and prove the groups of the uncut net; it stays as it is.
+
+    ``labels`` are those of a sample, for a ``forward`` that asks for them in training.
+    """
     made = make_engine(engine, net, inputs, labels)
     proven, unproven = prove_groups(made, inputs, on_group)
     refused = refused_layers(net, proven, made.reasons | unproven)
     return Found(made, list(proven), refused, bool(unproven))
-
-
-def survey(
-    net: paddle.nn.Layer,
-    pruning: Pruning,
-    ratios: Sequence[float],
-    inputs: list[InputSpec],
-    counts: Counts,
-    checkpoint_bytes: int,
-    labels: np.ndarray | None,
-    on_group: Callable[[int, int], None] | None = None,
-    measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
-) -> Survey:
-    """Find and prove the groups of the uncut net and apply rules, caps and target; the net stays as it is.
-
-    ``ratios`` are those that curves are measured at; ``counts`` were counted at ``inputs``; ``labels`` are
-    those of a sample, for a ``forward`` that asks for them in training; ``measure`` is asked for the groups'
-    latency where that is a target.
-
-    Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
-    """
-    found = find(net, pruning.engine, inputs, labels, on_group)
-    return allowed(found, pruning, ratios, inputs, counts, checkpoint_bytes, measure)
 
 
 def allowed(
@@ -106,7 +86,13 @@ def allowed(
     checkpoint_bytes: int,
     measure: Callable[[PruningEngine, Sequence[ChannelGroup]], LatencyTable] | None = None,
 ) -> Survey:
-    """Apply rules, caps and target to what was found; arguments and errors as those of :func:`survey`."""
+    """Apply rules, caps and target to what was found; the net stays as it is.
+
+    ``ratios`` are those that curves are measured at; ``counts`` were counted at ``inputs``; ``measure`` is
+    asked for the groups' latency where that is a target.
+
+    Raises InvalidInput (NOTHING_PRUNABLE, PATTERN_MATCHES_NOTHING) and Unreachable (TARGET_UNREACHABLE).
+    """
     engine, proven, refused, net = found.engine, found.groups, found.refused, found.engine.net
     reasons = {r.layer: r.reason for r in refused}
     producers = {group.name: group.producers for group in proven}

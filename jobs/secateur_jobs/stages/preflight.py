@@ -14,14 +14,14 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.sources import Sources
-from secateur_api.spec import CutAs, SensitivityMode
+from secateur_api.spec import CutAs, PruningJobSpec, SensitivityMode
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
-from secateur_jobs.conversion.batches import first_batches
+from secateur_jobs.conversion.batches import Batch, first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
 from secateur_jobs.data.unlabelled import notes_of
-from secateur_jobs.forms import Wish, choose
+from secateur_jobs.forms import Chosen, Wish, choose
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.measure.statistics import check_drop_is_told
 from secateur_jobs.paddle_env import paddle
@@ -31,7 +31,7 @@ from secateur_jobs.pruning.engine import ChannelGroup, PruningEngine
 from secateur_jobs.pruning.layers import cuttable_layers
 from secateur_jobs.pruning.sensitivity.bounded import scores_of
 from secateur_jobs.pruning.sensitivity.replay import behind
-from secateur_jobs.pruning.survey import allowed
+from secateur_jobs.pruning.survey import Survey, allowed
 from secateur_jobs.rehearsal import check_conversion, check_repeatable, check_rewritten, rehearse
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
@@ -58,11 +58,7 @@ def run(context: StageContext) -> StageOutcome:
     """
     spec = context.request.spec
     context.progress(1, "load the model")
-    toolchain.require(spec.convert)
-    criterion_function(spec.pruning.criterion)
-    check_loss_exists(spec.evaluation)
-    if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
-        scores_of(spec.evaluation)
+    _check_parts(spec)
     sources = _sources(context)
     seed_everything(spec.seed)
     net = _unpruned(context)
@@ -80,30 +76,12 @@ def run(context: StageContext) -> StageOutcome:
     check_drop_is_told(metric, spec.evaluation)
     trained_here = context.request.upstream.pretrain is not None
     held, why_none = measure_held(net, splits, spec.evaluation, spec.seed, metric, trained_here)
-
-    def on_group(done: int, total: int) -> None:
-        context.progress(25 + 50 * done / max(total, 1), f"prove group {done}/{total}", metric)
-
     samples = first_batches(splits.eval, spec.model.inputs)
     artifacts = convert_model(net, spec, "baseline", context, samples, span=(12, 25))
-
-    def measure(engine: PruningEngine, groups: Sequence[ChannelGroup]) -> LatencyTable:
-        return latency_table(context, engine, groups, samples[0], span=(75, 99))
-
-    def check(graph: ModuleGraph) -> None:
-        rehearse(graph, teacher, spec, splits)
-        check_conversion(graph, spec, samples[0], context.scratch)
-
-    *example, labels = gather(splits.train, [0])
-    cut_as = spec.model.cut_as if spec.model.before_export is None else CutAs.MODULE  # which that is given
-    wish = Wish(cut_as, spec.pruning.engine, spec.model.inputs, labels)
-    chosen = choose(net, wish, example, check, on_group)
-    check_rewritten(chosen.found.engine, chosen.found.groups, spec, samples[0])
+    chosen = _chosen(context, net, teacher, splits, samples[0], metric)
     net, counts = chosen.net, chosen.counts  # of the baseline all but the groups is known by now
     content = checkpoint.to_bytes(net, spec.model)
-    ratios, inputs = spec.sensitivity.ratios, spec.model.inputs
-    with chosen.explaining():
-        found = allowed(chosen.found, spec.pruning, ratios, inputs, counts, len(content), measure)
+    found = _allowed(context, chosen, len(content), samples[0])
     context.put("checkpoint", "checkpoint.safetensors", content)
     groups = found.table.groups
     needs_sensitivity = spec.pruning.target is not None and bool(open_groups(groups))
@@ -136,6 +114,53 @@ def run(context: StageContext) -> StageOutcome:
             ],
         )
     )
+
+
+def _check_parts(spec: PruningJobSpec) -> None:
+    """See that what the spec names is there: converters, criterion, loss, scores of the metric."""
+    toolchain.require(spec.convert)
+    criterion_function(spec.pruning.criterion)
+    check_loss_exists(spec.evaluation)
+    if spec.pruning.target is not None and spec.sensitivity.mode is SensitivityMode.BOUNDED:
+        scores_of(spec.evaluation)
+
+
+def _chosen(
+    context: StageContext,
+    net: paddle.nn.Layer,
+    teacher: paddle.nn.Layer | None,
+    splits: Splits,
+    sample: Batch,
+    metric: float,
+) -> Chosen:
+    """Find and prove the groups of the net, or of its graph: of what is cut."""
+    spec = context.request.spec
+
+    def on_group(done: int, total: int) -> None:
+        context.progress(25 + 50 * done / max(total, 1), f"prove group {done}/{total}", metric)
+
+    def check(graph: ModuleGraph) -> None:
+        rehearse(graph, teacher, spec, splits)
+        check_conversion(graph, spec, sample, context.scratch)
+
+    *example, labels = gather(splits.train, [0])
+    cut_as = spec.model.cut_as if spec.model.before_export is None else CutAs.MODULE  # which that is given
+    wish = Wish(cut_as, spec.pruning.engine, spec.model.inputs, labels)
+    chosen = choose(net, wish, example, check, on_group)
+    check_rewritten(chosen.found.engine, chosen.found.groups, spec, sample)
+    return chosen
+
+
+def _allowed(context: StageContext, chosen: Chosen, checkpoint_bytes: int, sample: Batch) -> Survey:
+    """Apply the spec's rules, caps and target to what was found."""
+    spec = context.request.spec
+
+    def measure(engine: PruningEngine, groups: Sequence[ChannelGroup]) -> LatencyTable:
+        return latency_table(context, engine, groups, sample, span=(75, 99))
+
+    ratios, inputs = spec.sensitivity.ratios, spec.model.inputs
+    with chosen.explaining():
+        return allowed(chosen.found, spec.pruning, ratios, inputs, chosen.counts, checkpoint_bytes, measure)
 
 
 def _data(context: StageContext, net: paddle.nn.Layer) -> tuple[Splits, list[str]]:
