@@ -149,7 +149,7 @@ def test_a_forward_that_cannot_be_exported_is_explained(tmp_path: Path) -> None:
     message = refused(
         InvalidInput, Reason.CONVERSION_UNSUPPORTED, after_conv(Calls(untraceable)), tmp_path, X86
     )
-    assert "spec.model.factory: Paddle cannot export the model" in message
+    assert "spec.model: Paddle cannot export the model" in message
 
 
 def test_an_input_that_nothing_reads_is_named(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def export(
     if paddle.get_flags(_NEW_FORMAT)[_NEW_FORMAT]:
         raise InvalidInput(
             Reason.CONVERSION_UNSUPPORTED,
-            "spec.model.factory: Paddle was imported with its new program format, which no converter reads; "
+            "spec.model: Paddle was imported with its new program format, which no converter reads; "
             f"import secateur before paddle, or set {_NEW_FORMAT}=0",
         )
     shapes = [[-1, *i.shape[1:]] if any_batch else list(i.shape) for i in inputs]
@@ -110,7 +110,7 @@ def _explained(error: Exception) -> InvalidInput:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         last = f": {lines[-1]}" if lines else ""  # Paddle puts call stacks before the message
         message = (
-            f"spec.model.factory: Paddle cannot export the model: {type(error).__name__}{last[:300]}; "
+            f"spec.model: Paddle cannot export the model: {type(error).__name__}{last[:300]}; "
             "its forward must be one that paddle.jit.save can trace"
         )
     return InvalidInput(Reason.CONVERSION_UNSUPPORTED, message)

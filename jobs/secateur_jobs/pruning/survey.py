@@ -100,7 +100,7 @@ def allowed(
     rules = apply_rules(pruning.layers, producers, reasons, layers)
     if not proven:
         raise InvalidInput(
-            Reason.NOTHING_PRUNABLE, f"spec.model.factory: no layer of the model can be cut: {_say(refused)}"
+            Reason.NOTHING_PRUNABLE, f"spec.model: no layer of the model can be cut: {_say(refused)}"
         )
     cuttable = cuttable_layers(net)
 

@@ -155,7 +155,7 @@ def _run(net: paddle.nn.Layer, inputs: Sequence[np.ndarray], labels: np.ndarray)
         )
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"spec.model.factory: the model cannot be run in training mode: {raised(error)}; {how}",
+            f"spec.model: the model cannot be run in training mode: {raised(error)}; {how}",
         ) from error
 
 

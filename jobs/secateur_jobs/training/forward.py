@@ -41,7 +41,7 @@ def read(returned: Any) -> Outputs:
     if not found:
         raise InvalidInput(
             Reason.FACTORY_FAILED,
-            f"spec.model.factory: the model's forward returned a {type(returned).__name__} without a tensor; "
+            f"spec.model: the model's forward returned a {type(returned).__name__} without a tensor; "
             "it must return a tensor, or a tuple, list or dict of tensors",
         )
     return Outputs(found, structure)
@@ -52,7 +52,7 @@ def _named(value: Any, name: str, found: dict[str, Any]) -> Structure:
         name = name or "0"
         if name in found:
             raise InvalidInput(
-                Reason.FACTORY_FAILED, f"spec.model.factory: two outputs of the model are called {name!r}"
+                Reason.FACTORY_FAILED, f"spec.model: two outputs of the model are called {name!r}"
             )
         found[name] = value
         return name
