@@ -12,9 +12,11 @@ import pytest
 from secateur_api.results import Artifact
 from secateur_api.spec import Evaluation, InputSpec, PruningJobSpec
 from secateur_api.stage import Stage
+from secateur_jobs.conversion import program
 from secateur_jobs.conversion.convert import convert_model, reference_outputs
 from secateur_jobs.conversion.converted import manifest
 from secateur_jobs.conversion.export import export
+from secateur_jobs.conversion.patch import patched
 from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
@@ -88,6 +90,29 @@ def test_what_paddle_lite_cannot_read_is_mended(name: str, tmp_path: Path) -> No
     assert arm.parity is None, "what cannot be run here must not claim to be compared"
     for artifact in artifacts:
         assert len(context.store.read(artifact.path)) == artifact.bytes
+
+
+def _reshapes(net: paddle.nn.Layer, folder: Path) -> tuple[int, int]:
+    """Return how many reshapes the exported program has, and the one that Paddle Lite is given."""
+    folder.mkdir()
+    content = export(net, [InputSpec(name="image", shape=[2, 3, 8, 8])], folder).program.read_bytes()
+    return tuple(
+        [op.type for op in program.parse(one).blocks[0].ops].count("reshape2")
+        for one in (content, patched(content))
+    )
+
+
+def test_a_bias_is_not_reshaped_in_each_run(tmp_path: Path) -> None:
+    net = nn.Sequential(
+        nn.Conv2D(3, 8, 3), nn.ReLU(), nn.Conv2DTranspose(8, 4, 2), nn.Conv2D(4, 4, 1, groups=4)
+    )
+    by_hand = after_conv(Calls(lambda x: x + x.mean([0, 2, 3]).reshape([1, 8, 1, 1])))
+    assert _reshapes(net, tmp_path / "net") == (3, 0)
+    assert _reshapes(by_hand, tmp_path / "by-hand") == (2, 1)
+    for index, one in enumerate((net, by_hand)):
+        (artifact,), _, _ = convert(one, tmp_path / str(index), X86)
+        assert artifact.parity is not None
+        assert artifact.parity.max_rel < 1e-5
 
 
 def test_two_inputs_two_outputs_in_the_order_of_forward(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ def add_input(block: Block, op: Op, parameter: str, like: str, dims: list[int]) 
     return name
 
 
+def set_input(op: Op, parameter: str, name: str) -> None:
+    """Let a variable be the one of an op's input."""
+    _fill_slot(op.inputs, parameter, name)
+
+
 def _new_variable(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str:
     new = block.vars.add()
     new.CopyFrom(variable(block, like))
