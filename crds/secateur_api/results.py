@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secateur_api.base import Contract
-from secateur_api.spec import AGREEMENT, Backend, CutAs, Evaluation, Format, InputSpec
+from secateur_api.spec import Backend, CutAs, Evaluation, Format, InputSpec
 
 
 class FileRef(Contract):
@@ -85,7 +85,7 @@ class PreflightOutcome(Contract):
         """Return how the items that choose are judged."""
         if self.held is None or not self.held.by_agreement:
             return evaluation
-        return evaluation.model_copy(update={"named_metric": AGREEMENT})
+        return evaluation.by_agreement()
 
     @property
     def choosing_metric(self) -> float:

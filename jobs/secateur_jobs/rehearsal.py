@@ -22,8 +22,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.convert import convert_to
 from secateur_jobs.conversion.converted import ConvertedModel
-from secateur_jobs.conversion.export import export
-from secateur_jobs.conversion.rewriting import for_export
+from secateur_jobs.conversion.rewriting import export_rewritten, for_export
 from secateur_jobs.explain import RAISED, raised, some
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.paddle_env import paddle
@@ -223,7 +222,7 @@ def check_conversion(net: paddle.nn.Layer, spec: PruningJobSpec, sample: Batch, 
     toolchain.require(spec.convert)
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
-        exported = export(for_export(net, spec.model), spec.model.inputs, folder)
+        exported = export_rewritten(net, spec.model, folder)
         for target in spec.convert:
             path = convert_to(exported, target, folder)
             if target.backend is not Backend.ARM:

@@ -269,6 +269,10 @@ class Evaluation(Contract):
         """The metric's name."""
         return self.named_metric or "accuracy"
 
+    def by_agreement(self) -> Evaluation:
+        """Return the same for data whose labels are the unpruned model's answers."""
+        return self.model_copy(update={"named_metric": AGREEMENT, "loss": Evaluation().loss, "label": None})
+
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.metric) || self.metric != 'agreement' || !has(self.goal) || self.goal == 'maximize'",

@@ -11,9 +11,9 @@ from secateur_api.spec import Backend, Convert, Format, InputSpec, PruningJobSpe
 from secateur_jobs.conversion import parity, to_lite, to_onnx, toolchain
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.converted import ConvertedModel
-from secateur_jobs.conversion.export import Exported, export
+from secateur_jobs.conversion.export import Exported
 from secateur_jobs.conversion.locate import name_of
-from secateur_jobs.conversion.rewriting import for_export
+from secateur_jobs.conversion.rewriting import export_rewritten
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.training.forward import eval_mode, forward
@@ -42,7 +42,7 @@ def convert_model(
     folder = context.scratch / role
     folder.mkdir()
     context.progress(span[0], f"export the {role} model")
-    exported = export(for_export(net, spec.model), spec.model.inputs, folder)
+    exported = export_rewritten(net, spec.model, folder)
     reference = reference_outputs(net, samples)
     artifacts = []
     for index, target in enumerate(spec.convert):

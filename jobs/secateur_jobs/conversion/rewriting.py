@@ -6,15 +6,23 @@ several branches and run as the one convolution that these add up to.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from secateur_api.conditions import Reason
 from secateur_api.spec import Model
 from secateur_jobs import checkpoint
+from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import load_callable
 
 _FIELD = "spec.model.beforeExport"
+
+
+def export_rewritten(net: paddle.nn.Layer, model: Model, folder: Path) -> Exported:
+    """Export what :func:`for_export` returns; raises what that and :func:`conversion.export.export` do."""
+    return export(for_export(net, model), model.inputs, folder)
 
 
 def for_export(net: paddle.nn.Layer, model: Model) -> paddle.nn.Layer:

@@ -18,7 +18,7 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import Arrays, InputSpec, Model
 from secateur_api.uri import redacted
-from secateur_jobs.data.apart import apart, counted, is_small, too_few
+from secateur_jobs.data.apart import apart, is_small, too_few
 from secateur_jobs.explain import near
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
@@ -82,11 +82,6 @@ def splits(arrays: Arrays, model: Model, seed: int) -> Splits:
     sets = [Rows(found, part) for part in apart(samples, arrays.eval_share, seed)]
     small = is_small(sum(array.nbytes for array in found.values()))
     return Splits(*(one.in_memory() if small else one for one in sets))
-
-
-def notes_of(found: Splits) -> list[str]:
-    """Say how many samples are for what."""
-    return [counted("samples", found)]
 
 
 def _read(arrays: Arrays, model: Model) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 from secateur_api.conditions import Reason
 from secateur_api.spec import DType, InputSpec, Lines, Model
 from secateur_api.uri import redacted
-from secateur_jobs.data.apart import apart, counted, in_memory, too_few
+from secateur_jobs.data.apart import apart, in_memory, too_few
 from secateur_jobs.data.tokens import Tokenizer, vocabulary_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
@@ -55,11 +55,6 @@ def splits(lines: Lines, model: Model, seed: int) -> Splits:
     parts = apart(len(texts), lines.eval_share, seed)
     sets = (Texts([texts[i] for i in part], tokenizer, model.inputs) for part in parts)
     return in_memory(*sets, nbytes=len(texts) * len(model.inputs) * model.inputs[0].shape[1] * 8)
-
-
-def notes_of(found: Splits) -> list[str]:
-    """Say how many texts are for what."""
-    return [counted("texts", found)]
 
 
 def _texts(lines: Lines) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur_api.conditions import Reason
 from secateur_api.spec import Data, Model
 from secateur_jobs.data import input_arrays, pictures, texts
+from secateur_jobs.data.apart import counted
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import Splits
 
@@ -28,6 +29,6 @@ def notes_of(data: Data, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know; of a factory's data nothing."""
     if data.images is not None:
         return pictures.notes_of(data.images, model, found)
-    if data.lines is not None:
-        return texts.notes_of(found)
-    return [] if data.arrays is None else input_arrays.notes_of(found)
+    if data.factory is not None:
+        return []
+    return [counted("samples" if data.arrays is not None else "texts", found)]

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from secateur_api.results import LatencySamples, LatencyTable
 from secateur_api.spec import Backend, Benchmark, Convert, Format, InputSpec, Model
-from secateur_jobs.conversion import to_lite, to_onnx
 from secateur_jobs.conversion.batches import Batch
+from secateur_jobs.conversion.convert import convert_to
 from secateur_jobs.conversion.converted import explain, start
-from secateur_jobs.conversion.export import export
-from secateur_jobs.conversion.rewriting import for_export
+from secateur_jobs.conversion.rewriting import export_rewritten
 from secateur_jobs.measure.statistics import speedup
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.engine import PruningEngine, first_channels
@@ -123,5 +122,4 @@ def _converted(net: paddle.nn.Layer, model: Model, benchmark: Benchmark, folder:
     folder.mkdir()
     is_lite = benchmark.format is Format.PADDLE_LITE
     target = Convert(format=benchmark.format, backend=Backend.X86 if is_lite else None)
-    exported = export(for_export(net, model), model.inputs, folder)
-    return (to_lite if is_lite else to_onnx).convert(exported, target, folder)
+    return convert_to(export_rewritten(net, model, folder), target, folder)

@@ -51,7 +51,7 @@ def judged_by(dataset: paddle.io.Dataset, evaluation: Evaluation) -> Evaluation:
     """Return how a data set is judged and trained on: by agreement where its labels are answers."""
     if evaluation.metric == AGREEMENT or not has_answers(dataset):
         return evaluation
-    return evaluation.model_copy(update={"named_metric": AGREEMENT, "loss": Evaluation().loss, "label": None})
+    return evaluation.by_agreement()
 
 
 def has_answers(dataset: paddle.io.Dataset) -> bool:
