@@ -79,6 +79,7 @@ class Reason(str, Enum):
     CONVERSION_UNSUPPORTED = "ConversionUnsupported"
     TOOLCHAIN_MISSING = "ToolchainMissing"
     PARITY_MISSED = "ParityMissed"
+    PRECISION_MISSED = "PrecisionMissed"
     ARTIFACT_CORRUPT = "ArtifactCorrupt"
     STORE_REFUSED = "StoreRefused"
     # faults

@@ -149,6 +149,27 @@ class Parity(Contract):
     samples: int
 
 
+class Precision(Contract):
+    """What a converted model's weights are stored in, and what that changes; it computes in 32-bit floats.
+
+    All numbers are measured on the evaluation set, against the same model with 32-bit weights.
+    """
+
+    int8: int
+    """Weights (elements) that are stored in 8 bits."""
+    int16: int
+    fp32: int
+    """Weights of layers that stayed; biases and normalisations are not counted."""
+    max_rel: float | None = None
+    """Largest absolute difference over the largest absolute output; None where it cannot run here (arm)."""
+    agreement: float | None = None
+    """Share of the samples with the same answer."""
+    drop: float | None = None
+    """Relative drop of the metric."""
+    samples: int
+    """Length of the evaluation set."""
+
+
 class Artifact(Contract):
     """One converted model in the store."""
 
@@ -160,15 +181,48 @@ class Artifact(Contract):
     sha256: str
     bytes: int
     parity: Parity | None = None
-    """None where it cannot be run here (arm)."""
+    """With 32-bit weights; None where it cannot be run here (arm)."""
+    precision: Precision | None = None
+    """None for 32-bit floats, as convert leaves them."""
 
 
 class ConvertOutcome(Contract):
-    """Stage convert."""
+    """Stage convert, and stage quantize."""
 
     artifacts: list[Artifact]
     manifest: FileRef | None = None
     """:class:`Manifest`; None for the baseline, which preflight converts."""
+
+
+class WeightPrecision(Contract):
+    """One weight of a converted model."""
+
+    weight: str
+    """Its name in the file."""
+    layer: str
+    """Structured name of its layer."""
+    elements: int
+    bits: Literal[8, 16, 32]
+    cost: float | None = None
+    """Relative change of the outputs with this weight alone in 8 bits; None where that was not asked."""
+    why: str = ""
+    """Why it is not stored in fewer bits."""
+
+
+class TargetPrecision(Contract):
+    """The weights of one target."""
+
+    format: Format
+    backend: Backend | None = None
+    weights: list[WeightPrecision]
+    note: str = ""
+    """Why the file of convert is shipped as it is."""
+
+
+class PrecisionTable(Contract):
+    """File ``precision`` of quantize."""
+
+    targets: list[TargetPrecision]
 
 
 class Manifest(Contract):
@@ -241,6 +295,7 @@ class StageOutcome(Contract):
     sensitivity: SensitivityOutcome | None = None
     round: RoundOutcome | None = None
     convert: ConvertOutcome | None = None
+    quantize: ConvertOutcome | None = None
     benchmark: BenchmarksOutcome | None = None
     report: ReportOutcome | None = None
 

@@ -93,7 +93,13 @@ class Upstream(Contract):
     model: str | None = None
     """The round whose model is converted, measured and reported."""
     convert: str | None = None
+    quantize: str | None = None
     benchmark: list[str] = []
+
+    @property
+    def shipped(self) -> str | None:
+        """The unit whose converted models are measured and shipped."""
+        return self.quantize or self.convert
 
 
 class StageInput(Contract):
@@ -183,6 +189,7 @@ _PARTS: dict[Stage, tuple[str, ...]] = {
     Stage.SENSITIVITY: ("model", "data", "evaluation", "pruning", "sensitivity", "seed", "code"),
     Stage.ROUND: ("model", "data", "evaluation", "pruning", "fineTune", "seed", "code"),
     Stage.CONVERT: ("model", "data", "evaluation", "convert", "code"),
+    Stage.QUANTIZE: ("model", "data", "evaluation", "convert", "quantize", "seed", "code"),
     Stage.BENCHMARK: ("model", "data", "evaluation", "convert", "benchmark", "code"),
     Stage.REPORT: (),
 }
@@ -223,7 +230,8 @@ def unit_name(request: StageInput, sources: Sources | None = None) -> str:
             Stage.SENSITIVITY: [upstream.preflight],
             Stage.ROUND: [upstream.preflight, sorted(upstream.sensitivity)],
             Stage.CONVERT: [upstream.preflight, upstream.model],
-            Stage.BENCHMARK: [upstream.convert],
+            Stage.QUANTIZE: [upstream.preflight, upstream.model, upstream.convert],
+            Stage.BENCHMARK: [upstream.shipped],
         }[request.stage]
         if request.round is not None:
             parts["round"] = {"share": round(request.round.share, 6), "base": request.round.base}

@@ -100,6 +100,7 @@ FULL: dict[str, Any] = {
         {"format": "paddle-lite", "backend": "x86"},
         {"format": "onnx"},
     ],
+    "quantize": {"weights": "int8", "maxDrop": "0.5%"},
     "benchmark": [{"device": "local-x86", "format": "onnx", "warmup": 20, "runs": 200}],
     "budget": {"wallClock": "1h30m", "retries": 3},
     "seed": 7,
@@ -120,7 +121,7 @@ def largest() -> dict[str, Any]:
     """Return a spec with every list and text as long as the schema allows, and rules that look at all."""
     onnx = {"device": "local-x86", "format": "onnx"}
     lite = {"device": "local-x86", "format": "paddle-lite"}
-    stages = ["pretrain", "preflight", "sensitivity", "round", "convert", "benchmark", "report"]
+    stages = ["pretrain", "preflight", "sensitivity", "round", "convert", "quantize", "benchmark", "report"]
     return {
         **FULL,
         "model": {

@@ -24,6 +24,7 @@ OTHER: dict[str, Any] = {
     "pruning": {**FULL["pruning"], "align": 4},
     "fineTune": {"epochs": 4},
     "convert": FULL["convert"][1:],
+    "quantize": {"weights": "int16"},
     "benchmark": [{"format": "onnx", "runs": 300}],
     "budget": {"wallClock": "2h"},
     "seed": 8,

@@ -41,9 +41,10 @@ TINY: dict[str, Any] = {
 """Real digits, a small residual net, one round: six stages of a few seconds each."""
 LITE = {
     "convert": [{"format": "paddle-lite", "backend": "x86"}, {"format": "onnx"}],
+    "quantize": {},
     "benchmark": [{"device": "local-x86", "format": "onnx"}],
 }
-"""With Paddle Lite and a benchmark."""
+"""With Paddle Lite, its weights in fewer bits, and a benchmark."""
 
 
 def tiny(name: str = "tiny", changes: dict[str, Any] | None = None) -> dict[str, Any]:

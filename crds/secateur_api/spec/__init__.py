@@ -2,7 +2,7 @@
 
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize, WeightBits
 from secateur_api.spec.data import Arrays, Data, Fit, Images, Layout, Lines, Order, Vocabulary
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
@@ -75,6 +75,7 @@ __all__ = [
     "Protect",
     "Pruning",
     "PruningJobSpec",
+    "Quantize",
     "Repair",
     "Schedule",
     "Sensitivity",
@@ -85,5 +86,6 @@ __all__ = [
     "Target",
     "Teacher",
     "Vocabulary",
+    "WeightBits",
     "Weights",
 ]

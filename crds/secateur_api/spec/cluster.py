@@ -50,7 +50,7 @@ class Store(Contract):
 class StageResources(Contract):
     """What each pod of some stages asks for."""
 
-    stages: Annotated[list[Stage], Field(max_length=7)] | None = None
+    stages: Annotated[list[Stage], Field(max_length=8)] | None = None
     """Stages that this entry is for; absent: all. The first entry that fits a stage counts."""
     cpu: Quantity = "1"
     """CPU request; there is no limit, so that idle cores are used."""

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from secateur_api.base import Contract, Rule
+from secateur_api.spec.types import Percent
 
 
 class Format(str, Enum):
@@ -39,6 +40,24 @@ class Convert(Contract):
             lambda s: (s.format == Format.PADDLE_LITE) == (s.backend is not None),
         ),
     )
+
+
+class WeightBits(str, Enum):
+    """How the weights of a converted model are stored."""
+
+    AUTO = "auto"
+    INT8 = "int8"
+    INT16 = "int16"
+
+
+class Quantize(Contract):
+    """How the pruned model's weights are stored: that is its size, not its speed; it computes in floats."""
+
+    weights: WeightBits = WeightBits.AUTO
+    """``int8`` or ``int16`` for each layer, or the job fails; ``auto``: 8 bits, and 16 or 32 for the layers
+    that cost most, until ``maxDrop`` holds."""
+    max_drop: Percent = "0.3%"
+    """Largest relative drop of the metric against the same model with 32-bit weights, on the runtime."""
 
 
 class Benchmark(Contract):

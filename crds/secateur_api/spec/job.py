@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from secateur_api.base import Contract, Rule
 from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Backend, Benchmark, Convert, Format
+from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize
 from secateur_api.spec.data import Data
 from secateur_api.spec.fine_tune import FineTune
 from secateur_api.spec.model import AGREEMENT, DType, Evaluation, Model
 from secateur_api.spec.pruning import Pruning
 from secateur_api.spec.sensitivity import Sensitivity
-from secateur_api.spec.types import Duration, Sha256
+from secateur_api.spec.types import Duration, Sha256, Stage
 
 
 class Budget(Contract):
@@ -84,6 +84,8 @@ class PruningJobSpec(Contract):
     """How a round recovers."""
     convert: Annotated[list[Convert], Field(min_length=1, max_length=3)] = _DEFAULT_CONVERT
     """Formats to convert to."""
+    quantize: Quantize | None = None
+    """How the converted weights are stored; absent: in 32-bit floats."""
     benchmark: Annotated[list[Benchmark], Field(max_length=8)] = [Benchmark()]
     """What to measure on which device."""
     budget: Budget = Budget()
@@ -98,7 +100,7 @@ class PruningJobSpec(Contract):
     """Image of the stage pods, built FROM Secateur's; absent: the operator's. Cluster only, as all below."""
     store: Store | None = None
     """Where artifacts go; absent: the operator's default."""
-    resources: Annotated[list[StageResources], Field(max_length=8)] = [StageResources()]
+    resources: Annotated[list[StageResources], Field(max_length=9)] = [StageResources()]
     """What the pods of each stage ask for."""
     queue: ObjectReference | None = None
     """Kueue LocalQueue that the job's pods wait in."""
@@ -114,6 +116,15 @@ class PruningJobSpec(Contract):
             evaluation = self.evaluation.model_copy(update={"named_metric": AGREEMENT})
             object.__setattr__(self, "evaluation", evaluation)
         return self
+
+    def wants(self, stage: Stage) -> bool:
+        """Whether a stage is among the job's; of the sensitivity only preflight knows."""
+        wanted = {
+            Stage.PRETRAIN: self.model.pretrain is not None,
+            Stage.QUANTIZE: self.quantize is not None,
+            Stage.BENCHMARK: bool(self.benchmark),
+        }
+        return wanted.get(stage, True)
 
     @property
     def has_labels(self) -> bool:

@@ -18,6 +18,7 @@ class Stage(str, Enum):
     SENSITIVITY = "sensitivity"
     ROUND = "round"
     CONVERT = "convert"
+    QUANTIZE = "quantize"
     BENCHMARK = "benchmark"
     REPORT = "report"
 

@@ -89,6 +89,35 @@ def _elementwise_add(block: Block, op: Op) -> list[Op]:
     return []
 
 
+def _matmul(block: Block, op: Op) -> list[Op]:
+    """A Linear is ``mul``: that alone Lite fuses with its bias on x86, and restores from int8 weights
+    (``DequantizeWeight`` leaves ``matmul_v2`` out)."""
+    (x,), (y,) = p.arguments(op.inputs, "X"), p.arguments(op.inputs, "Y")
+    turned = any(p.attribute(op, name).b for name in ("trans_x", "trans_y"))
+    axes = len(p.shape(block, x))
+    if turned or axes < 2 or not p.variable(block, y).persistable or len(p.shape(block, y)) != 2:
+        return []
+    op.type = "mul"
+    del op.attrs[:]
+    op.attrs.add(name="x_num_col_dims", type=proto.INT, i=axes - 1)
+    op.attrs.add(name="y_num_col_dims", type=proto.INT, i=1)
+    return []
+
+
+def _lookup_table(block: Block, op: Op) -> list[Op]:
+    """Of Lite's two embeddings only the older one, which takes ids [..., 1], may have int8 weights."""
+    (ids,) = p.arguments(op.inputs, "Ids")
+    dims = [*p.shape(block, ids), 1]
+    column = proto.OpDesc(type="unsqueeze2")
+    column.inputs.add(parameter="X", arguments=[ids])
+    column.attrs.add(name="axes", type=proto.INTS, ints=[-1])
+    p.set_input(op, "Ids", p.new_variable(block, op, "Ids", ids, dims))
+    column.outputs.add(parameter="Out", arguments=p.arguments(op.inputs, "Ids"))
+    p.add_output(block, column, "XShape", ids, [0, *dims])
+    op.type = "lookup_table"
+    return [column]
+
+
 def _affine(block: Block, op: Op, like: str, width: int) -> list[Op]:
     """Give a normalisation the Scale and Bias that it lacks; return the ops that make them."""
     made = []
@@ -119,6 +148,8 @@ PATCHES: dict[str, Callable[[Block, Op], list[Op]]] = {
     "instance_norm": _instance_norm,
     "layer_norm": _layer_norm,
     "elementwise_add": _elementwise_add,
+    "matmul_v2": _matmul,
+    "lookup_table_v2": _lookup_table,
 }
 
 

@@ -72,14 +72,14 @@ def shape(block: Block, name: str) -> list[int]:
 def add_output(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> None:
     """Give an op an output that it lacks: a new variable of another one's type, of the shape ``dims``."""
     if not arguments(op.outputs, parameter):
-        _fill_slot(op.outputs, parameter, _new_variable(block, op, parameter, like, dims))
+        _fill_slot(op.outputs, parameter, new_variable(block, op, parameter, like, dims))
 
 
 def add_input(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str | None:
     """Give an op an input that it lacks, as :func:`add_output`; return its name, None if none was lacking."""
     if arguments(op.inputs, parameter):
         return None
-    name = _new_variable(block, op, parameter, like, dims)
+    name = new_variable(block, op, parameter, like, dims)
     _fill_slot(op.inputs, parameter, name)
     return name
 
@@ -89,7 +89,8 @@ def set_input(op: Op, parameter: str, name: str) -> None:
     _fill_slot(op.inputs, parameter, name)
 
 
-def _new_variable(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str:
+def new_variable(block: Block, op: Op, parameter: str, like: str, dims: list[int]) -> str:
+    """Add a variable of another one's type, named by the op's first output and by what it is to the op."""
     new = block.vars.add()
     new.CopyFrom(variable(block, like))
     new.name = f"{all_arguments(op.outputs)[0]}.{parameter.lower()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from secateur_api.conditions import Reason
@@ -38,7 +39,7 @@ def convert(exported: Exported, target: Convert, folder: Path) -> Path:
     """
     program = patched(exported.program.read_bytes())
     try:
-        fused = _opt(program, exported, target, folder, "model")
+        fused = _opt(program, exported.params, target, folder, "model")
     except ChildDied as died:
         died.raise_if_fault(f"the conversion to {name_of(target)}")
         if _DISK_FULL.search(died.output):
@@ -51,15 +52,51 @@ def convert(exported: Exported, target: Convert, folder: Path) -> Path:
         op = _located(program, exported, target, folder)
         raise unconvertible(target, program, exported, op, died.last_line) from None
     try:
-        apart = _opt(program, exported, target, folder, "apart", fuse=False)
+        apart = _opt(program, exported.params, target, folder, "apart", fuse=False)
     except ChildDied as died:
         died.raise_if_fault(f"the conversion to {name_of(target)}")
         return fused
     return apart if apart.stat().st_size < fused.stat().st_size else fused
 
 
+@dataclass(frozen=True)
+class Readable:
+    """A program as Paddle Lite's passes leave it, before it becomes a ``.nb``."""
+
+    program: bytes
+    params: bytes
+
+
+def readable(exported: Exported, target: Convert, folder: Path, *, fuse: bool) -> Readable:
+    """Return what :func:`convert` writes as a ``.nb``, with or without the fusion; raises ChildDied."""
+    made = _opt(
+        patched(exported.program.read_bytes()),
+        exported.params,
+        target,
+        folder,
+        "readable",
+        fuse=fuse,
+        readable=True,
+    )
+    return Readable(*((made / name).read_bytes() for name in ("model", "params")))
+
+
+def written(model: Readable, target: Convert, folder: Path) -> Path:
+    """Write the ``.nb`` file of a program into ``folder`` and return its path; raises ChildDied."""
+    params = folder / "written.params"
+    params.write_bytes(model.params)
+    return _opt(model.program, params, target, folder, "written", fuse=False)
+
+
 def _opt(
-    program: bytes, exported: Exported, target: Convert, folder: Path, name: str, *, fuse: bool = True
+    program: bytes,
+    params: Path,
+    target: Convert,
+    folder: Path,
+    name: str,
+    *,
+    fuse: bool = True,
+    readable: bool = False,
 ) -> Path:
     if target.backend is None:
         raise ValueError(f"{name_of(target)} is no Paddle Lite target")
@@ -67,10 +104,11 @@ def _opt(
     source.write_bytes(program)
     request = {
         "program": str(source),
-        "params": str(exported.params),
+        "params": str(params),
         "target": target.backend.value,
         "output": str(folder / f"{name}.{target.backend.value}"),
         "fuse": fuse,
+        "readable": readable,
     }
     with toolchain.start(toolchain.lite_python(), "opt", request, folder, LIMIT_SECONDS) as child:
         return Path(child.receive_json()["path"])
@@ -88,7 +126,7 @@ def _located(program: bytes, exported: Exported, target: Convert, folder: Path) 
     scratch.mkdir(exist_ok=True)
 
     def attempt(candidate: bytes) -> None:
-        _opt(candidate, exported, target, scratch, "prefix")
+        _opt(candidate, exported.params, target, scratch, "prefix")
 
     try:
         return locate.first_failing(program, attempt, f"the conversion to {name_of(target)}")

@@ -178,6 +178,8 @@ def _files(evidence: Evidence) -> list[str]:
         rows.append(["checkpoint", code(ref.path), show_bytes(ref.bytes), code(ref.sha256)])
     for artifact in evidence.pruned_artifacts:
         name = target_name(artifact.format, artifact.backend)
+        if artifact.precision is not None:
+            name += ", weights in fewer bits"
         rows.append([name, code(artifact.path), show_bytes(artifact.bytes), code(artifact.sha256)])
     if not rows:
         return []

@@ -20,10 +20,12 @@ from secateur_api.results import (
     LatencySamples,
     Manifest,
     Point,
+    PrecisionTable,
     PreflightOutcome,
     PretrainOutcome,
     RoundOutcome,
     RoundPlan,
+    TargetPrecision,
 )
 from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import FileRef, StageInput, StageResult
@@ -81,6 +83,8 @@ class Evidence:
     model: Round | None
     """The round whose model was converted; None if no round was finished."""
     pruned_artifacts: list[Artifact]
+    weights: list[TargetPrecision]
+    """What the weights of each target are stored in; empty for 32-bit floats."""
     manifest: Manifest | None
     measured: list[Measured]
     stages: list[StageRun]
@@ -123,9 +127,14 @@ def gather(store: Store, request: StageInput) -> Evidence:
     model = _chosen(rounds, upstream.model)
     pruned: list[Artifact] = []
     manifest = None
+    weights: list[TargetPrecision] = []
     if upstream.convert is not None:
         pruned = reader.outcome(upstream.convert, "convert", ConvertOutcome).artifacts
         manifest = reader.json(upstream.convert, "manifest", Manifest)
+    if upstream.quantize is not None:
+        pruned = reader.outcome(upstream.quantize, "quantize", ConvertOutcome).artifacts
+        manifest = reader.json(upstream.quantize, "manifest", Manifest)
+        weights = reader.json(upstream.quantize, "precision", PrecisionTable).targets
     return Evidence(
         job=request.job,
         spec=request.spec,
@@ -138,6 +147,7 @@ def gather(store: Store, request: StageInput) -> Evidence:
         rounds=rounds,
         model=model,
         pruned_artifacts=pruned,
+        weights=weights,
         manifest=manifest,
         measured=[m for unit in upstream.benchmark for m in reader.measured(unit)],
         stages=reader.runs,

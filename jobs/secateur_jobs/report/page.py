@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from secateur_api.quantity import show_bytes, show_moment, show_seconds
-from secateur_api.results import Artifact, Group, Width
+from secateur_api.results import Artifact, Group, TargetPrecision, Width
 from secateur_api.spec import Target
 from secateur_api.status import NOT_MEASURED
 from secateur_api.uri import redacted
@@ -71,6 +71,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "refused": evidence.groups.refused,
         "engine": evidence.groups.engine,
         "notes": evidence.preflight.notes,
+        "weights": [_weights(target) for target in evidence.weights],
         "artifacts": _artifacts(evidence),
         "checkpoint": evidence.model.checkpoint if evidence.model else None,
         "options": evidence.manifest.options if evidence.manifest else {},
@@ -235,6 +236,34 @@ def _group(group: Group, evidence: Evidence) -> dict[str, Any]:
     }
 
 
+def _precision(artifact: Artifact) -> str:
+    found = artifact.precision
+    if found is None:
+        return "32 bits"
+    counts = {8: found.int8, 16: found.int16, 32: found.fp32}
+    shares = [f"{numerals.share(n / sum(counts.values()))} in {bits} bits" for bits, n in counts.items() if n]
+    if found.max_rel is None or found.agreement is None or found.drop is None:
+        return f"{', '.join(shares)} (as decided on x86; not run here)"
+    return (
+        f"{', '.join(shares)}; against 32 bits: drop {numerals.share(found.drop, 2)}, agreement "
+        f"{numerals.share(found.agreement, 2)}, largest difference {found.max_rel:.1e}, {found.samples} samples"
+    )
+
+
+def _weights(target: TargetPrecision) -> dict[str, Any]:
+    """Lay out the weights that are stored in more than 8 bits; what all have in common is not listed."""
+    return {
+        "what": target_name(target.format, target.backend),
+        "note": target.note,
+        "stored": len(target.weights),
+        "rows": [
+            (w.layer, w.elements, w.bits, "" if w.cost is None else f"{w.cost:.1e}", w.why)
+            for w in target.weights
+            if w.bits > 8 and not target.note
+        ],
+    }
+
+
 def _artifacts(evidence: Evidence) -> list[dict[str, str]]:
     def entry(artifact: Artifact) -> dict[str, str]:
         parity = artifact.parity
@@ -246,6 +275,7 @@ def _artifacts(evidence: Evidence) -> list[dict[str, str]]:
             "parity": "not run here"
             if parity is None
             else f"{parity.max_rel:.1e} of {parity.tolerance:.0e} allowed, {parity.samples} samples",
+            "precision": _precision(artifact),
         }
 
     return [entry(a) for a in [*evidence.pruned_artifacts, *evidence.baseline_artifacts]]

@@ -64,10 +64,11 @@ def _files_of(outcome: StageOutcome) -> Iterator[FileRef | Artifact]:
     """Yield every file that an outcome names."""
     if outcome.round is not None and outcome.round.checkpoint is not None:
         yield outcome.round.checkpoint
-    if outcome.convert is not None:
-        yield from outcome.convert.artifacts
-        if outcome.convert.manifest is not None:
-            yield outcome.convert.manifest
+    made = outcome.convert or outcome.quantize
+    if made is not None:
+        yield from made.artifacts
+        if made.manifest is not None:
+            yield made.manifest
     if outcome.report is not None:
         yield from (outcome.report.html, outcome.report.card)
 
@@ -93,7 +94,7 @@ def _round(store: Store, request: StageInput, result: StageResult, outcome: Roun
 def _benchmarks(
     store: Store, request: StageInput, result: StageResult, outcome: BenchmarksOutcome
 ) -> Iterator[_Pair]:
-    goal, unit = request.spec.evaluation.goal, request.upstream.convert
+    goal, unit = request.spec.evaluation.goal, request.upstream.shipped
     made = store.unit_json(unit, "manifest", Manifest).artifacts if unit is not None else []
     for index, one in enumerate(outcome.benchmarks):
         name = f"benchmarks[{index}]"

@@ -29,7 +29,7 @@ def run(context: StageContext) -> StageOutcome:
     """Measure every benchmark of the spec; commits the timed runs as ``samples-0``, ``samples-1``, ..."""
     spec = context.request.spec
     context.progress(0, "load the data")
-    made = context.store.unit_json(context.upstream("convert"), "manifest", Manifest)
+    made = context.store.unit_json(context.upstream("shipped"), "manifest", Manifest)
     toolchain.require([t for t in spec.convert if any(t.format is b.format for b in spec.benchmark)])
     dataset = splits_of(context).eval
     outcomes = []

@@ -217,7 +217,11 @@ def _answers(
     net: paddle.nn.Layer, inputs: list[np.ndarray], evaluation: Evaluation, form: AnswerForm
 ) -> np.ndarray:
     """Return the answers to a batch, structured [N]."""
-    output = _judged(net, inputs, evaluation)
+    return as_answers(_judged(net, inputs, evaluation), evaluation, form)
+
+
+def as_answers(output: np.ndarray, evaluation: Evaluation, form: AnswerForm) -> np.ndarray:
+    """Return what an output [N...] says, in the form that is compared: labels, structured [N]."""
     if form is AnswerForm.CLASSES:
         answer = output.argmax(axis=_axis(evaluation)).astype(np.int64)
     elif form is AnswerForm.SEQUENCE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -44,13 +44,24 @@ def evaluate_with(
 ) -> Tally:
     """Return what the metric of a converted model follows from, on the whole of ``dataset``.
 
-    ``run`` takes the inputs of exactly ``batch_size`` samples and returns all outputs, batch axis first. The
-    last batch is filled up by repeating its last sample; what was added does not count.
+    ``run`` takes the inputs of exactly ``batch_size`` samples and returns all outputs, batch axis first.
     """
-    tally, length = Tally(evaluation), len(dataset)
+    tally = Tally(evaluation)
+    for count, inputs, labels in full_batches(dataset, batch_size):
+        tally.add(run(inputs).first(count), labels)
+    return tally
+
+
+def full_batches(
+    dataset: paddle.io.Dataset, batch_size: int
+) -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
+    """Yield the inputs of exactly ``batch_size`` samples, and the labels of those that count.
+
+    The last batch is filled up by repeating its last sample; the number in front says how many count.
+    """
+    length = len(dataset)
     starts = range(0, length, batch_size)
     batches = [np.minimum(np.arange(start, start + batch_size), length - 1) for start in starts]
     for start, (*inputs, labels) in zip(starts, in_batches(dataset, batches), strict=True):
         count = min(batch_size, length - start)
-        tally.add(run(inputs).first(count), labels[:count])
-    return tally
+        yield count, inputs, labels[:count]

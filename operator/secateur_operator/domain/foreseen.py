@@ -131,6 +131,4 @@ def _note(spec: PruningJobSpec, status: PruningJobStatus, first: rounds.Next, st
         begun = first.stage is Stage.ROUND
         most = spec.pruning.schedule.rounds - len(status.rounds) - begun
         return f"at most {most} {'more' if begun else 'in all'}" if most > 0 else None
-    if stage is Stage.BENCHMARK and not spec.benchmark:
-        return None
-    return ""
+    return "" if spec.wants(stage) else None

@@ -183,5 +183,6 @@ def _upstream(status: PruningJobStatus) -> Upstream:
         rounds=[done.unit for done in status.rounds],
         model=status.model,
         convert=one(Stage.CONVERT),
+        quantize=one(Stage.QUANTIZE),
         benchmark=units.get(Stage.BENCHMARK, []),
     )

@@ -53,6 +53,7 @@ _EFFORT = {
     Stage.SENSITIVITY: 20,
     Stage.ROUND: 40,
     Stage.CONVERT: 5,
+    Stage.QUANTIZE: 5,
     Stage.BENCHMARK: 10,
     Stage.REPORT: 2,
 }
@@ -73,11 +74,9 @@ def percent_of_job(spec: PruningJobSpec, status: PruningJobStatus) -> float:
 
 
 def _is_wanted(stage: Stage, spec: PruningJobSpec, status: PruningJobStatus) -> bool:
-    if stage is Stage.PRETRAIN:
-        return spec.model.pretrain is not None
     if stage is Stage.SENSITIVITY:
         return status.preflight is None or status.preflight.needs_sensitivity
-    return stage is not Stage.BENCHMARK or bool(spec.benchmark)
+    return spec.wants(stage)
 
 
 def _expected_rounds(spec: PruningJobSpec, status: PruningJobStatus) -> int:

@@ -147,8 +147,9 @@ def finished(
         update["step"] = rounds.first_step(spec)
     if outcome.round is not None:
         update.update(_round(spec, status, outcome.round, done))
-    if outcome.convert is not None:
-        update["converted"] = outcome.convert.artifacts
+    made = outcome.quantize or outcome.convert
+    if made is not None:
+        update["converted"] = made.artifacts
     if outcome.benchmark is not None:
         update["benchmarks"] = outcome.benchmark.benchmarks
     recorded = status.model_copy(update=update)
@@ -205,9 +206,11 @@ def _artifacts(status: PruningJobStatus, outcome: StageOutcome, store: str) -> l
         for one in status.converted
         if one.role == "pruned"
     ]
-    found += [one for one in status.artifacts if one.kind == "manifest"]
-    if outcome.convert is not None and outcome.convert.manifest is not None:
-        found.append(file("manifest", outcome.convert.manifest))
+    made = outcome.quantize or outcome.convert
+    if made is not None and made.manifest is not None:
+        found.append(file("manifest", made.manifest))
+    else:
+        found += [one for one in status.artifacts if one.kind == "manifest"]
     if outcome.report is not None:
         found += [file("report", outcome.report.html), file("card", outcome.report.card)]
     return found

@@ -97,6 +97,9 @@ def candidate(done: Sequence[RoundStatus]) -> RoundStatus | None:
     return last_accepted(done) or min(done, key=lambda one: one.outcome.drop, default=None)
 
 
+_AFTER_CONVERT = (Stage.QUANTIZE, Stage.BENCHMARK, Stage.REPORT)
+
+
 @dataclass(frozen=True)
 class Next:
     """A stage to run; ``round`` is set for a round."""
@@ -108,7 +111,7 @@ class Next:
 def following(spec: PruningJobSpec, status: PruningJobStatus) -> Next | None:
     """Return the first stage that is wanted and not finished; None when only the verdict is left."""
     done = {finished.name for finished in status.stages}
-    if spec.model.pretrain is not None and Stage.PRETRAIN not in done:
+    if spec.wants(Stage.PRETRAIN) and Stage.PRETRAIN not in done:
         return Next(Stage.PRETRAIN)
     if status.preflight is None:
         return Next(Stage.PREFLIGHT)
@@ -118,6 +121,5 @@ def following(spec: PruningJobSpec, status: PruningJobStatus) -> Next | None:
         step = first_step(spec) if status.step is None else status.step
         request = next_round(spec, status.rounds, step)
         return Next(Stage.CONVERT) if request is None else Next(Stage.ROUND, request)
-    if spec.benchmark and Stage.BENCHMARK not in done:
-        return Next(Stage.BENCHMARK)
-    return None if Stage.REPORT in done else Next(Stage.REPORT)
+    last = (stage for stage in _AFTER_CONVERT if spec.wants(stage) and stage not in done)
+    return next((Next(stage) for stage in last), None)

@@ -145,9 +145,7 @@ def _to_come(job: PruningJob) -> Iterator[str]:
             continue
         if stage is Stage.SENSITIVITY and preflight is not None and not preflight.needs_sensitivity:
             continue
-        if stage is Stage.PRETRAIN and job.spec.model.pretrain is None:
-            continue
-        if stage is Stage.BENCHMARK and not job.spec.benchmark:
+        if not job.spec.wants(stage):
             continue
         yield "rounds" if stage is Stage.ROUND else stage.value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur_api import PruningJob, PruningJobStatus, Stage
 from secateur_api.quantity import show_seconds
+from secateur_api.results import Artifact
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
 
 _ENOUGH_PERCENT = 5.0
@@ -65,6 +66,21 @@ def round_result(one: RoundStatus) -> str:
     )
 
 
+def name_of(made: Artifact) -> str:
+    """Name a converted model's format: ``paddle-lite/x86``."""
+    return "/".join(part.value for part in (made.format, made.backend) if part is not None)
+
+
+def _quantized(made: Artifact) -> str:
+    found = made.precision
+    if found is None:
+        return f"{name_of(made)} stays fp32"
+    counts = {"int8": found.int8, "int16": found.int16, "fp32": found.fp32}
+    shares = [f"{percent(count / sum(counts.values()))} {name}" for name, count in counts.items() if count]
+    lost = "" if found.drop is None else f", drop {percent(found.drop)}"
+    return f"{name_of(made)} {', '.join(shares)}{lost}"
+
+
 NO_LABELS = (
     "no labels were seen: agreement says how often the pruned model answers as the unpruned one does, "
     "not how often either is right"
@@ -79,11 +95,9 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
     if done.name is Stage.ROUND and done.round is not None and done.round <= len(status.rounds):
         return round_result(status.rounds[done.round - 1])
     if done.name is Stage.CONVERT:
-        return ", ".join(
-            "/".join(part.value for part in (one.format, one.backend) if part is not None)
-            for one in status.converted
-            if one.role == "pruned"
-        )
+        return ", ".join(name_of(one) for one in status.converted if one.role == "pruned")
+    if done.name is Stage.QUANTIZE:
+        return ", ".join(_quantized(one) for one in status.converted if one.role == "pruned")
     if done.name is Stage.BENCHMARK:
         return ", ".join(f"{one.speedup:.2f}x on {one.device}" for one in status.benchmarks)
     return ""

@@ -1,0 +1,262 @@
+"""Weights of Paddle Lite models in fewer bits: what becomes of the outputs, the file, and what cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secateur_api.conditions import Reason
+from secateur_api.spec import (
+    AnswerForm,
+    Backend,
+    Convert,
+    Evaluation,
+    Format,
+    InputSpec,
+    PruningJobSpec,
+    Quantize,
+)
+from secateur_jobs.conversion import to_lite
+from secateur_jobs.conversion.convert import reference_outputs
+from secateur_jobs.conversion.converted import ConvertedModel
+from secateur_jobs.conversion.export import Exported, export
+from secateur_jobs.paddle_env import paddle
+from secateur_jobs.precision import lite_weights
+from secateur_jobs.precision.comparison import Answers
+from secateur_jobs.precision.cost import costs_of
+from secateur_jobs.precision.lite import X86, LitePrecision
+from secateur_jobs.precision.lite_model import LiteModel
+from secateur_jobs.precision.narrowed import Bench
+from secateur_jobs.runtime.errors import InvalidInput
+from secateur_jobs.training.answers import answered
+from secateur_jobs.training.held import Parts
+from secateur_jobs.user_code import load_data
+from secateur_jobs.zoo.digits import residual_net
+from tests.jobs.nets import Calls, after_conv
+from tests.jobs.stages import digits_spec
+
+pytestmark = [pytest.mark.paddle, pytest.mark.lite]
+
+nn = paddle.nn
+IMAGE = [InputSpec(name="image", shape=[2, 3, 8, 8])]
+TOKENS = [InputSpec.model_validate({"name": "ids", "shape": [2, 7], "dtype": "int64"})]
+ARM = Convert(format=Format.PADDLE_LITE, backend=Backend.ARM)
+
+
+class Twice(nn.Layer):
+    """One weight, two operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.shared = nn.Linear(8, 16), nn.Linear(16, 16)
+
+    def forward(self, x: Any) -> Any:
+        return self.shared(paddle.tanh(self.shared(self.stem(x))))
+
+
+def images() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype("float32")
+
+
+def tokens() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 300, (2, 7))
+
+
+def model_of(
+    net: paddle.nn.Layer, folder: Path, inputs: list[InputSpec] = IMAGE, target: Convert = X86
+) -> tuple[LiteModel, Path]:
+    """Return the model and its file with 32-bit weights."""
+    folder.mkdir(exist_ok=True)
+    exported = export(net, inputs, folder)
+    floats = to_lite.convert(exported, target, folder)
+    return LiteModel(exported, target, floats.read_bytes(), folder / "other"), floats
+
+
+def outputs(file: Path, batch: np.ndarray, inputs: list[InputSpec], scratch: Path) -> np.ndarray:
+    with ConvertedModel(file, inputs, scratch) as converted:
+        return converted.run([batch])[0]
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max() / np.abs(one).max())
+
+
+NETS: dict[str, tuple[Callable[[], paddle.nn.Layer], list[InputSpec], Callable[[], np.ndarray]]] = {
+    "depthwise, BatchNorm and Linear": (
+        lambda: after_conv(
+            nn.Conv2D(8, 8, 3, groups=8, padding=1),
+            nn.BatchNorm2D(8),
+            nn.Hardswish(),
+            nn.Conv2D(8, 64, 1),
+            nn.Flatten(),
+            nn.Linear(64 * 36, 40),
+            nn.ReLU(),
+            nn.Linear(40, 5, bias_attr=False),
+        ),
+        IMAGE,
+        images,
+    ),
+    "embedding and encoder": (
+        lambda: nn.Sequential(
+            nn.Embedding(300, 64),
+            nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0), 1),
+            nn.Linear(64, 5),
+        ),
+        TOKENS,
+        tokens,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_all_weights_are_narrowed_and_the_outputs_stay_near(name: str, tmp_path: Path) -> None:
+    build, inputs, batch = NETS[name]
+    paddle.seed(3)
+    model, floats = model_of(build(), tmp_path, inputs)
+    assert [weight.kept for weight in model.weights] == [""] * len(model.weights)
+    before, size = outputs(floats, batch(), inputs, tmp_path), floats.stat().st_size
+    for bits, allowed, saved in ((16, 1e-3, 0.35), (8, 5e-2, 0.5)):
+        file = model.write(dict.fromkeys(model.free, bits))
+        assert 0 < apart(before, outputs(file, batch(), inputs, tmp_path)) < allowed
+        assert file.stat().st_size < (1 - saved) * size
+
+
+def test_each_weight_has_bits_of_its_own(tmp_path: Path) -> None:
+    build, inputs, batch = NETS["depthwise, BatchNorm and Linear"]
+    paddle.seed(3)
+    model, floats = model_of(build(), tmp_path, inputs)
+    before = outputs(floats, batch(), inputs, tmp_path)
+    sizes, distances = [], []
+    for bits in ({}, dict.fromkeys(model.free[:2], 8), {model.free[0]: 8, model.free[-2]: 16}):
+        file = model.write(bits)
+        sizes.append(file.stat().st_size)
+        distances.append(apart(before, outputs(file, batch(), inputs, tmp_path)))
+    assert sizes[0] == floats.stat().st_size
+    assert distances[0] == 0
+    assert all(0 < one < 5e-2 for one in distances[1:])
+    assert sizes[2] < sizes[1] < sizes[0]
+
+
+def test_arm_gets_the_same_bits(tmp_path: Path) -> None:
+    build, inputs, _ = NETS["depthwise, BatchNorm and Linear"]
+    model, floats = model_of(build(), tmp_path, inputs, ARM)
+    assert model.free
+    assert model.write(dict.fromkeys(model.free, 8)).stat().st_size < 0.5 * floats.stat().st_size
+
+
+def test_what_paddle_lite_restores_wrongly_or_not_at_all_stays(tmp_path: Path) -> None:
+    model, _ = model_of(Twice(), tmp_path / "twice", [InputSpec(name="x", shape=[2, 8])])
+    assert sorted(weight.kept for weight in model.weights) == [
+        "",
+        "2 operators share it, and Paddle Lite would restore it for each",
+    ]
+    lstm = nn.Sequential(nn.LSTM(8, 16), Calls(lambda pair: pair[0]), nn.Linear(16, 4))
+    model, _ = model_of(lstm, tmp_path / "lstm", [InputSpec(name="x", shape=[2, 5, 8])])
+    assert {weight.kept for weight in model.weights} == {"", "Paddle Lite restores no weight of rnn"}
+    assert len(model.free) == 1
+
+
+def test_an_outlier_a_channel_of_zeros_and_a_layer_of_one_weight(tmp_path: Path) -> None:
+    paddle.seed(3)
+    net = after_conv(nn.Conv2D(8, 4, 1), nn.Conv2D(4, 1, 1, bias_attr=False), nn.Conv2D(1, 1, 1))
+    weight = net[1].weight.numpy()
+    weight[0, 0], weight[1] = 1e6, 0
+    net[1].weight.set_value(weight)
+    model, floats = model_of(net, tmp_path)
+    file = model.write(dict.fromkeys(model.free, 16))
+    one, other = (outputs(each, images(), IMAGE, tmp_path) for each in (floats, file))
+    assert np.isfinite(other).all()
+    assert apart(one, other) < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 2, 2), (6, 4)])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_stored_weight_is_off_by_half_a_step_at_most(shape: tuple[int, ...], bits: int) -> None:
+    array = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    axis = 0 if len(shape) == 4 else 1
+    _, scale = lite_weights.stored(array, bits, axis)
+    assert scale.shape == (shape[axis],)
+    off = np.abs(lite_weights.restored(array, bits, axis) - array)
+    step = scale.reshape([-1 if one == axis else 1 for one in range(len(shape))])
+    assert (off <= 0.5001 * step).all()
+
+
+# ---- decided by what the runtime answers ----
+
+
+def decided(net: paddle.nn.Layer, folder: Path, **asked: str) -> tuple[LitePrecision, Path, Exported]:
+    """Decide for a net that is judged by agreement with itself on digits."""
+    folder.mkdir(exist_ok=True)
+    spec = PruningJobSpec.model_validate(digits_spec())
+    inputs = spec.model.inputs
+    evaluation = Evaluation.model_validate({"metric": "agreement", "form": "classes"})
+    data = answered(load_data(spec.data, 1, has_labels=False), net, evaluation)
+    exported = export(net, inputs, folder)
+    floats = to_lite.convert(exported, X86, folder)
+    model = LiteModel(exported, X86, floats.read_bytes(), folder / "decide")
+    structure = reference_outputs(net, [[data.eval[0][0][None]]])[0].structure
+    answers = Answers(inputs, structure, evaluation, AnswerForm.CLASSES)
+    parts = Parts(data.train, None, data.eval)
+    bench = Bench(floats, model.write, answers, parts, folder, lambda step: None)
+    made = LitePrecision(
+        Quantize.model_validate(asked),
+        exported,
+        model,
+        bench,
+        lambda weights: costs_of(net, weights, data.eval, evaluation),
+    )
+    return made, floats, exported
+
+
+def digits_net() -> paddle.nn.Layer:
+    """Return a net whose answers differ from picture to picture."""
+    paddle.seed(3)
+    net = residual_net(width=8)
+    pictures = load_data(PruningJobSpec.model_validate(digits_spec()).data, 1).train.arrays[0]
+    for start in range(0, 320, 32):  # settles BatchNorm
+        net(paddle.to_tensor(pictures[start : start + 32]))
+    net.eval()
+    return net
+
+
+def test_a_model_is_narrowed_as_far_as_its_answers_bear_it(tmp_path: Path) -> None:
+    made, floats, _ = decided(digits_net(), tmp_path, maxDrop="5%")
+    found = made.narrow(X86, floats.read_bytes(), tmp_path / "x86")
+    assert len(found.content) < 0.65 * floats.stat().st_size
+    assert found.change is not None
+    assert found.change.drop <= 0.05
+    assert {weight.bits for weight in found.weights} <= {8, 16}
+    assert all(weight.why for weight in found.weights if weight.bits > 8)
+
+
+@pytest.mark.parametrize("factor", [1.5, float("nan")])
+def test_weights_that_come_back_wrong_are_never_shipped(
+    factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = lite_weights.stored
+
+    def stored(array: np.ndarray, bits: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        whole, scale = right(array, bits, axis)
+        return whole, scale * np.where(np.arange(len(scale)) % 2, factor, 1).astype("float32")
+
+    monkeypatch.setattr(lite_weights, "stored", stored)
+    made, floats, _ = decided(digits_net(), tmp_path / "auto")
+    found = made.narrow(X86, floats.read_bytes(), tmp_path / "x86")
+    assert found.content == floats.read_bytes()
+    assert found.change is None
+    assert "16 bits for all change too much" in found.note
+    for asked in ("int8", "int16"):
+        with pytest.raises(InvalidInput, match="The costliest layers are ") as error:
+            decided(digits_net(), tmp_path / asked, weights=asked)
+        assert error.value.reason is Reason.PRECISION_MISSED
+        assert "bits for all change too much" in error.value.message
+
+
+def test_a_file_that_is_not_convert_s_is_not_narrowed(tmp_path: Path) -> None:
+    exported = export(digits_net(), [InputSpec(name="image", shape=[1, 1, 16, 16])], tmp_path)
+    with pytest.raises(RuntimeError, match="is not convert's"):
+        LiteModel(exported, X86, b"another", tmp_path / "other")
