@@ -100,7 +100,7 @@ def _by_folder(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
 def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know: how many for what, and what the spec does not say."""
     _, unsaid = preparation_of(images, model)
-    return [counted("pictures", found), *filter(None, [unsaid])]
+    return [counted("pictures", found), *unsaid]
 
 
 def _is_picture(name: str) -> bool:
