@@ -37,7 +37,7 @@ from secateur_api.spec import (
 )
 from secateur_api.stage import ExitCode
 from secateur_jobs import checkpoint
-from secateur_jobs.data import unlabelled
+from secateur_jobs.data import codeless
 from secateur_jobs.explain import RAISED, in_user_code, raised
 from secateur_jobs.forms import Wish, choose
 from secateur_jobs.graph.examples import examples, shapes_of
@@ -184,9 +184,9 @@ def _data(request: InspectionRequest, net: paddle.nn.Layer, model: Model) -> Dat
         evaluation=Evaluation(form=request.form),
         pruning=Pruning(target=_ALL),
     )
-    splits = unlabelled.splits(request.data, model, spec.seed)
+    splits = codeless.splits(request.data, model, spec.seed)
     form = form_of_answers(net, splits, spec.evaluation)
-    return DataFound(form=form, notes=unlabelled.notes_of(request.data, model, splits))
+    return DataFound(form=form, notes=codeless.notes_of(request.data, model, splits))
 
 
 def _allowed(

@@ -19,7 +19,7 @@ from secateur_api.conditions import Reason
 from secateur_api.sources import Sources, SplitContent, difference
 from secateur_api.spec import PruningJobSpec, Weights
 from secateur_jobs import checkpoint
-from secateur_jobs.data import unlabelled
+from secateur_jobs.data import codeless
 from secateur_jobs.graph.network import GraphNetwork
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
@@ -179,7 +179,7 @@ def _new_splits(spec: PruningJobSpec) -> Splits:
 
 def _splits(spec: PruningJobSpec) -> Splits:
     if spec.data.factory is None:
-        return unlabelled.splits(spec.data, spec.model, spec.seed)
+        return codeless.splits(spec.data, spec.model, spec.seed, spec.has_labels)
     return load_data(spec.data, len(spec.model.inputs), spec.has_labels)
 
 

@@ -12,10 +12,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from secateur_api.spec import Exported, Fit, Images, InputSpec, Layout, Model, Order
+from secateur_api.spec import (
+    Data,
+    Exported,
+    Fit,
+    Images,
+    InputSpec,
+    Labels,
+    Layout,
+    Model,
+    Order,
+    PruningJobSpec,
+)
+from secateur_api.stage import Stage
+from secateur_jobs.conversion.export import export
+from secateur_jobs.data import codeless
+from secateur_jobs.data.apart import apart
 from secateur_jobs.data.pictures import notes_of, splits
 from secateur_jobs.data.preparation import preparation_of
+from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
+from secateur_jobs.training.batching import is_unlabelled
+from secateur_jobs.zoo.digits import residual_net
+from tests.jobs.stages import digits_spec, run, stage_input
 
 pytestmark = pytest.mark.paddle
 
@@ -336,3 +355,110 @@ def test_what_is_done_otherwise_than_the_file_says_is_told(text: str, said: str,
     _, (_, *notes) = preparation_of(Images(uri="a"), _model([1, 3, 4, 6], tmp_path))
     assert len(notes) == bool(said)
     assert said in "".join(notes)
+
+
+def _labelled(folder: Path, *lines: str) -> Images:
+    (folder.parent / "list.txt").write_text("\n".join(lines))
+    return _images(folder, labels=Labels(uri=str(folder.parent / "list.txt")))
+
+
+def test_labels_follow_their_pictures(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    (folder / "03.png").rename(folder / "0 3.png")
+    names = [path.name for path in sorted(folder.iterdir())]
+    images = _labelled(
+        folder, *(f"{n}\t{i + 100}" if i % 2 else f"./{n} {i + 100}" for i, n in enumerate(names))
+    )
+    found = splits(images, COLOUR, seed=0)
+    for part in found:
+        for index in range(len(part)):
+            pixels, label = part[index]
+            number = round((pixels[0, 0, 0].item() + 1) * 255 / 2 / 20)
+            assert label.dtype == np.int64
+            assert label == (100 if number == 3 else 101 + number if number < 3 else 100 + number)
+    assert not any(map(is_unlabelled, found))
+    bare = codeless.splits(Data(images=images), COLOUR, 0, has_labels=False)
+    assert all(map(is_unlabelled, bare))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_what_is_trained_on_may_have_no_labels(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not small:
+        monkeypatch.setattr("secateur_jobs.data.apart._KEPT", 0)
+    (tmp_path / "a").mkdir()
+    _save(tmp_path / "a" / "train", count=3)
+    _save(tmp_path / "a" / "val", count=2)
+    images = _labelled(tmp_path / "a", "val/00.png 7", "", "val/01.png 0")
+    train, measured = splits(images, COLOUR, seed=0)
+    assert [int(measured[index][1]) for index in (0, 1)] == [7, 0]
+    assert [is_unlabelled(part) for part in (train, measured)] == [True, False]
+    with pytest.raises(InvalidInput, match=r"list.txt has no line for train/01.png; give it one"):
+        splits(_labelled(tmp_path / "a", "val/00.png 7", "val/01.png 0", "train/00.png 1"), COLOUR, seed=0)
+    with pytest.raises(InvalidInput, match=r"list.txt has no line for val/01.png; give it one"):
+        splits(_labelled(tmp_path / "a", "val/00.png 7"), COLOUR, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["00.png cat"], r"line 1: '00.png cat' is no picture's path and the number of its class"),
+        (["00.png 0", "00.png -1"], r"line 2: '00.png -1' is no picture's path"),
+        (["00.png"], r"line 1: '00.png' is no picture's path"),
+        (["00.png 1234567890"], r"line 1: '00.png 1234567890' is no picture's path"),
+        (["0O.png 1"], r"line 1: there is no picture '0O.png' in images.uri; did you mean"),
+        (["00.png 1", "00.png 1", "00.png 2"], r"line 3: '00.png' is of class 2 here and of 1 above"),
+        (["00.png 1"], r"list.txt has no line for 01.png; give it one, or take it out"),
+    ],
+)
+def test_a_label_that_does_not_fit_is_named(lines: list[str], said: str, tmp_path: Path) -> None:
+    images = _labelled(_save(tmp_path / "a"), *lines)
+    with pytest.raises(InvalidInput, match=f"spec.data.images.labels: .*{said}"):
+        splits(images, COLOUR, seed=0)
+
+
+def test_a_list_that_is_not_there_and_one_that_is_no_text(tmp_path: Path) -> None:
+    folder = _save(tmp_path / "a")
+    images = _images(folder, labels=Labels(uri=str(tmp_path / "b.txt")))
+    with pytest.raises(MissingData, match=r"spec.data.images.labels.uri: there is no file .*b.txt"):
+        splits(images, COLOUR, seed=0)
+    (tmp_path / "b.txt").write_bytes(b"\xff\xd8")
+    with pytest.raises(InvalidInput, match=r"b.txt is not UTF-8 text"):
+        splits(images, COLOUR, seed=0)
+
+
+def test_an_exported_model_is_judged_by_labels_in_a_list(tmp_path: Path) -> None:
+    paddle.seed(0)
+    net = residual_net(width=8)
+    inputs = [InputSpec(name="x", shape=[1, 1, 16, 16])]
+    export(net, inputs, tmp_path, any_batch=True)
+    (file,) = tmp_path.glob("*.pdmodel")
+    random = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    for number in range(20):
+        Image.fromarray(random.integers(0, 255, (16, 16), np.uint8)).save(tmp_path / "a" / f"{number:02}.png")
+    spec = digits_spec(
+        model={"exported": {"uri": str(file)}, "inputs": [one.to_wire() for one in inputs]},
+        data={
+            "images": {"uri": str(tmp_path / "a"), "mean": [0.5], "std": [0.5], "evalShare": 0.5},
+        },
+        convert=[{"format": "onnx"}],
+        benchmark=[],
+        pruning={"target": {"macs": "30%"}},
+    )
+    images = PruningJobSpec.model_validate(spec).data.images
+    assert images is not None
+    measured = splits(images, Model(exported=Exported(uri=str(file)), inputs=inputs), seed=0).eval
+    net.eval()
+    classes = dict.fromkeys(range(20), 0)
+    for at, number in enumerate(apart(20, 0.5, 0)[1]):
+        said = int(net(paddle.to_tensor(measured[at][0][None])).argmax())
+        classes[number] = said if at < 7 else (said + 1) % 10
+    lines = [f"{number:02}.png {one}" for number, one in classes.items()]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    spec["data"]["images"]["labels"] = {"uri": str(tmp_path / "list.txt")}
+    ended = run("preflight", stage_input(Stage.PREFLIGHT, spec, tmp_path / "store"), tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert ended.said.outcome.preflight is not None
+    assert ended.said.outcome.preflight.baseline.metric == pytest.approx(0.7)

@@ -20,7 +20,7 @@ from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import Batch, first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
-from secateur_jobs.data.unlabelled import notes_of
+from secateur_jobs.data.codeless import notes_of
 from secateur_jobs.forms import Chosen, Wish, choose
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.measure.statistics import check_drop_is_told
