@@ -117,7 +117,7 @@ def inspected(request: InspectionRequest) -> Inspection:
         difference=difference,
         groups=[_group(group) for group in groups],
         refused=found.refused,
-        notes=chosen.notes,
+        notes=[*chosen.notes, *found.notes],
         most=most,
         by_default=by_default,
         data=found_data,

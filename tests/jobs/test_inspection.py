@@ -13,12 +13,15 @@ import numpy as np
 import onnx
 import pytest
 
+import secateur
 from secateur_api.inspection import InspectionRequest
 from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec
 from secateur_jobs.inspection import inspected
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.native.engine import NativeEngine
 from secateur_jobs.runtime.errors import StageError
 from tests.jobs.test_graph_onnx import BRANCH, drawn, saved
+from tests.jobs.test_training_heads import Guided, WithLoss
 
 pytestmark = pytest.mark.paddle
 nn = paddle.nn
@@ -180,3 +183,39 @@ def test_a_factory_is_looked_at_as_well_and_its_forward_is_explained() -> None:
     wrong = request.model_copy(update={"inputs": [InputSpec(name="image", shape=[1, 3, 28, 28])]})
     with pytest.raises(StageError, match=r"on image \[1, 3, 28, 28\] the model's forward raised ValueError"):
         inspected(wrong)
+
+
+def test_a_network_that_needs_labels_in_training_is_looked_at_as_it_infers() -> None:
+    said = "forward needs labels in training, and there are none here: inference alone was looked at"
+    found = inspected(
+        InspectionRequest(
+            factory="tests.jobs.test_training_heads:Guided", inputs=[InputSpec(name="x", shape=[1, 6])]
+        )
+    )
+    assert [group.name for group in found.groups] == ["body.0"]
+    assert {one.layer: one.reason for one in found.refused} == {
+        "main": "its channels are the model's output (head layer)",
+        "guide": "inference does not use it",
+    }
+    assert said in " ".join(found.notes)
+    net = Guided()
+    before = [tensor.numpy() for tensor in net.state_dict().values()]
+    group = secateur.inspect(net, [("x", (1, 6))])
+    assert [one.consumers for one in group.groups] == [("main",)]
+    assert said in str(group)
+    assert net.training
+    assert all(map(np.array_equal, before, (tensor.numpy() for tensor in net.state_dict().values())))
+    labels = np.zeros(1, np.int64)
+    with_labels = NativeEngine(net, [InputSpec(name="x", shape=[1, 6])], labels)
+    assert not with_labels.training_unseen
+    assert [one.name for one in with_labels.groups] == ["body.0"]
+    assert not secateur.inspect(WithLoss(), [("x", (1, 6))]).notes  # it trains without them
+
+
+def test_a_network_that_cannot_train_for_another_reason_is_refused_as_before() -> None:
+    with pytest.raises(StageError, match=r"no layer of the model can be cut: .*ValueError: no truth"):
+        inspected(
+            InspectionRequest(
+                factory="tests.jobs.test_training_heads:Demanding", inputs=[InputSpec(name="x", shape=[1, 6])]
+            )
+        )
