@@ -16,7 +16,7 @@ from secateur_api.results import (
 from secateur_api.sources import Sources
 from secateur_api.spec import CutAs, PruningJobSpec, SensitivityMode
 from secateur_jobs import checkpoint
-from secateur_jobs.conversion import toolchain
+from secateur_jobs.conversion import rewriting, toolchain
 from secateur_jobs.conversion.batches import Batch, first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
@@ -109,6 +109,7 @@ def run(context: StageContext) -> StageOutcome:
                 *note_of(outputs, spec.evaluation),
                 *chosen.notes,
                 *found.notes,
+                *rewriting.notes_of(net, counts, spec.model),
                 *filter(None, [why_none]),
                 *cannot_tell(sources, spec.data.version),
             ],
