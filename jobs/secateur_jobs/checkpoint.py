@@ -23,6 +23,7 @@ from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
 from secateur_jobs.graph import recipe
 from secateur_jobs.graph.files import NotRebuilt
+from secateur_jobs.graph.model import files_sha256
 from secateur_jobs.graph.of_module import ModuleGraph, graph_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import describe_widths
@@ -108,11 +109,31 @@ def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> 
     """
     tensors, metadata = _parse(content, origin)
     said = metadata.model
-    net = build_model(model, f"{origin}: model" if model.exported is None else "spec.model")
+    net = _as_described(tensors, metadata, model, origin)
+    if net is None:
+        net = build_model(model, f"{origin}: model" if model.exported is None else "spec.model")
     wanted = _architecture(net, model)
     if (said.factory, said.args) != (wanted.factory, wanted.args):
         raise _corrupt(origin, f"it is of {said.factory} {said.args}, not of {wanted.factory} {wanted.args}")
     return _rebuilt(net, tensors, metadata, origin)
+
+
+def _as_described(
+    tensors: dict[str, np.ndarray], metadata: Metadata, model: Model, origin: str
+) -> paddle.nn.Layer | None:
+    """Build the network of exported files as the checkpoint describes it, which spares reading them anew.
+
+    None where they, the inputs or the versions are not those that it was described of.
+    """
+    if model.exported is None or metadata.graph is None:
+        return None
+    digest, said = files_sha256(model.exported, "spec.model.exported"), metadata.model
+    described_of = said.factory, said.args.get("sha256"), said.inputs, metadata.toolchain
+    if described_of != (EXPORTED, digest, model.inputs, toolchain()):
+        return None
+    net = _graph(metadata.graph, tensors, origin)
+    net.files_sha256 = digest
+    return net
 
 
 def _architecture(net: paddle.nn.Layer, model: Model) -> _Architecture:

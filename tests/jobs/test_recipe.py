@@ -76,6 +76,35 @@ def test_an_exported_model_is_read_cut(kind: type[nn.Layer], tmp_path: Path) -> 
     ]
 
 
+def test_a_stage_reads_exported_files_anew_only_where_the_checkpoint_is_not_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = exported(built(Mobile), tmp_path)
+    model = Model(exported=Exported(uri=str(file)), inputs=IMAGE)
+    net = build_model(model)
+    cut_in_half(net, IMAGE)
+    content = checkpoint.to_bytes(net, model)
+    reads: list[Model] = []
+    monkeypatch.setattr(
+        checkpoint, "build_model", lambda model, field: (reads.append(model), build_model(model, field))[1]
+    )
+    small = checkpoint.from_bytes(content, model)
+    assert not reads
+    _assert_equal(net, small, [2, 3, 16, 16])
+    assert checkpoint.to_bytes(small, model) == content
+    batches = model.model_copy(update={"inputs": [InputSpec(name="image", shape=[2, 3, 16, 16])]})
+    _assert_equal(net, checkpoint.from_bytes(content, batches), [2, 3, 16, 16])
+    with monkeypatch.context() as other:
+        other.setattr(checkpoint, "toolchain", lambda: {"secateur": "0.0.1"})
+        _assert_equal(net, checkpoint.from_bytes(content, model), [2, 3, 16, 16])
+    assert len(reads) == 2
+    exported(built(Mobile), tmp_path)  # the same shapes, other numbers
+    params = file.with_suffix(".pdiparams")
+    params.write_bytes(params.read_bytes()[:-1] + b"\0")
+    with pytest.raises(MissingData, match="sha256"):
+        checkpoint.from_bytes(content, model)
+
+
 @pytest.mark.parametrize("case", list(CASES))
 def test_every_operator_is_read(case: str, tmp_path: Path) -> None:
     shape = [2 if case == "enlarged" else 1, 4, 8, 8]
