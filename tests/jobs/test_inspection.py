@@ -15,7 +15,7 @@ import pytest
 
 import secateur
 from secateur_api.inspection import InspectionRequest
-from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec
+from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec, Labels
 from secateur_jobs.inspection import inspected
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.native.engine import NativeEngine
@@ -85,6 +85,27 @@ def test_pictures_are_read_and_their_preparation_is_shown(tmp_path: Path) -> Non
     assert found.form is AnswerForm.CLASSES
     assert found.notes[0] == "of 4 pictures 3 are trained on and 1 measured on"
     assert "mean [0.5], std [0.5]" in found.notes[1]
+
+
+def test_labels_of_pictures_are_checked_against_the_model(tmp_path: Path) -> None:
+    from PIL import Image
+
+    file, folder = written(tmp_path), tmp_path / "pictures"
+    for part, count in (("train", 3), ("val", 2)):
+        (folder / part).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (20, 20), (number, 0, 0)).save(folder / part / f"{number}.png")
+    images = Images(uri=str(folder), mean=[0.5], std=[0.5], labels=Labels(uri=str(tmp_path / "list.txt")))
+    (tmp_path / "list.txt").write_text("val/0.png 3\nval/1.png 4\n")
+    said = r"^spec\.data\.images: the eval set, item 1: label 4 is out of range: the model has 4 outputs"
+    with pytest.raises(StageError, match=said):
+        inspected(asked(file, data=Data(images=images)))
+    (tmp_path / "list.txt").write_text("val/0.png 3\nval/1.png 0\n")
+    found = inspected(asked(file, data=Data(images=images))).data
+    assert found is not None
+    assert found.form is None
+    assert "the training set has no labels" in found.notes[0]
+    assert found.notes[1] == "of 5 pictures 3 are trained on and 2 measured on"
 
 
 def cut_short(file: Path) -> None:

@@ -193,6 +193,12 @@ class Data(Contract):
         named = self.images or self.arrays or self.lines
         return str(self.factory) if named is None else named.uri
 
+    @property
+    def origin_field(self) -> str:
+        """Where the spec says so."""
+        kinds = {"factory": self.factory, "images": self.images, "arrays": self.arrays, "lines": self.lines}
+        return f"spec.data.{next(name for name, named in kinds.items() if named is not None)}"
+
     def decides(self) -> dict[str, object]:
         """Return what a result depends on: all but who reads the items."""
         return {key: value for key, value in self.to_wire().items() if key != "workers"}

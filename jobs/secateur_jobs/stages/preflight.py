@@ -65,7 +65,7 @@ def run(context: StageContext) -> StageOutcome:
     teacher = load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
     splits, notes = _data(context, net)
-    outputs = check_data(net, splits, spec.model, spec.evaluation)
+    outputs = check_data(net, splits, spec.model, spec.evaluation, spec.data.origin_field)
     if teacher is not None:
         in_training = judged_by(splits.train, spec.evaluation)
         check_teaching(net, teacher, gather(splits.train, [0]), in_training)
