@@ -22,7 +22,7 @@ class InspectionRequest(Contract):
     """All of a factory's; of exported files those whose size is open, or another than theirs."""
     code: Code | None = None
     data: Data | None = None
-    """Data without labels or code that it shall be pruned with, to look at as well."""
+    """Data that need no code, that it shall be pruned with, to look at as well."""
     form: AnswerForm | None = None
     """How agreement on them is judged, as ``spec.evaluation.form``."""
 
@@ -52,9 +52,10 @@ class GroupFound(Contract):
 
 
 class DataFound(Contract):
-    """Data without labels as a job would use them."""
+    """Data that need no code as a job would use them."""
 
-    form: AnswerForm
+    form: AnswerForm | None = None
+    """What agreement compares; None: they have labels."""
     notes: list[str]
     """How many for what, and how pictures are prepared, where the request does not say it."""
 

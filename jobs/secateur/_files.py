@@ -49,8 +49,9 @@ def load(
 
     ``model`` is the uncut network, freshly built, or what builds it when it is called: a file does not choose
     the code that runs. It may be left out for networks that come with Secateur or Paddle, where the file
-    names its factory. A file of a network's :func:`graph` gives the graph, cut. Files of a job's rounds are
-    read as those of :func:`save`. Raises ValueError for a damaged or foreign file, or one of another network;
+    names its factory, and for a graph (an exported model's, or a network's :func:`graph`), which the file
+    describes: it comes back as the graph, cut. Files of a job's rounds are read as those of :func:`save`.
+    Raises ValueError for a damaged or foreign file, or one of another network;
     FileNotFoundError.
 
     >>> import secateur

@@ -60,6 +60,8 @@ class Inspection:
     """Trainable parameters that inference uses."""
     floor: int
     """The fewest MACs that a cut can leave: no group loses more than three quarters of its channels."""
+    notes: tuple[str, ...] = ()
+    """What was not looked at: training, where it needs labels."""
 
     def __str__(self) -> str:
         lines = [
@@ -68,7 +70,7 @@ class Inspection:
         ]
         lines += [f"  {g.name}: {g.channels} channels, read by {', '.join(g.consumers)}" for g in self.groups]
         lines += [f"  {layer} stays: {reason}" for layer, reason in self.refused.items()]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 @plain_errors
@@ -97,6 +99,7 @@ def inspect(net: paddle.nn.Layer, inputs: Inputs) -> Inspection:
         macs=counts.macs,
         params=counts.params,
         floor=round(counts.macs * (1 - (found.reachable.macs or 0.0))),
+        notes=tuple(found.notes),
     )
 
 

@@ -21,7 +21,9 @@ from secateur_api.conditions import Reason
 from secateur_api.spec import CutAs, InputSpec, Model, Pretrain
 from secateur_api.spec.types import Factory
 from secateur_jobs.explain import RAISED, near, raised
+from secateur_jobs.graph import recipe
 from secateur_jobs.graph.files import NotRebuilt
+from secateur_jobs.graph.model import files_sha256
 from secateur_jobs.graph.of_module import ModuleGraph, graph_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import describe_widths
@@ -59,6 +61,8 @@ class Metadata(Contract):
     """Convolution (where it is not 1) or group normalisation to its number of groups."""
     normed: dict[str, int] = Field(default_factory=dict)
     """Layer normalisation without parameters to the width that it normalises over."""
+    graph: str | None = None
+    """The recipe of a network that is a graph (``graph.recipe``)."""
     toolchain: dict[str, str]
     extra: dict[str, str]
 
@@ -85,6 +89,7 @@ def _written(net: paddle.nn.Layer, model: _Architecture, extra: dict[str, str]) 
         model=model,
         groups={name: n for name, (kind, n) in _groups(net).items() if kind == "_num_groups" or n != 1},
         normed={name: norm._normalized_shape[0] for name, norm in _bare_norms(net).items()},
+        graph=recipe.written(net),
         toolchain=toolchain(),
         extra=extra,
     )
@@ -104,11 +109,31 @@ def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> 
     """
     tensors, metadata = _parse(content, origin)
     said = metadata.model
-    net = build_model(model, f"{origin}: model" if model.exported is None else "spec.model")
+    net = _as_described(tensors, metadata, model, origin)
+    if net is None:
+        net = build_model(model, f"{origin}: model" if model.exported is None else "spec.model")
     wanted = _architecture(net, model)
     if (said.factory, said.args) != (wanted.factory, wanted.args):
         raise _corrupt(origin, f"it is of {said.factory} {said.args}, not of {wanted.factory} {wanted.args}")
     return _rebuilt(net, tensors, metadata, origin)
+
+
+def _as_described(
+    tensors: dict[str, np.ndarray], metadata: Metadata, model: Model, origin: str
+) -> paddle.nn.Layer | None:
+    """Build the network of exported files as the checkpoint describes it, which spares reading them anew.
+
+    None where they, the inputs or the versions are not those that it was described of.
+    """
+    if model.exported is None or metadata.graph is None:
+        return None
+    digest, said = files_sha256(model.exported, "spec.model.exported"), metadata.model
+    described_of = said.factory, said.args.get("sha256"), said.inputs, metadata.toolchain
+    if described_of != (EXPORTED, digest, model.inputs, toolchain()):
+        return None
+    net = _graph(metadata.graph, tensors, origin)
+    net.files_sha256 = digest
+    return net
 
 
 def _architecture(net: paddle.nn.Layer, model: Model) -> _Architecture:
@@ -126,7 +151,7 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
     """Rebuild the network of a checkpoint file in ``model``, in evaluation mode.
 
     ``model`` is the uncut network, freshly built, or what builds it when it is called: a file must not choose
-    the code that runs. It may be left out for the networks that come with Secateur or Paddle.
+    the code that runs. It may be left out for a graph, and for networks that come with Secateur or Paddle.
 
     Raises ValueError if it is needed and not given; MissingData as :func:`from_bytes` does;
     FileNotFoundError.
@@ -137,6 +162,8 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
     """
     tensors, metadata = _parse(Path(path).read_bytes(), str(path))
     said = metadata.model
+    if model is None and metadata.graph is not None:
+        return _rebuilt(_graph(metadata.graph, tensors, str(path)), tensors, metadata, str(path))
     if model is None:
         if said.factory is None:
             raise ValueError(
@@ -154,6 +181,13 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
         )
     net = model if isinstance(model, paddle.nn.Layer) else model()
     return _rebuilt(net, tensors, metadata, str(path))
+
+
+def _graph(text: str, tensors: dict[str, np.ndarray], origin: str) -> paddle.nn.Layer:
+    try:
+        return recipe.built(text, tensors)
+    except RAISED as error:
+        raise _corrupt(origin, f"its graph cannot be built: {raised(error)}") from None
 
 
 def _rebuilt(

@@ -59,7 +59,7 @@ class Wish:
     engine: Engine
     inputs: list[InputSpec]
     labels: np.ndarray | None
-    """Those of a sample, for a ``forward`` that asks for them in training."""
+    """Those of a sample, for a ``forward`` that asks for them in training; None: to look, not to cut."""
 
 
 def choose(

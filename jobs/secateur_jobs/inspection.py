@@ -37,7 +37,8 @@ from secateur_api.spec import (
 )
 from secateur_api.stage import ExitCode
 from secateur_jobs import checkpoint
-from secateur_jobs.data import unlabelled
+from secateur_jobs.data import codeless
+from secateur_jobs.data.check import check_data
 from secateur_jobs.explain import RAISED, in_user_code, raised
 from secateur_jobs.forms import Wish, choose
 from secateur_jobs.graph.examples import examples, shapes_of
@@ -50,7 +51,8 @@ from secateur_jobs.pruning.survey import Found, allowed
 from secateur_jobs.pruning.widths import MAX_RATIO
 from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.errors import InvalidInput, StageError, from_os_error
-from secateur_jobs.training.answers import form_of_answers, plain_form
+from secateur_jobs.training.answers import answered, form_of_answers, note_of_form, plain_form
+from secateur_jobs.training.batching import is_unlabelled
 from secateur_jobs.training.forward import eval_mode, forward
 from secateur_jobs.training.seeding import generators_kept
 from secateur_jobs.user_code import build_model
@@ -117,7 +119,7 @@ def inspected(request: InspectionRequest) -> Inspection:
         difference=difference,
         groups=[_group(group) for group in groups],
         refused=found.refused,
-        notes=chosen.notes,
+        notes=[*chosen.notes, *found.notes],
         most=most,
         by_default=by_default,
         data=found_data,
@@ -184,9 +186,16 @@ def _data(request: InspectionRequest, net: paddle.nn.Layer, model: Model) -> Dat
         evaluation=Evaluation(form=request.form),
         pruning=Pruning(target=_ALL),
     )
-    splits = unlabelled.splits(request.data, model, spec.seed)
+    splits = codeless.splits(request.data, model, spec.seed)
+    notes = codeless.notes_of(request.data, model, splits)
     form = form_of_answers(net, splits, spec.evaluation)
-    return DataFound(form=form, notes=unlabelled.notes_of(request.data, model, splits))
+    if not spec.has_labels:
+        return DataFound(form=form, notes=notes)
+    if is_unlabelled(splits.train):
+        splits = answered(splits, net, spec.evaluation)
+        notes = [note_of_form(form, spec.evaluation), *notes]
+    check_data(net, splits, model, spec.evaluation, spec.data.origin_field)
+    return DataFound(notes=notes)
 
 
 def _allowed(

@@ -19,8 +19,8 @@ from secateur_api.conditions import Reason
 from secateur_api.sources import Sources, SplitContent, difference
 from secateur_api.spec import PruningJobSpec, Weights
 from secateur_jobs import checkpoint
-from secateur_jobs.data import unlabelled
-from secateur_jobs.graph.network import GraphNetwork
+from secateur_jobs.data import codeless
+from secateur_jobs.graph.model import files_sha256
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
@@ -179,7 +179,7 @@ def _new_splits(spec: PruningJobSpec) -> Splits:
 
 def _splits(spec: PruningJobSpec) -> Splits:
     if spec.data.factory is None:
-        return unlabelled.splits(spec.data, spec.model, spec.seed)
+        return codeless.splits(spec.data, spec.model, spec.seed, spec.has_labels)
     return load_data(spec.data, len(spec.model.inputs), spec.has_labels)
 
 
@@ -299,9 +299,9 @@ def _network(spec: PruningJobSpec) -> dict[str, str]:
 
 def _traits(spec: PruningJobSpec, seed: int) -> dict[str, str]:
     seed_everything(seed)
+    if spec.model.exported is not None:
+        return {"files": files_sha256(spec.model.exported, "spec.model.exported")}
     net = build_model(spec.model)
-    if isinstance(net, GraphNetwork) and net.files_sha256:
-        return {"files": net.files_sha256}
     tensors = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     shapes = [f"{name} {array.dtype} {array.shape}" for name, array in tensors.items()]
     texts = {"shapes": "\n".join(shapes), _LAYERS: re.sub(r" at 0x[0-9a-f]+", "", str(net))}

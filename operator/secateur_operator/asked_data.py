@@ -1,4 +1,4 @@
-"""Data without labels, as the command line names them: pictures, arrays or texts."""
+"""Data that need no code, as the command line names them: pictures, arrays or texts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Asked:
     """The options that name data, as they were given."""
 
     images: str | None
+    labels: str | None
     mean: str | None
     std: str | None
     arrays: str | None
@@ -40,6 +41,8 @@ def data_of(asked: Asked) -> Data | None:
         raise WrongWords(f"{' and '.join(f'--{name}' for name in given)}: give one of them")
     if asked.images is None and (asked.mean is not None or asked.std is not None):
         raise WrongWords("--mean and --std say how pictures are prepared; give --images too")
+    if asked.images is None and asked.labels is not None:
+        raise WrongWords("--labels says of what class pictures are; give --images too")
     if (asked.lines is None) != (asked.vocabulary is None):
         raise WrongWords("--lines and --vocabulary come together: texts, and the vocab.txt of the model")
     if asked.factory is not None:
@@ -48,6 +51,8 @@ def data_of(asked: Asked) -> Data | None:
     part: dict[str, Any] = {"uri": _absolute(uri)}
     if asked.images is not None:
         part |= _prepared(asked)
+    if asked.labels is not None:
+        part["labels"] = {"uri": _absolute(asked.labels)}
     if asked.vocabulary is not None:
         part["vocabulary"] = {"uri": _absolute(asked.vocabulary)}
     try:
@@ -61,8 +66,9 @@ def written(data: Data, out: Path) -> dict[str, Any]:
     """Return ``spec.data`` as the file ``out`` has it: paths relative to its folder, no defaults."""
     ((kind, part),) = data.model_dump(mode="json", by_alias=True, exclude_defaults=True).items()
     part["uri"] = beside(part["uri"], out)
-    if "vocabulary" in part:
-        part["vocabulary"]["uri"] = beside(part["vocabulary"]["uri"], out)
+    for named in ("labels", "vocabulary"):
+        if named in part:
+            part[named]["uri"] = beside(part[named]["uri"], out)
     return {kind: part}
 
 

@@ -17,6 +17,7 @@ from secateur_api.spec import (
     Exported,
     FineTune,
     Images,
+    Labels,
     Lines,
     SensitivityFile,
     Vocabulary,
@@ -24,7 +25,7 @@ from secateur_api.spec import (
 )
 from secateur_api.uri import local_path, redacted
 
-F = TypeVar("F", Weights, SensitivityFile, Images, Arrays, Lines, Vocabulary)
+F = TypeVar("F", Weights, SensitivityFile, Images, Labels, Arrays, Lines, Vocabulary)
 
 
 def pinned(job: PruningJob, folder: Path, code: Path | None) -> PruningJob:
@@ -92,6 +93,9 @@ def _data(data: Data, folder: Path) -> Data:
 
 
 def _images(images: Images, folder: Path) -> Images:
+    if images.labels is not None:
+        labels = _pinned(images.labels, folder, "spec.data.images.labels")
+        images = images.model_copy(update={"labels": labels})
     path = _local(images.uri, folder)
     if path is None:
         return images

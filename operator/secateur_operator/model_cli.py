@@ -67,6 +67,9 @@ def init(
     images: Annotated[
         str | None, typer.Option(help="Folder, .zip or bucket of pictures; they need no labels.")
     ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="File of their classes, a path and a number a line, for --images.")
+    ] = None,
     arrays: Annotated[
         str | None, typer.Option(help=".npz or .npy file of the model's inputs; they need no labels.")
     ] = None,
@@ -98,12 +101,12 @@ def init(
         wrong(f"{out} is there already; --force replaces it, -o names another file")
     try:
         request = request_of(model, inputs or [], arguments or [], code)
-        unlabelled = data_of(Asked(images, mean, std, arrays, lines, vocabulary, data))
+        named = data_of(Asked(images, labels, mean, std, arrays, lines, vocabulary, data))
         origin = _origin(request, weights, trained, out)
-        found = inspection.ask(request.model_copy(update={"data": unlabelled, "form": form}))
+        found = inspection.ask(request.model_copy(update={"data": named, "form": form}))
     except (WrongWords, NotInspected) as error:
         wrong(str(error))
-    data_part = {"factory": data} if unlabelled is None else written(unlabelled, out)
+    data_part = {"factory": data} if named is None else written(named, out)
     name = draft.name_of(found.model)
     _write(out, draft.text_of(found, draft.Choices(origin, data_part, name)))
     _say_found(found, out, code)

@@ -23,6 +23,7 @@ _ELSE: dict[str | int, Any] = {
     "images": {
         "uri": "photos.zip",
         "sha256": "ab" * 32,
+        "labels": {"uri": "val_list.txt", "sha256": "ab" * 32},
         "size": [32, 32],
         "fit": "line",
         "mean": [0.5, 0.5, 0.5],

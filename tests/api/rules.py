@@ -57,6 +57,9 @@ def _pictures(**fields: Any) -> Changes:
     return {**_UNTRAINED, "data": {"images": {"uri": "s3://photos/cards", **fields}}}
 
 
+_LABELS = {"uri": "val_list.txt"}
+
+
 def _arrays(**fields: Any) -> Changes:
     return {**_UNTRAINED, "data": {"arrays": {"uri": "s3://tables/cards.npz", **fields}}}
 
@@ -139,9 +142,9 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
-        "without data.factory there are no labels",
+        "without data.factory or images.labels there are no labels",
         "spec",
-        {**_pictures(), "evaluation": {"metric": "agreement"}},
+        {**_pictures(labels=_LABELS), "evaluation": {"metric": "accuracy", "loss": "mse"}},
         {**_pictures(), "evaluation": {"metric": "accuracy"}},
     ),
     Case(
@@ -149,7 +152,7 @@ CASES: tuple[Case, ...] = (
         "evaluation.form says what agreement compares",
         "spec",
         {**_pictures(), "evaluation": {"form": "map", "threshold": 0.5}},
-        {"evaluation": {"form": "map"}},
+        {**_pictures(labels=_LABELS), "evaluation": {"form": "map"}},
     ),
     Case(
         PruningJobSpec,

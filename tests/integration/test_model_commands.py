@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from secateur_api import parse_job
-from secateur_api.spec import Arrays, Data
+from secateur_api.spec import Arrays, Data, Labels
 from secateur_jobs.paddle_env import paddle
 from tests.integration.real import CODE
 from tests.integration.test_exported import written
@@ -107,6 +107,27 @@ def test_a_job_is_written_that_is_valid_short_and_beside_its_files(holdings: Pat
     assert say(holdings, "validate", str(file)).returncode == 0
     again = say(holdings, *words, "--mean", "0.5", "--std", "0.5")
     assert (again.returncode, again.stderr.split(";")[0]) == (2, "jobs/first.yaml is there already")
+
+
+def test_a_job_for_pictures_with_labels_judges_by_them(holdings: Path) -> None:
+    (holdings / "listed").mkdir()
+    words = ["init", model_in(holdings), "-o", "listed/first.yaml", "--labels", "list.txt"]
+    refused = say(holdings, *words, "--arrays", "inputs.npy")
+    assert refused.stderr == "--labels says of what class pictures are; give --images too\n"
+    words += ["--images", "pictures", "--mean", "0.5", "--std", "0.5"]
+    assert say(holdings, *words).stderr.startswith("--labels: there is no file")
+    for last, said in (("cat", "--labels: "), ("4", "--images: the ")):
+        (holdings / "list.txt").write_text(f"0.png 0\n1.png 3\n2.png {last}\n")
+        assert say(holdings, *words).stderr.startswith(said)
+    (holdings / "list.txt").write_text("0.png 0\n1.png 3\n2.png 1\n")
+    done = say(holdings, *words)
+    assert done.returncode == 0, done.stderr
+    file = holdings / "listed" / "first.yaml"
+    spec = parse_job(yaml.safe_load(file.read_text())).spec
+    assert spec.data.images is not None
+    assert spec.data.images.labels == Labels(uri="../list.txt")
+    assert (spec.evaluation.metric, spec.evaluation.form) == ("accuracy", None)
+    assert say(holdings, "validate", str(file)).returncode == 0
 
 
 def test_a_job_for_arrays_names_them_beside_itself(holdings: Path) -> None:

@@ -12,8 +12,9 @@ from secateur_api.spec import PruningJobSpec
 from secateur_api.stage import Stage
 from secateur_jobs.conversion import program
 from secateur_jobs.conversion.convert import convert_model
-from secateur_jobs.conversion.rewriting import for_export
+from secateur_jobs.conversion.rewriting import for_export, notes_of
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.macs import count
 from secateur_jobs.pruning.native.engine import NativeEngine
 from secateur_jobs.rehearsal import check_rewritten
 from secateur_jobs.runtime.context import StageContext
@@ -86,6 +87,16 @@ def _rehearsed(name: str) -> paddle.nn.Layer:
     engine = NativeEngine(net, spec.model.inputs)
     check_rewritten(engine, engine.groups, spec, [np.ones([2, 3, 8, 8], "float32")])
     return net
+
+
+def test_what_is_counted_with_the_branches_is_told() -> None:
+    model = _spec("folded").model
+    net = build_model(model)
+    (note,) = notes_of(net, count(net, model.inputs), model)
+    macs = 2 * 36 * (8 * 27 + 8 * 72)  # two samples of 6 x 6
+    assert note.endswith(f"after tests.jobs.nets:folded, {macs:,} and {8 * 28 + 8 * 73:,}")
+    assert f"uncut {macs + 2 * 36 * 8 * 8:,} and {8 * 28 + 8 * 73 + 8 * 9:,}" in note
+    assert notes_of(net, count(net, model.inputs), _spec(None).model) == []
 
 
 def test_preflight_folds_a_narrowed_network() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from secateur_api.spec import Arrays, Data, InputSpec, Model
 from secateur_jobs.data import input_arrays
-from secateur_jobs.data.unlabelled import notes_of, splits
+from secateur_jobs.data.codeless import notes_of, splits
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.batching import ArrayDataset, gather
 

@@ -13,12 +13,15 @@ import numpy as np
 import onnx
 import pytest
 
+import secateur
 from secateur_api.inspection import InspectionRequest
-from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec
+from secateur_api.spec import AnswerForm, Data, Exported, Images, InputSpec, Labels
 from secateur_jobs.inspection import inspected
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.native.engine import NativeEngine
 from secateur_jobs.runtime.errors import StageError
 from tests.jobs.test_graph_onnx import BRANCH, drawn, saved
+from tests.jobs.test_training_heads import Guided, WithLoss
 
 pytestmark = pytest.mark.paddle
 nn = paddle.nn
@@ -82,6 +85,27 @@ def test_pictures_are_read_and_their_preparation_is_shown(tmp_path: Path) -> Non
     assert found.form is AnswerForm.CLASSES
     assert found.notes[0] == "of 4 pictures 3 are trained on and 1 measured on"
     assert "mean [0.5], std [0.5]" in found.notes[1]
+
+
+def test_labels_of_pictures_are_checked_against_the_model(tmp_path: Path) -> None:
+    from PIL import Image
+
+    file, folder = written(tmp_path), tmp_path / "pictures"
+    for part, count in (("train", 3), ("val", 2)):
+        (folder / part).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (20, 20), (number, 0, 0)).save(folder / part / f"{number}.png")
+    images = Images(uri=str(folder), mean=[0.5], std=[0.5], labels=Labels(uri=str(tmp_path / "list.txt")))
+    (tmp_path / "list.txt").write_text("val/0.png 3\nval/1.png 4\n")
+    said = r"^spec\.data\.images: the eval set, item 1: label 4 is out of range: the model has 4 outputs"
+    with pytest.raises(StageError, match=said):
+        inspected(asked(file, data=Data(images=images)))
+    (tmp_path / "list.txt").write_text("val/0.png 3\nval/1.png 0\n")
+    found = inspected(asked(file, data=Data(images=images))).data
+    assert found is not None
+    assert found.form is None
+    assert "the training set has no labels" in found.notes[0]
+    assert found.notes[1] == "of 5 pictures 3 are trained on and 2 measured on"
 
 
 def cut_short(file: Path) -> None:
@@ -180,3 +204,39 @@ def test_a_factory_is_looked_at_as_well_and_its_forward_is_explained() -> None:
     wrong = request.model_copy(update={"inputs": [InputSpec(name="image", shape=[1, 3, 28, 28])]})
     with pytest.raises(StageError, match=r"on image \[1, 3, 28, 28\] the model's forward raised ValueError"):
         inspected(wrong)
+
+
+def test_a_network_that_needs_labels_in_training_is_looked_at_as_it_infers() -> None:
+    said = "forward needs labels in training, and there are none here: inference alone was looked at"
+    found = inspected(
+        InspectionRequest(
+            factory="tests.jobs.test_training_heads:Guided", inputs=[InputSpec(name="x", shape=[1, 6])]
+        )
+    )
+    assert [group.name for group in found.groups] == ["body.0"]
+    assert {one.layer: one.reason for one in found.refused} == {
+        "main": "its channels are the model's output (head layer)",
+        "guide": "inference does not use it",
+    }
+    assert said in " ".join(found.notes)
+    net = Guided()
+    before = [tensor.numpy() for tensor in net.state_dict().values()]
+    group = secateur.inspect(net, [("x", (1, 6))])
+    assert [one.consumers for one in group.groups] == [("main",)]
+    assert said in str(group)
+    assert net.training
+    assert all(map(np.array_equal, before, (tensor.numpy() for tensor in net.state_dict().values())))
+    labels = np.zeros(1, np.int64)
+    with_labels = NativeEngine(net, [InputSpec(name="x", shape=[1, 6])], labels)
+    assert not with_labels.training_unseen
+    assert [one.name for one in with_labels.groups] == ["body.0"]
+    assert not secateur.inspect(WithLoss(), [("x", (1, 6))]).notes  # it trains without them
+
+
+def test_a_network_that_cannot_train_for_another_reason_is_refused_as_before() -> None:
+    with pytest.raises(StageError, match=r"no layer of the model can be cut: .*ValueError: no truth"):
+        inspected(
+            InspectionRequest(
+                factory="tests.jobs.test_training_heads:Demanding", inputs=[InputSpec(name="x", shape=[1, 6])]
+            )
+        )

@@ -140,6 +140,7 @@ NOT_OF_THE_LIBRARY = {
     "spec.data.args",
     "spec.data.arrays",
     "spec.data.images",
+    "spec.data.images.labels",
     "spec.data.lines",
     "spec.data.workers",
     "spec.pruning.engine",  # it has one

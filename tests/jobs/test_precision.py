@@ -258,5 +258,5 @@ def test_weights_that_come_back_wrong_are_never_shipped(
 
 def test_a_file_that_is_not_convert_s_is_not_narrowed(tmp_path: Path) -> None:
     exported = export(digits_net(), [InputSpec(name="image", shape=[1, 1, 16, 16])], tmp_path)
-    with pytest.raises(RuntimeError, match="is not convert's"):
+    with pytest.raises(RuntimeError, match="is not the one of convert"):
         LiteModel(exported, X86, b"another", tmp_path / "other")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from secateur_api.spec import Data, Evaluation, InputSpec, Lines, Model, Vocabulary
-from secateur_jobs.data.unlabelled import notes_of, splits
+from secateur_jobs.data.codeless import notes_of, splits
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.training.answers import answered

@@ -3,7 +3,7 @@
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
 from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize, WeightBits
-from secateur_api.spec.data import Arrays, Data, Fit, Images, Layout, Lines, Order, Vocabulary
+from secateur_api.spec.data import Arrays, Data, Fit, Images, Labels, Layout, Lines, Order, Vocabulary
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
 from secateur_api.spec.model import (
@@ -64,6 +64,7 @@ __all__ = [
     "Goal",
     "Images",
     "InputSpec",
+    "Labels",
     "LayerRule",
     "Layout",
     "Lines",

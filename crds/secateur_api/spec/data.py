@@ -1,4 +1,4 @@
-"""The data that a model is evaluated and fine-tuned on: a factory's, or some without labels or code."""
+"""The data that a model is evaluated and fine-tuned on: a factory's, or some that need no code."""
 
 from __future__ import annotations
 
@@ -38,8 +38,19 @@ _Share = Annotated[float, Field(gt=0, lt=1)]
 _Size = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(min_length=2, max_length=2)]
 
 
+class Labels(Contract):
+    """Which class each picture is of."""
+
+    uri: Annotated[str, Field(min_length=1, max_length=2048)]
+    """A UTF-8 text file as PaddleClas' lists, a picture a line: its path within ``images.uri``, a blank or a
+    tab, and its class, which is the place of its score in the model's output, from 0. A path, or any fsspec
+    URI."""
+    sha256: Sha256 | None = None
+    """Expected SHA-256 of the file, in hex; another one is refused."""
+
+
 class Images(Contract):
-    """Pictures without labels, and how one becomes the model's input: ``(pixels * scale - mean) / std``.
+    """Pictures, and how one becomes the model's input: ``(pixels * scale - mean) / std``.
 
     What is left out is read from the ``inference.yml`` beside ``model.exported.uri``, where there is one.
     """
@@ -49,6 +60,9 @@ class Images(Contract):
     ``.png``, ``.bmp`` or ``.webp`` files."""
     sha256: Sha256 | None = None
     """Expected SHA-256 of the ``.zip`` file, in hex; another one is refused."""
+    labels: Labels | None = None
+    """The pictures' classes. Absent: they have no labels, and agreement with the unpruned model judges. All
+    need one, but those in a folder ``train`` may all have none."""
     size: _Size | None = None
     """Height and width that a picture is brought to; absent: those of the model's input."""
     fit: Fit | None = None
@@ -147,7 +161,7 @@ class Data(Contract):
     args: Args = {}
     """Keyword arguments of the factory."""
     images: Images | None = None
-    """Pictures without labels, in place of ``factory``; they need no code."""
+    """Pictures with or without labels, in place of ``factory``; they need no code."""
     arrays: Arrays | None = None
     """Arrays without labels, in place of ``factory``; they need no code."""
     lines: Lines | None = None
@@ -169,10 +183,21 @@ class Data(Contract):
     )
 
     @property
+    def has_labels(self) -> bool:
+        """Whether there may be labels."""
+        return self.factory is not None or (self.images is not None and self.images.labels is not None)
+
+    @property
     def origin(self) -> str:
         """What the data come from, for messages: the factory, or where pictures, arrays or texts are."""
         named = self.images or self.arrays or self.lines
         return str(self.factory) if named is None else named.uri
+
+    @property
+    def origin_field(self) -> str:
+        """Where the spec says so."""
+        kinds = {"factory": self.factory, "images": self.images, "arrays": self.arrays, "lines": self.lines}
+        return f"spec.data.{next(name for name, named in kinds.items() if named is not None)}"
 
     def decides(self) -> dict[str, object]:
         """Return what a result depends on: all but who reads the items."""

@@ -54,15 +54,16 @@ def _runnable(s: PruningJobSpec, format: Format) -> bool:
 _NEEDS_BENCHMARK = (Metric.LATENCY_P50, Metric.LATENCY_P90, Metric.PEAK_MEMORY, Metric.SPEEDUP)
 
 
+_LABELLED = "(has(self.data.factory) || (has(self.data.images) && has(self.data.images.labels)))"
 _UNLABELLED = (
-    "!has(self.data.factory) || "
+    f"!{_LABELLED} || "
     "(has(self.evaluation) && has(self.evaluation.metric) && self.evaluation.metric == 'agreement')"
 )
 
 
 def _is_unlabelled(s: PruningJobSpec) -> bool:
     """Whether the data have no labels, or they are not read; rules may run before the metric is named."""
-    return s.data.factory is None or s.evaluation.metric == AGREEMENT
+    return not s.data.has_labels or s.evaluation.metric == AGREEMENT
 
 
 class PruningJobSpec(Contract):
@@ -112,7 +113,7 @@ class PruningJobSpec(Contract):
     @model_validator(mode="after")
     def _judge_by_agreement(self) -> PruningJobSpec:
         """Name the metric of data that have no labels, where the spec does not."""
-        if self.data.factory is None and self.evaluation.named_metric is None:
+        if not self.data.has_labels and self.evaluation.named_metric is None:
             evaluation = self.evaluation.model_copy(update={"named_metric": AGREEMENT})
             object.__setattr__(self, "evaluation", evaluation)
         return self
@@ -133,13 +134,14 @@ class PruningJobSpec(Contract):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.data.factory) || !has(self.evaluation) || !has(self.evaluation.metric) || "
+            f"{_LABELLED} || !has(self.evaluation) || !has(self.evaluation.metric) || "
             "self.evaluation.metric == 'agreement'",
-            "without data.factory there are no labels, and metric: agreement judges; leave metric out",
-            lambda s: s.data.factory is not None or s.evaluation.named_metric in (None, AGREEMENT),
+            "without data.factory or images.labels there are no labels, and metric: agreement judges; leave "
+            "metric out",
+            lambda s: s.data.has_labels or s.evaluation.named_metric in (None, AGREEMENT),
         ),
         Rule(
-            "!has(self.evaluation) || !has(self.evaluation.form) || !has(self.data.factory) || "
+            f"!has(self.evaluation) || !has(self.evaluation.form) || !{_LABELLED} || "
             "(has(self.evaluation.metric) && self.evaluation.metric == 'agreement')",
             "evaluation.form says what agreement compares; leave it out beside another metric",
             lambda s: s.evaluation.form is None or _is_unlabelled(s),

@@ -14,6 +14,7 @@ from secateur_jobs import checkpoint
 from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.explain import RAISED, raised
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.pruning.macs import Counts, count
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import load_callable
 
@@ -50,3 +51,15 @@ def for_export(net: paddle.nn.Layer, model: Model) -> paddle.nn.Layer:
         )
     rewritten.eval()
     return rewritten
+
+
+def notes_of(net: paddle.nn.Layer, counts: Counts, model: Model) -> list[str]:
+    """Say that ``counts``, those of ``net``, are not those of what is exported, where that is rewritten."""
+    if model.before_export is None:
+        return []
+    exported = count(for_export(net, model), model.inputs)
+    return [
+        f"MACs and parameters are those of the network that trains: uncut {counts.macs:,} and "
+        f"{counts.params:,}; as it is exported, after {model.before_export}, {exported.macs:,} and "
+        f"{exported.params:,}"
+    ]

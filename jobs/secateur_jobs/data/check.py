@@ -21,22 +21,29 @@ from secateur_jobs.user_code import Splits
 _LOOKED_AT = 200
 
 
-def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: Evaluation) -> Outputs:
+def check_data(
+    net: paddle.nn.Layer,
+    splits: Splits,
+    model: Model,
+    evaluation: Evaluation,
+    field: str = "spec.data.factory",
+) -> Outputs:
     """Read up to 200 items of each set, evenly spread, run one, and check inputs and labels.
 
     Every later batch is checked again for its labels, so what is not looked at here does not pass either.
+    ``field`` is where the spec names the data.
     Returns the network's outputs for one item.
     Raises InvalidInput: DATASET_INVALID, FACTORY_FAILED if the network cannot run on the declared inputs, or
     INVALID_SPEC if ``evaluation.output`` leaves open which of its outputs is judged.
     """
-    outputs = _try(net, splits, model)
+    outputs = _try(net, splits, model, field)
     judged = judged_if_any(outputs, evaluation)
     # what is not trained on is for the metric alone
     compares = has_built_in_metric if has_answers(splits.train) else has_built_in
     for name, dataset in zip(("train", "eval"), splits, strict=True):
         for index in spread(len(dataset), min(1.0, _LOOKED_AT / len(dataset))):
             item = read_item(dataset, int(index))
-            where = f"spec.data.factory: the {name} set, item {index}"
+            where = f"{field}: the {name} set, item {index}"
             _check_inputs(item[:-1], model, where)
             if judged is not None and compares(evaluation) and not has_answers(dataset):
                 labels = judged_labels(item[-1][None], evaluation)
@@ -45,10 +52,10 @@ def check_data(net: paddle.nn.Layer, splits: Splits, model: Model, evaluation: E
     return outputs
 
 
-def _try(net: paddle.nn.Layer, splits: Splits, model: Model) -> Outputs:
+def _try(net: paddle.nn.Layer, splits: Splits, model: Model, field: str) -> Outputs:
     """Run the first evaluation item; return its outputs."""
     item = read_item(splits.eval, 0)
-    _check_inputs(item[:-1], model, "spec.data.factory: the eval set, item 0")
+    _check_inputs(item[:-1], model, f"{field}: the eval set, item 0")
     try:
         with eval_mode(net), paddle.no_grad():
             return forward(net, [value[None] for value in item[:-1]])

@@ -1,4 +1,4 @@
-"""Pictures without labels, in a folder, a zip file or a bucket, as a job's data."""
+"""Pictures in a folder, a zip file or a bucket, as a job's data."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from secateur_api.conditions import Reason
 from secateur_api.spec import Images, Model
 from secateur_api.uri import redacted
+from secateur_jobs.data import picture_labels
 from secateur_jobs.data.apart import apart, counted, in_memory, too_few
 from secateur_jobs.data.image_folder import EXTENSIONS
+from secateur_jobs.data.picture_labels import Classes
 from secateur_jobs.data.preparation import FIELD, Preparation, preparation_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.runtime.files import Files, read_named
-from secateur_jobs.training.batching import NO_LABEL
+from secateur_jobs.training.batching import NO_LABEL, without_labels
 from secateur_jobs.user_code import Splits
 
 T = TypeVar("T")
@@ -41,11 +43,13 @@ class Album(Protocol):
 
 
 class Pictures(paddle.io.Dataset):
-    """Items (input, no label) of some pictures; each is read when it is asked for."""
+    """Items (input, class or no label) of some pictures; each is read when it is asked for."""
 
-    def __init__(self, album: Album, names: Sequence[str], prepare: Preparation) -> None:
+    def __init__(self, album: Album, names: Sequence[str], prepare: Preparation, classes: Classes) -> None:
+        """``classes`` are those of all, or of none."""
         super().__init__()
         self._album, self._names, self._prepare = album, names, prepare
+        self._labels = [np.asarray(classes[name], np.int64) if classes else NO_LABEL for name in names]
 
     def __len__(self) -> int:
         return len(self._names)
@@ -57,16 +61,17 @@ class Pictures(paddle.io.Dataset):
             raise _refused(
                 f"{name} is a grey picture, and the model takes colour; convert it, or leave it out"
             )
-        return self._prepare(image.convert("L" if self._prepare.channels == 1 else "RGB")), NO_LABEL
+        values = self._prepare(image.convert("L" if self._prepare.channels == 1 else "RGB"))
+        return values, self._labels[index]
 
 
 def splits(images: Images, model: Model, seed: int) -> Splits:
     """Return (train, eval) of the pictures: those in the folders ``train`` and ``val``, where there are both.
 
     Else which is for what depends on ``seed`` and their number alone. Items are (input float32
-    [channels, H, W], nothing). Raises InvalidInput(DATASET_INVALID) for a picture that cannot be read, a
-    grey one for a model of three channels, and what ``preparation_of`` raises; MissingData for no picture
-    at all.
+    [channels, H, W], class int64 or nothing). Raises InvalidInput(DATASET_INVALID) for a picture that cannot
+    be read, a grey one for a model of three channels, labels that do not fit, and what ``preparation_of``
+    raises; MissingData for no picture at all.
     """
     prepare, _ = preparation_of(images, model)
     album = _album(images)
@@ -77,10 +82,18 @@ def splits(images: Images, model: Model, seed: int) -> Splits:
             f"{FIELD}.uri: {redacted(images.uri)} has {too_few(len(names), 'picture')}; pictures are "
             f"{', '.join(EXTENSIONS)}",
         )
-    parts = _by_folder(names) or [
-        [names[i] for i in part] for part in apart(len(names), images.eval_share, seed)
-    ]
-    train, measured = (Pictures(album, part, prepare) for part in parts)
+    by_folder = _by_folder(names)
+    parts = by_folder or [[names[i] for i in part] for part in apart(len(names), images.eval_share, seed)]
+    classes: Sequence[Classes] = ({}, {})
+    if images.labels is not None:
+        known = picture_labels.read(images.labels, frozenset(names))
+        classes = picture_labels.of_parts(known, images.labels, *parts, by_folder=by_folder is not None)
+    train, measured = (
+        without_labels(Pictures(album, part, prepare, {}), inputs=1)
+        if not labels
+        else Pictures(album, part, prepare, labels)
+        for part, labels in zip(parts, classes, strict=True)
+    )
     return in_memory(train, measured, len(names) * prepare.height * prepare.width * prepare.channels * 4)
 
 
@@ -100,7 +113,7 @@ def _by_folder(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
 def notes_of(images: Images, model: Model, found: Splits) -> list[str]:
     """Say what a user of :func:`splits` should know: how many for what, and what the spec does not say."""
     _, unsaid = preparation_of(images, model)
-    return [counted("pictures", found), *filter(None, [unsaid])]
+    return [counted("pictures", found), *unsaid]
 
 
 def _is_picture(name: str) -> bool:

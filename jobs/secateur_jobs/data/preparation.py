@@ -1,31 +1,22 @@
-"""From a picture to the model's input: what the spec says, and what the model's own ``inference.yml`` says.
-
-PaddleX and PaddleOCR write that file beside an exported model. Only transformations whose meaning is known
-are taken from it.
-"""
+"""From a picture to the model's input, as the spec says and the model's own ``inference.yml``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Fit, Images, InputSpec, Layout, Model, Order
+from secateur_jobs.data.inference_yml import FIELD, FILE, Said, read
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.runtime.files import Files
 
-FIELD = "spec.data.images"
-FILE = "inference.yml"
 _CROPPED = 7 / 8
-_SILENT = ("KeepKeys", "ToBatch", "MultiLabelEncode", "CTCLabelEncode")
-"""Transformations that touch no pixel."""
-_LINE = {"mean": [0.5], "std": [0.5], "scale": 1 / 255, "fit": Fit.LINE}
-"""What PaddleOCR's ``RecResizeImg`` does besides resizing."""
+_CHOSEN = ("fit", "scale", "order")
+"""What has a default where nothing says it."""
+_OF_FILE = ("shorter", "resampling")
 
 
 @dataclass(frozen=True)
@@ -42,6 +33,9 @@ class Preparation:
     scale: float
     layout: Layout
     order: Order
+    shorter: int | None = None
+    """What the shorter side is brought to before a crop; None: 8/7 of the size."""
+    resampling: Image.Resampling = Image.Resampling.BILINEAR
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return the input float32 [channels, H, W] (``NHWC``: [H, W, channels]) of a picture."""
@@ -54,6 +48,8 @@ class Preparation:
         return values if self.layout is Layout.NHWC else np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def _resized(self, image: Image.Image) -> Image.Image:
+        if self.fit is Fit.CROP and self.shorter is not None:
+            return self._middle(image, self.shorter)
         size, box = (self.width, self.height), None
         if self.fit is Fit.CROP:
             factor = min(image.width / self.width, image.height / self.height) * _CROPPED
@@ -61,20 +57,30 @@ class Preparation:
             left, top = (image.width - width) / 2, (image.height - height) / 2
             box = (left, top, left + width, top + height)
         elif self.fit is Fit.LINE:
-            size = (min(self.width, max(1, round(self.height * image.width / image.height))), self.height)
-        return image.resize(size, Image.Resampling.BILINEAR, box=box)
+            size = (min(self.width, math.ceil(self.height * image.width / image.height)), self.height)
+        return image.resize(size, self.resampling, box=box)
+
+    def _middle(self, image: Image.Image, shorter: int) -> Image.Image:
+        """Cut the middle out as PaddleClas does, in whole pixels."""
+        factor = shorter / min(image.size)
+        scaled = image.resize((round(image.width * factor), round(image.height * factor)), self.resampling)
+        left, top = (scaled.width - self.width) // 2, (scaled.height - self.height) // 2
+        return scaled.crop((left, top, left + self.width, top + self.height))
 
     def __str__(self) -> str:
         """Say all of it in the words of the spec."""
         mean, std = ([round(float(v), 6) for v in values] for values in (self.mean, self.std))
+        before = "" if self.shorter is None else f" (the shorter side {self.shorter} before)"
+        plain = self.resampling is Image.Resampling.BILINEAR
         return (
-            f"size [{self.height}, {self.width}], fit {self.fit.value}, mean {mean}, std {std}, scale "
-            f"{self.scale:.6g}, layout {self.layout.value}, order {self.order.value}"
+            f"size [{self.height}, {self.width}], fit {self.fit.value}{before}, mean {mean}, std {std}, "
+            f"scale {self.scale:.6g}, layout {self.layout.value}, order {self.order.value}"
+            f"{'' if plain else f', resampling {self.resampling.name.lower()}'}"
         )
 
 
-def preparation_of(images: Images, model: Model) -> tuple[Preparation, str]:
-    """Return how pictures are prepared, and what of it the spec does not say (empty: all is said).
+def preparation_of(images: Images, model: Model) -> tuple[Preparation, list[str]]:
+    """Return how pictures are prepared, and notes on what of it the spec does not say.
 
     Raises InvalidInput(DATASET_INVALID) where neither the spec nor an ``inference.yml`` gives mean and std,
     the file has a transformation that is not known, or the model's input is of another size or number of
@@ -83,28 +89,39 @@ def preparation_of(images: Images, model: Model) -> tuple[Preparation, str]:
     (declared,) = model.inputs
     layout = images.layout or _layout(declared)
     height, width, channels = _extents(declared, layout)
-    found = _from_file(images, model) if images.mean is None else {}
-    said = {
-        name: value
-        for name in ("fit", "mean", "std", "scale", "order")
-        if (value := getattr(images, name)) is not None
+    found = _from_file(images, model, [height, width], channels)
+    stated = {
+        name: value for name in (*_CHOSEN, "mean", "std") if (value := getattr(images, name)) is not None
     }
-    size = images.size or found.get("size") or [height, width]
+    values = {"fit": Fit.STRETCH, "scale": 1 / 255, "order": Order.RGB, **found.values, **stated}
+    size = images.size or found.values.get("size") or [height, width]
     if size != [height, width]:
         where = "size" if images.size else f"the size that {FILE} says"
         raise _refused(
             f"{where} is {size}, spec.model.inputs[0].shape {declared.shape} has [{height}, {width}]"
         )
-    values = {"fit": Fit.STRETCH, "scale": 1 / 255, "order": Order.RGB, **found, **said}
     mean, std = (np.asarray(values[name], np.float32) for name in ("mean", "std"))
     if len(mean) not in (1, channels):
         raise _refused(f"mean has {len(mean)} numbers, the model's input {channels} channels")
-    preparation = Preparation(
-        height, width, channels, values["fit"], mean, std, values["scale"], layout, values["order"]
-    )
-    source = f"is as {FILE} beside the model says" if found else "is in part by default"
-    unsaid = [name for name in ("fit", "scale", "order") if name not in said]
-    return preparation, f"how pictures are prepared {source}: {preparation}" if found or unsaid else ""
+    chosen = {name: values[name] for name in (*_CHOSEN, *_OF_FILE) if name in values}
+    preparation = Preparation(height, width, channels, mean=mean, std=std, layout=layout, **chosen)
+    source = f"is as {FILE} beside the model says" if found.values else "is in part by default"
+    if not found.values and stated.keys() >= set(_CHOSEN):
+        return preparation, []
+    return preparation, [f"how pictures are prepared {source}: {preparation}", *found.otherwise]
+
+
+def _from_file(images: Images, model: Model, size: list[int], channels: int) -> Said:
+    """Return what the file beside an exported model says of what the spec leaves out."""
+    if images.mean is not None:
+        return Said(size, channels)
+    found = read(model, size, channels, with_fit=images.fit is None)
+    if found is None:
+        raise _refused(
+            f"mean and std are missing, and no {FILE} beside the model says them; give those it was trained "
+            "with, such as mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]"
+        )
+    return found
 
 
 def _layout(declared: InputSpec) -> Layout:
@@ -123,91 +140,6 @@ def _extents(declared: InputSpec, layout: Layout) -> tuple[int, int, int]:
             "has 1 or 3"
         )
     return height, width, channels
-
-
-# ---- the model's own file ----
-
-
-def _from_file(images: Images, model: Model) -> dict[str, Any]:
-    """Return mean, std and what else the file beside an exported model says, in the spec's words."""
-    content = None
-    if model.exported is not None:
-        content = Files(model.exported.uri.rpartition("/")[0] or ".", Reason.DATASET_INVALID).find(FILE)
-    if content is None:
-        raise _refused(
-            f"mean and std are missing, and no {FILE} beside the model says them; give those it was trained "
-            "with, such as mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]"
-        )
-    try:
-        steps = list(_steps(yaml.safe_load(content)))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError):
-        raise _refused(f"{FILE} beside the model cannot be read; give mean, std, fit and order") from None
-    found: dict[str, Any] = {}
-    for name, settings in steps:
-        if images.fit is None or not ("Resize" in name or "Crop" in name):
-            found |= _meaning(name, settings)
-    if "mean" not in found:
-        raise _refused(f"{FILE} beside the model has no NormalizeImage; give mean and std")
-    return found
-
-
-def _steps(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the transformations: by key (PaddleClas, PaddleOCR) or by ``type`` (PaddleDetection)."""
-    if "PreProcess" in document:
-        listed = document["PreProcess"]["transform_ops"]
-    elif "Preprocess" in document:
-        listed = document["Preprocess"]
-    else:
-        listed = document["Deploy"]["transforms"]
-    for step in listed:
-        if "type" in step:
-            yield step["type"], {key: value for key, value in step.items() if key != "type"}
-        else:
-            ((name, settings),) = step.items()
-            yield name, settings or {}
-
-
-def _meaning(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Say one transformation in the words of the spec."""
-    if name == "DecodeImage":
-        is_bgr = settings.get("img_mode", "RGB") == "BGR"
-        return {"order": Order.BGR if is_bgr else Order.RGB}
-    if name in ("NormalizeImage", "Normalize"):
-        return _normalised(name, settings)
-    if name == "RecResizeImg" and "image_shape" in settings:
-        return {**_LINE, "size": list(settings["image_shape"])[1:]}
-    if name in ("Resize", "ResizeImage") and not settings.get("keep_ratio"):
-        size = settings.get("target_size", settings.get("size"))
-        if size is not None:
-            sides = [size, size] if isinstance(size, int) else list(size)
-            return {"fit": Fit.STRETCH, "size": sides[::-1] if name == "ResizeImage" else sides}
-    if name in ("ToCHWImage", "Permute", *_SILENT):
-        return {}
-    raise _refused(
-        f"{FILE} beside the model has {name} {settings or ''}, which is not known here; give mean, std, fit "
-        "and order as the model was trained with"
-    )
-
-
-def _normalised(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    scale = settings.get("scale", 1 / 255 if settings.get("is_scale", True) else 1.0)
-    if settings.get("norm_type", "mean_std") == "none":
-        mean, std = [0.0], [1.0]
-    else:
-        mean, std = (_floats(settings.get(key, [0.5])) for key in ("mean", "std"))
-    return {"mean": mean, "std": std, "scale": _number(scale)}
-
-
-def _floats(values: Any) -> list[float]:
-    return [float(value) for value in (values if isinstance(values, list) else [values])]
-
-
-def _number(value: Any) -> float:
-    """Return a number; PaddleOCR writes ``1./255.``."""
-    if isinstance(value, str):
-        above, _, below = value.partition("/")
-        return float(above) / float(below or 1)
-    return float(value)
 
 
 def _refused(problem: str) -> InvalidInput:

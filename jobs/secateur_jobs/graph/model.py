@@ -42,17 +42,7 @@ def opened(model: Exported, shapes: Shapes, field: str) -> tuple[GraphNetwork, f
     InvalidInput: WEIGHTS_INVALID for others than ``model.sha256``, FACTORY_FAILED where they cannot be
     rebuilt.
     """
-    contents = {
-        uri.rpartition(".")[2]: read_named(uri, None, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
-        for uri in model.uris
-    }
-    digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
-    if model.sha256 not in (None, digest):
-        raise InvalidInput(
-            Reason.WEIGHTS_INVALID,
-            f"{field}.sha256: {' and '.join(map(redacted, model.uris))}: the digest is {digest}, expected "
-            f"{model.sha256}; other files, or cut short",
-        )
+    contents, digest = _contents(model, field)
     with tempfile.TemporaryDirectory(prefix="secateur-exported-") as scratch:
         stem = model.uri.rpartition("/")[2].rpartition(".")[0]
         for kind, content in contents.items():
@@ -67,3 +57,24 @@ def opened(model: Exported, shapes: Shapes, field: str) -> tuple[GraphNetwork, f
     network.files_sha256 = digest
     network.files_bytes = sum(map(len, contents.values()))
     return network, difference
+
+
+def files_sha256(model: Exported, field: str) -> str:
+    """Return the digest of an exported model's files; raises what :func:`opened` does where it reads them."""
+    return _contents(model, field)[1]
+
+
+def _contents(model: Exported, field: str) -> tuple[dict[str, bytes], str]:
+    """Return the files by their kind, the program's first, and their digest."""
+    contents = {
+        uri.rpartition(".")[2]: read_named(uri, None, field, Reason.WEIGHTS_MISSING, Reason.WEIGHTS_INVALID)
+        for uri in model.uris
+    }
+    digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
+    if model.sha256 not in (None, digest):
+        raise InvalidInput(
+            Reason.WEIGHTS_INVALID,
+            f"{field}.sha256: {' and '.join(map(redacted, model.uris))}: the digest is {digest}, expected "
+            f"{model.sha256}; other files, or cut short",
+        )
+    return contents, digest

@@ -62,6 +62,17 @@ class GraphNetwork(paddle.nn.Layer):
         self._splits = [split for call, _, _ in self._calls for split in _splits_of(call)]
         free = np.array([split.free for split in self._splits], np.int64)
         self.register_buffer("free_axes", paddle.to_tensor(free))
+        self.description = self._described(program, example)
+
+    def _described(self, program: Program, example: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Say as JSON what it was built of; see :mod:`secateur_jobs.graph.recipe`."""
+        owned = {program.names[value]: name for value, name in self._own.items() if value in program.names}
+        return {
+            "program": program.to_plain(),
+            "parameters": {name: _kind(array) for name, array in program.parameters.items()},
+            "held": {name: own for name, own in owned.items() if not _is_weight(program.parameters[name])},
+            "inputs": [_kind(array) for array in example],
+        }
 
     def follow(self, groups: Sequence[ChannelGroup]) -> None:
         """Let each width that is split into constants (3 x heads x width of a head) be cut as groups lie.
@@ -173,7 +184,7 @@ class GraphNetwork(paddle.nn.Layer):
         if array is None:
             raise ValueError(f"{wanted} has no values")
         name = self._free_name(wanted)
-        if array.dtype.kind == "f" and array.size > 1:
+        if _is_weight(array):
             initial = paddle.nn.initializer.Assign(array)
             self.add_parameter(name, self.create_parameter(array.shape, default_initializer=initial))
         else:
@@ -206,6 +217,15 @@ class GraphNetwork(paddle.nn.Layer):
             if isinstance(constant, paddle.Tensor):
                 self._own[value] = self._free_name(f"constant_{value}")
                 self.register_buffer(self._own[value], constant, persistable=False)
+
+
+def _is_weight(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f" and array.size > 1
+
+
+def _kind(array: np.ndarray) -> list[Any]:
+    """Return type and shape."""
+    return [array.dtype.name, list(array.shape)]
 
 
 def _inside(layer: paddle.nn.Layer, path: str) -> Any:

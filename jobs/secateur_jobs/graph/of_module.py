@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,20 @@ class ModuleGraph(GraphNetwork):
     """
 
     def __init__(
-        self, program: Program, example: Sequence[np.ndarray], structure: Structure, owned: Owned
+        self,
+        program: Program,
+        example: Sequence[np.ndarray],
+        structure: Structure,
+        trained: AbstractSet[str],
     ) -> None:
-        """``structure`` is that of what ``forward`` returns. Raises UnknownOperator."""
-        self._trained = {name for name, tensor in owned.values() if not tensor.stop_gradient}
+        """``structure`` is that of what ``forward`` returns, ``trained`` are the names of what is trained.
+
+        Raises UnknownOperator.
+        """
+        self._trained = trained
         self._structure = structure
         super().__init__(program, example)
+        self.description |= {"structure": structure, "trained": sorted(trained)}
 
     @paddle.jit.not_to_static
     def forward(self, *inputs: paddle.Tensor) -> Any:
@@ -103,7 +112,8 @@ def graph_of(net: paddle.nn.Layer, inputs: Sequence[InputSpec]) -> ModuleGraph:
     program = _program(net, inputs, owned)
     try:
         with generators_kept(), paddle.utils.unique_name.guard(), eval_mode(net), paddle.no_grad():
-            graph = ModuleGraph(program, runs[0], forward(net, runs[0]).structure, owned)
+            trained = {name for name, tensor in owned.values() if not tensor.stop_gradient}
+            graph = ModuleGraph(program, runs[0], forward(net, runs[0]).structure, trained)
             _take_settings(net, graph)
             worst = max(_difference(net, graph, run) for run in runs)
     except UnknownOperator as error:

@@ -75,23 +75,31 @@ class Program:
 
     def write(self, folder: Path) -> None:
         """Write the program into a folder, for :func:`read`."""
-        plain = {
+        (folder / PROGRAM_FILE).write_text(json.dumps(self.to_plain()))
+        safetensors.numpy.save_file(dict(self.parameters), folder / PARAMETERS_FILE)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return all but the parameters as JSON, for :func:`from_plain`."""
+        return {
             "feeds": [asdict(feed) for feed in self.feeds],
             "operations": [asdict(operation) for operation in self.operations],
             "fetched": self.fetched,
             "names": self.names,
         }
-        (folder / PROGRAM_FILE).write_text(json.dumps(plain))
-        safetensors.numpy.save_file(dict(self.parameters), folder / PARAMETERS_FILE)
 
 
 def read(folder: Path) -> Program:
     """Return the program that :meth:`Program.write` left in a folder."""
     plain = json.loads((folder / PROGRAM_FILE).read_text())
+    return from_plain(plain, safetensors.numpy.load_file(folder / PARAMETERS_FILE))
+
+
+def from_plain(plain: dict[str, Any], parameters: Mapping[str, np.ndarray]) -> Program:
+    """Return the program that :meth:`Program.to_plain` was called of, with these parameters."""
     return Program(
         feeds=[Feed(**feed) for feed in plain["feeds"]],
         operations=[Operation(**operation) for operation in plain["operations"]],
         fetched=plain["fetched"],
         names={int(value): name for value, name in plain["names"].items()},
-        parameters=safetensors.numpy.load_file(folder / PARAMETERS_FILE),
+        parameters=parameters,
     )

@@ -142,6 +142,8 @@ class PruningEngine(Protocol):
     """In the order of their leaders in the net."""
     reasons: dict[str, str]
     """Why not, for layers with output channels of their own that are in no group."""
+    training_unseen: bool
+    """Whether training could not be looked at, for want of labels: the net must not be cut so."""
 
     def cut(self, keep: Keep) -> None:
         """Cut groups out of the whole net, all at once; undone by :meth:`restore`. Call it once."""

@@ -36,6 +36,7 @@ class PaddleSlimEngine:
     """Groups, cut, restore, freeze by PaddleSlim 2.6.0. See :class:`PruningEngine`."""
 
     name = "paddleslim"
+    training_unseen = False
 
     def __init__(self, net: paddle.nn.Layer, inputs: list[InputSpec]) -> None:
         self.net = net

@@ -28,6 +28,12 @@ _Limited = Callable[[Pruning, Mapping[str, float], float], list[Group]]
 _WORTH_SAYING = 0.001
 
 
+TRAINING_UNSEEN = (
+    "forward needs labels in training, and there are none here: inference alone was looked at, so a job may "
+    "find less to cut"
+)
+
+
 @dataclass(frozen=True)
 class Survey:
     """The proven groups of a net, with what the spec says about each."""
@@ -50,6 +56,11 @@ class Found:
     """Whether a group was found that the net does not bear to be cut."""
 
     @property
+    def notes(self) -> list[str]:
+        """What a person should know."""
+        return [TRAINING_UNSEEN] if self.engine.training_unseen else []
+
+    @property
     def layers(self) -> int:
         """Convolution, linear, recurrent and embedding layers in all."""
         return len(cuttable_layers(self.engine.net))
@@ -69,9 +80,10 @@ def find(
 ) -> Found:
     """Find and prove the groups of the uncut net; it stays as it is.
 
-    ``labels`` are those of a sample, for a ``forward`` that asks for them in training.
+    ``labels`` are those of a sample, for a ``forward`` that asks for them in training; with None what is
+    found is to be looked at, not to be cut.
     """
-    made = make_engine(engine, net, inputs, labels)
+    made = make_engine(engine, net, inputs, labels, inspects=labels is None)
     proven, unproven = prove_groups(made, inputs, on_group)
     refused = refused_layers(net, proven, made.reasons | unproven)
     return Found(made, list(proven), refused, bool(unproven))
@@ -114,7 +126,7 @@ def allowed(
         costs["latency"] = latency_model(net, proven, counts, measure(engine, proven))
     return Survey(
         table=GroupTable(engine=engine.name, groups=groups, refused=refused),
-        notes=rules.notes,
+        notes=[*found.notes, *rules.notes],
         reachable=_reach(groups, refused, pruning, max(ratios), costs, limited),
     )
 

@@ -16,11 +16,11 @@ from secateur_api.results import (
 from secateur_api.sources import Sources
 from secateur_api.spec import CutAs, PruningJobSpec, SensitivityMode
 from secateur_jobs import checkpoint
-from secateur_jobs.conversion import toolchain
+from secateur_jobs.conversion import rewriting, toolchain
 from secateur_jobs.conversion.batches import Batch, first_batches
 from secateur_jobs.conversion.convert import convert_model
 from secateur_jobs.data.check import check_data
-from secateur_jobs.data.unlabelled import notes_of
+from secateur_jobs.data.codeless import notes_of
 from secateur_jobs.forms import Chosen, Wish, choose
 from secateur_jobs.graph.of_module import ModuleGraph
 from secateur_jobs.measure.statistics import check_drop_is_told
@@ -65,7 +65,7 @@ def run(context: StageContext) -> StageOutcome:
     teacher = load_teacher(spec, net)  # refused before hours of sensitivity, not after
     context.progress(5, "check the data")
     splits, notes = _data(context, net)
-    outputs = check_data(net, splits, spec.model, spec.evaluation)
+    outputs = check_data(net, splits, spec.model, spec.evaluation, spec.data.origin_field)
     if teacher is not None:
         in_training = judged_by(splits.train, spec.evaluation)
         check_teaching(net, teacher, gather(splits.train, [0]), in_training)
@@ -109,6 +109,7 @@ def run(context: StageContext) -> StageOutcome:
                 *note_of(outputs, spec.evaluation),
                 *chosen.notes,
                 *found.notes,
+                *rewriting.notes_of(net, counts, spec.model),
                 *filter(None, [why_none]),
                 *cannot_tell(sources, spec.data.version),
             ],

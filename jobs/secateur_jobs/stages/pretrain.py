@@ -54,10 +54,10 @@ def run(context: StageContext) -> StageOutcome:
     if is_unlabelled(splits.train):
         raise InvalidInput(
             Reason.INVALID_SPEC,
-            f"spec.model.pretrain: the training set of {spec.data.factory} has no labels, so no baseline can "
+            f"spec.model.pretrain: the training set of {spec.data.origin} has no labels, so no baseline can "
             "be trained; leave pretrain out and give trained weights",
         )
-    check_data(net, splits, spec.model, spec.evaluation)
+    check_data(net, splits, spec.model, spec.evaluation, spec.data.origin_field)
     if spec.model.cut_as is CutAs.GRAPH:
         asked_graph(net, spec.model.inputs)
     context.progress(1, "rehearse what follows")

@@ -94,6 +94,18 @@ def labels_parameter(net: paddle.nn.Layer, inputs: int) -> str | None:
     return next((name for name in behind if name in (*AS_TENSOR, *AS_LIST)), None)
 
 
+def needs_labels(net: paddle.nn.Layer, inputs: Sequence[paddle.Tensor]) -> bool:
+    """Whether ``forward`` asks for labels, and raises in training without them; the net stays as it is."""
+    if labels_parameter(net, len(inputs)) is None:
+        return False
+    with eval_mode(net), paddle.no_grad(), Form(differs=True, judged=None).shown(net):
+        try:
+            net(*inputs)
+        except RAISED:
+            return True
+    return False
+
+
 def form_of(net: paddle.nn.Layer, batch: Sequence[np.ndarray], evaluation: Evaluation) -> Form:
     """Run the first samples of a batch (inputs, then labels) as at inference and as in training; compare.
 

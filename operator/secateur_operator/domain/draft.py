@@ -37,10 +37,11 @@ def text_of(found: Inspection, chosen: Choices) -> str:
     for one in inputs:
         if one["dtype"] == "float32":
             del one["dtype"]
+    form = found.data.form if found.data is not None else None
     parts: dict[str, Any] = {
         "model": {**chosen.model, "inputs": inputs},
         "data": chosen.data,
-        "evaluation": {"form": found.data.form.value} if found.data is not None else None,
+        "evaluation": {"form": form.value} if form is not None else None,
         "pruning": _pruning(found),
         "fineTune": {"dataFraction": 1, "epochs": 10},
         "constraints": [{"metric": "accuracyDrop", "max": DROP}],

@@ -265,3 +265,18 @@ def test_arrays_and_texts_are_found_beside_the_file_and_pinned(tmp_path: Path) -
     (tmp_path / "vocab.txt").unlink()
     with pytest.raises(InvalidResource, match=r"spec.data.lines.vocabulary.uri: cannot read .*vocab.txt"):
         data_of({"lines": {"uri": "texts.txt", "vocabulary": {"uri": "vocab.txt"}}})
+
+
+def test_the_labels_of_pictures_are_found_beside_the_file_and_pinned(tmp_path: Path) -> None:
+    text = document(data={"images": {"uri": "s3://photos/cards", "labels": {"uri": "list.txt"}}})
+    text["spec"]["model"] |= {"pretrain": None, "trained": True}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(text))
+    with pytest.raises(InvalidResource, match=r"spec.data.images.labels.uri: cannot read .*list.txt"):
+        pinned(read_job(tmp_path / "job.yaml"), tmp_path, None)
+    (tmp_path / "list.txt").write_text("a.png 1")
+    images = pinned(read_job(tmp_path / "job.yaml"), tmp_path, None).spec.data.images
+    assert images is not None
+    assert images.labels is not None
+    assert images.uri == "s3://photos/cards"
+    assert images.labels.uri == str(tmp_path / "list.txt")
+    assert images.labels.sha256 == hashlib.sha256(b"a.png 1").hexdigest()

@@ -28,14 +28,17 @@ from secateur_jobs.pruning.native.arrangement import Order, arrangement
 from secateur_jobs.pruning.native.bound import BoundGroup, bound_groups
 from secateur_jobs.pruning.native.codes import code_words
 from secateur_jobs.pruning.native.findings import INPUT, Findings, explore
-from secateur_jobs.pruning.native.groups import Units, find_groups, find_units, why_not
+from secateur_jobs.pruning.native.groups import UNUSED, Units, find_groups, find_units, why_not
 from secateur_jobs.pruning.native.leaves import Kind, Leaf
 from secateur_jobs.pruning.native.loose import all_leaves, buffers_kept
 from secateur_jobs.pruning.native.narrow import Narrowing
 from secateur_jobs.pruning.native.parameter_axes import Nodes, cuts_whole_groups
 from secateur_jobs.pruning.native.probe import Example, Probe, Unsteady
 from secateur_jobs.pruning.native.stand_ins import Sample
-from secateur_jobs.training.form import labels_asked
+from secateur_jobs.training.form import labels_asked, needs_labels
+
+_UNUSED = "inference does not use it"
+"""Of training nothing is known."""
 
 
 class NativeEngine:
@@ -46,15 +49,27 @@ class NativeEngine:
     """How many forward passes it took to find the groups."""
 
     def __init__(
-        self, net: paddle.nn.Layer, inputs: list[InputSpec], labels: np.ndarray | None = None
+        self,
+        net: paddle.nn.Layer,
+        inputs: list[InputSpec],
+        labels: np.ndarray | None = None,
+        inspects: bool = False,
     ) -> None:
-        """``labels`` are those of one sample or more, for a ``forward`` that asks for them in training."""
+        """``labels`` are those of one sample or more, for a ``forward`` that asks for them in training.
+
+        Where it ``inspects``, one that cannot train without them is looked at as it infers; not to be cut so.
+        """
         self.net = net
         self._leaves = all_leaves(net)
         self._backups: list[tuple[paddle.Tensor, np.ndarray]] = []
         self._attributes: Attributes | None = None
         self._narrowing = Narrowing(net, self._leaves, _example(net, inputs, labels))
+        self.training_unseen = inspects and needs_labels(net, self._narrowing.example.inputs)
+        if self.training_unseen:
+            self._narrowing.modes = (False,)
         self.groups, self.reasons, self.forwards = _find(self._narrowing)
+        if self.training_unseen:
+            self.reasons = {name: why.replace(UNUSED, _UNUSED) for name, why in self.reasons.items()}
 
     def cut(self, keep: Keep) -> None:
         """Take the removed positions out of every tensor."""
@@ -120,7 +135,7 @@ def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int
     nodes = Nodes.of(leaves)
     try:
         with buffers_kept(net):
-            findings, forwards = _explore(net, leaves, example, nodes)
+            findings, forwards = _explore(net, leaves, example, nodes, narrowing.modes)
     except Unsteady as error:
         return [], dict.fromkeys(cuttable_layers(net), str(error)), 0
     except RAISED as error:  # the user's forward
@@ -137,11 +152,13 @@ def _find(narrowing: Narrowing) -> tuple[list[ChannelGroup], dict[str, str], int
 
 
 def _explore(
-    net: paddle.nn.Layer, leaves: list[Leaf], example: Example, nodes: Nodes
+    net: paddle.nn.Layer, leaves: list[Leaf], example: Example, nodes: Nodes, modes: tuple[bool, ...]
 ) -> tuple[list[Findings], int]:
     """Probe evaluation, and training as well if what was found does not hold there."""
     evaluation = Probe(net, leaves, example, training=False)
     findings = [explore(evaluation, nodes)]
+    if True not in modes:
+        return findings, evaluation.forwards
     training = Probe(net, leaves, example, training=True)
     same = training.layout == evaluation.layout
     if not same or not holds(training, nodes, find_units(nodes, findings)):

@@ -16,6 +16,8 @@ _SAID = {
     "spec.model.args": "--arg",
     "spec.model.inputs": "--input",
     "spec.model": "MODEL",
+    "spec.data.images.labels.uri": "--labels",
+    "spec.data.images.labels": "--labels",
     "spec.data.images.uri": "--images",
     "spec.data.images": "--images",
     "spec.data.arrays.uri": "--arrays",

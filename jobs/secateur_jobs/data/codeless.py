@@ -1,4 +1,4 @@
-"""Data without labels that need no code, by what the spec names."""
+"""Data that need no code, by what the spec names."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.user_code import Splits
 
 
-def splits(data: Data, model: Model, seed: int) -> Splits:
-    """Return (train, eval) of items (input..., nothing). Raises InvalidInput, and MissingData for no file."""
+def splits(data: Data, model: Model, seed: int, has_labels: bool = True) -> Splits:
+    """Return (train, eval) of items (input..., label or nothing). Labels are read only if it ``has_labels``.
+
+    Raises InvalidInput, and MissingData for no file.
+    """
     if data.args:  # CEL cannot look into arguments of any type
         raise InvalidInput(
             Reason.INVALID_SPEC, "spec.data.args: they are a factory's; leave them out without one"
         )
     if data.images is not None:
-        return pictures.splits(data.images, model, seed)
+        images = data.images if has_labels else data.images.model_copy(update={"labels": None})
+        return pictures.splits(images, model, seed)
     if data.arrays is not None:
         return input_arrays.splits(data.arrays, model, seed)
     if data.lines is not None:
