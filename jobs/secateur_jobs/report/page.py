@@ -140,7 +140,8 @@ def _targets(target: Target | None, share: float) -> str:
     """Return what should be cut after a round that reaches this share of the plan."""
     given = {} if target is None else {name: whole * share for name, whole in target.shares.items()}
     if len(given) == 1:
-        return numerals.share(*given.values())
+        (part,) = given.values()
+        return numerals.share(part)
     return ", ".join(f"{name} {numerals.share(part)}" for name, part in given.items())
 
 
