@@ -12,6 +12,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from secateur_api.code_digest import code_sha256, hiding, newest
 from secateur_api.conditions import Reason
@@ -73,7 +74,7 @@ def _extract(file: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, left: i
 class _Bounded:
     """A file that refuses to give more than so many bytes."""
 
-    def __init__(self, source: zipfile.ZipExtFile, left: int, where: str) -> None:
+    def __init__(self, source: IO[bytes], left: int, where: str) -> None:
         self._source, self._left, self._where = source, left, where
 
     def read(self, size: int = -1) -> bytes:

@@ -64,6 +64,12 @@ class StageContext:
         """Store a contract model as ``<name>.json`` of this unit."""
         return self.put(name, f"{name}.json", value.model_dump_json(by_alias=True, indent=1).encode())
 
+    def read_sources(self) -> Sources:
+        """Return the content that the unit is named by."""
+        if self.sources is None:
+            raise RuntimeError(f"{self.request.stage.value} was begun without its sources")
+        return self.sources
+
     def upstream(self, name: str) -> str:
         """Return the unit of an upstream stage that this stage cannot do without."""
         unit: str | None = getattr(self.request.upstream, name)
