@@ -95,7 +95,7 @@ def _silence() -> None:
 def _register_reduce_mean(workers: Any) -> None:
     """Teach PaddleSlim that a mean over other axes keeps the channels (``x.mean([2, 3])``)."""
 
-    class reduce_mean(workers.PruneWorker):  # type: ignore[name-defined]
+    class reduce_mean(workers.PruneWorker):
         def __init__(self, op: Any, pruned_params: Any, visited: Any, skip_stranger: Any) -> None:
             super().__init__(op, pruned_params, visited, skip_stranger)
 
@@ -121,7 +121,7 @@ def _register_reduce_mean(workers: Any) -> None:
 def _register_prelu(workers: Any) -> None:
     """Teach PaddleSlim that PReLU keeps the shape, and that its slopes are cut with the channels."""
 
-    class prelu(workers.PruneWorker):  # type: ignore[name-defined]
+    class prelu(workers.PruneWorker):
         def __init__(self, op: Any, pruned_params: Any, visited: Any, skip_stranger: Any) -> None:
             super().__init__(op, pruned_params, visited, skip_stranger)
 

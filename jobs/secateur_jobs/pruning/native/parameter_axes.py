@@ -90,7 +90,7 @@ def _grouped(leaf: Leaf) -> list[ParameterAxis]:
     transposed = isinstance(leaf.layer, TRANSPOSED)
     if cuts_whole_groups(leaf):
         # inputs and outputs of a group are one unit, and its weights lie together on the first axis
-        first = ("in", inputs) if transposed else ("out", outputs)
+        first: tuple[Side, np.ndarray] = ("in", inputs) if transposed else ("out", outputs)
         return [ParameterAxis("weight", 0, *first, "out"), bias]
     groups = int(leaf.layer._groups)
     if transposed:
