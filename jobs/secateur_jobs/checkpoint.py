@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import safetensors
@@ -30,7 +30,7 @@ from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
 from secateur_jobs.user_code import build_model
 
-Built = paddle.nn.Layer | Callable[[], paddle.nn.Layer]
+Built: TypeAlias = paddle.nn.Layer | Callable[[], paddle.nn.Layer]
 SCHEMA = 1
 _TRUSTED = ("secateur_jobs.zoo.", "paddle.vision.models:")
 """Where the networks are that may be built because a file names them."""
