@@ -13,14 +13,14 @@ from markupsafe import Markup
 
 from secateur_api.quantity import show_bytes, show_moment, show_seconds
 from secateur_api.results import Artifact, Group, Width
-from secateur_api.spec import Target
+from secateur_api.spec import Target, target_name
 from secateur_api.status import NOT_MEASURED
 from secateur_api.uri import redacted
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts.curves import bar, curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
-from secateur_jobs.report.comparison import benchmark_rows, compare, target_name
+from secateur_jobs.report.comparison import benchmark_rows, compare
 from secateur_jobs.report.evidence import Evidence, Measured, Round
 from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur_api import PruningJob, PruningJobStatus, Stage
 from secateur_api.quantity import show_seconds
+from secateur_api.spec import target_name
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
 
 _ENOUGH_PERCENT = 5.0
@@ -80,9 +81,7 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
         return round_result(status.rounds[done.round - 1])
     if done.name is Stage.CONVERT:
         return ", ".join(
-            "/".join(part.value for part in (one.format, one.backend) if part is not None)
-            for one in status.converted
-            if one.role == "pruned"
+            target_name(one.format, one.backend) for one in status.converted if one.role == "pruned"
         )
     if done.name is Stage.BENCHMARK:
         return ", ".join(f"{one.speedup:.2f}x on {one.device}" for one in status.benchmarks)
