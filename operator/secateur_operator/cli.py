@@ -77,7 +77,7 @@ def run(
     code: Annotated[
         Path | None, typer.Option(help="Folder with your Python modules.", callback=store_cli.expanded)
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure everything anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure all again.")] = False,
 ) -> None:
     """Run a PruningJob on this machine; interrupted, the same command goes on where it was.
 
@@ -95,7 +95,7 @@ def run(
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if ending.interrupted:
-        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        print("interrupted; run the same command again to continue", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_INTERRUPTED)
     print_job(ending.job, output)
     lost = take_loss()

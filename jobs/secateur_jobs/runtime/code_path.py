@@ -56,7 +56,7 @@ def _check(infos: list[zipfile.ZipInfo], folder: Path, where: str) -> None:
     root = folder.resolve()
     for info in infos:
         if not (root / info.filename).resolve().is_relative_to(root):
-            raise _refused(f"{where}: {info.filename!r} would lie outside the code's folder; pack it anew")
+            raise _refused(f"{where}: {info.filename!r} would lie outside the code's folder; pack it again")
 
 
 def _extract(file: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, left: int, where: str) -> int:

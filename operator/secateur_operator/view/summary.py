@@ -110,7 +110,7 @@ def _rounds(status: PruningJobStatus) -> Table | None:
         return None
     held = status.preflight.held if status.preflight is not None else None
     what = "agreement" if held is not None and held.by_agreement else "measured"
-    on = f" ({what} on {held.samples} training items held back)" if held is not None else ""
+    on = f" ({what} on {held.samples} held-back training items)" if held is not None else ""
     table = _table(
         f"Rounds{on}", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
     )
