@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
@@ -16,7 +16,6 @@ from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
 from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
 
-C = TypeVar("C", bound=Contract)
 _EVERY_SECONDS = 1.0
 
 
