@@ -28,8 +28,8 @@ _LEAST = 50
 _SEEN = 0.02
 """A metric that is better by this share on training items than on others: the weights know those items."""
 _SO = (
-    "so the evaluation set is read for the sensitivity curves and the gate as well, and on data without a "
-    "say the drop may be larger"
+    "so the sensitivity curves and the gate are measured on the evaluation set, and on other data the drop "
+    "may be larger"
 )
 
 
