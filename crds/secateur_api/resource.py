@@ -128,7 +128,7 @@ def _not_json(value: object, path: str) -> Iterator[Problem]:
     elif value is not None and not isinstance(value, (str, int, float, bool)):
         kind = type(value).__name__
         yield Problem(
-            path, f"a value of type {kind} cannot be said in JSON; expected text, a number, a list ..."
+            path, f"a value of type {kind} cannot be written in JSON; expected text, a number, a list ..."
         )
 
 

@@ -117,13 +117,13 @@ class RoundOutcome(Contract):
     numbers: ModelNumbers
     """After recovery; the metric is reported, and chooses nothing."""
     metric_cut: float
-    """The metric on the items held back (see preflight's ``held``), after cutting, before any recovery."""
+    """The metric on the held-back items (see preflight's ``held``), after cutting, before any recovery."""
     metric_repaired: float
     """The metric after repair (see ``pruning.repair``), before fine-tuning."""
     metric_recovered: float | None = None
-    """The metric on the items held back, after recovery; None where none are: it is that of ``numbers``."""
+    """The metric on the held-back items, after recovery; None where none are: it is that of ``numbers``."""
     drop: float
-    """Relative drop of the metric from the unpruned model's on the items held back, after recovery; negative
+    """Relative drop of the metric from the unpruned model's on the held-back items, after recovery; negative
     is better. The gate reads it; the verdict reads that of the converted models on the evaluation set."""
     drift: dict[str, float] = {}
     """Each output that the metric does not judge: its mean squared difference from the unpruned model's on
@@ -202,7 +202,8 @@ class WeightPrecision(Contract):
     layer: str
     """Structured name of its layer."""
     elements: int
-    bits: Literal[8, 16, 32]
+    bits: int
+    """8, 16 or 32."""
     cost: float | None = None
     """Relative change of the outputs with this weight alone in 8 bits; None where that was not asked."""
     why: str = ""
@@ -417,7 +418,7 @@ class RoundPlan(Contract):
     losses: list[float]
     """Mean training loss of each fine-tuning epoch."""
     metrics: list[float]
-    """Metric on the items held back after each fine-tuning epoch."""
+    """Metric on the held-back items after each fine-tuning epoch."""
     notes: list[str] = []
     """What a person should know of the fine-tuning: options without effect, an early stop."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def parse(content: bytes, uri: str, field: str, most_bytes: int) -> dict[str, np
     Raises InvalidInput(WEIGHTS_INVALID) if it is truncated, of another format, too large once unpacked, or
     holds more than arrays.
     """
-    readers = {
+    readers: dict[str, Callable[[bytes], dict[str, np.ndarray]]] = {
         "safetensors": _safetensors,
         "npz": lambda content: _npz(content, most_bytes),
         "pdparams": lambda content: _pdparams(content, most_bytes),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import safetensors
@@ -20,7 +20,7 @@ from secateur_api.base import Contract
 from secateur_api.conditions import Reason
 from secateur_api.spec import CutAs, InputSpec, Model, Pretrain
 from secateur_api.spec.types import Factory
-from secateur_jobs.explain import RAISED, near, raised
+from secateur_jobs.explain import RAISED, first_fault, near, raised
 from secateur_jobs.graph import recipe
 from secateur_jobs.graph.files import NotRebuilt
 from secateur_jobs.graph.model import files_sha256
@@ -30,9 +30,10 @@ from secateur_jobs.pruning.layers import describe_widths
 from secateur_jobs.pruning.masking import layer_norms
 from secateur_jobs.runtime.errors import MissingData
 from secateur_jobs.runtime.toolchain import toolchain
+from secateur_jobs.training.forward import zeros
 from secateur_jobs.user_code import build_model
 
-Built = paddle.nn.Layer | Callable[[], paddle.nn.Layer]
+Built: TypeAlias = paddle.nn.Layer | Callable[[], paddle.nn.Layer]
 SCHEMA = 1
 _TRUSTED = ("secateur_jobs.zoo.", "paddle.vision.models:")
 """Where the networks are that may be built because a file names them."""
@@ -64,12 +65,13 @@ class Metadata(Contract):
     graph: str | None = None
     """The recipe of a network that is a graph (``graph.recipe``)."""
     toolchain: dict[str, str]
-    extra: dict[str, str]
+    extra: dict[str, str] = Field(default_factory=dict)
+    """Empty; it stays, because the files that are there have it."""
 
 
-def to_bytes(net: paddle.nn.Layer, model: Model, extra: dict[str, str] | None = None) -> bytes:
+def to_bytes(net: paddle.nn.Layer, model: Model) -> bytes:
     """Write ``net``, which ``model``'s factory built and which may have been cut since."""
-    return _written(net, _architecture(net, model), extra or {})
+    return _written(net, _architecture(net, model))
 
 
 def plain_bytes(
@@ -80,10 +82,10 @@ def plain_bytes(
 ) -> bytes:
     """Write ``net``, which runs on ``inputs``; ``factory`` and ``args`` tell who built it uncut, if known."""
     said = _Architecture(factory=factory, args=args or {}, inputs=inputs, cut_as=_cut_as(net))
-    return _written(net, said, {})
+    return _written(net, said)
 
 
-def _written(net: paddle.nn.Layer, model: _Architecture, extra: dict[str, str]) -> bytes:
+def _written(net: paddle.nn.Layer, model: _Architecture) -> bytes:
     metadata = Metadata(
         schema_version=SCHEMA,
         model=model,
@@ -91,7 +93,6 @@ def _written(net: paddle.nn.Layer, model: _Architecture, extra: dict[str, str]) 
         normed={name: norm._normalized_shape[0] for name, norm in _bare_norms(net).items()},
         graph=recipe.written(net),
         toolchain=toolchain(),
-        extra=extra,
     )
     # one entry, because the order of several is not defined
     text = json.dumps(metadata.model_dump(mode="json", by_alias=True), sort_keys=True)
@@ -107,7 +108,7 @@ def from_bytes(content: bytes, model: Model, origin: str = "the checkpoint") -> 
     Raises MissingData(ARTIFACT_CORRUPT) for a truncated or foreign file, a file of another model, or tensors
     that the network cannot use; InvalidInput if the factory is not found or fails.
     """
-    tensors, metadata = _parse(content, origin)
+    tensors, metadata = parse(content, origin)
     said = metadata.model
     net = _as_described(tensors, metadata, model, origin)
     if net is None:
@@ -160,7 +161,7 @@ def load(path: str | Path, model: Built | None = None) -> paddle.nn.Layer:
 
         net = load("checkpoint.safetensors", model=my_networks.classifier(classes=10))
     """
-    tensors, metadata = _parse(Path(path).read_bytes(), str(path))
+    tensors, metadata = parse(Path(path).read_bytes(), str(path))
     said = metadata.model
     if model is None and metadata.graph is not None:
         return _rebuilt(_graph(metadata.graph, tensors, str(path)), tensors, metadata, str(path))
@@ -213,11 +214,6 @@ def _in_form(net: paddle.nn.Layer, said: _Architecture, origin: str) -> paddle.n
         return graph_of(net, said.inputs)
     except NotRebuilt as error:
         raise _corrupt(origin, f"it is of a network's graph, and this network has none: {error}") from None
-
-
-def metadata_of(content: bytes, origin: str = "the checkpoint") -> Metadata:
-    """Return what a checkpoint says about itself; raises MissingData(ARTIFACT_CORRUPT)."""
-    return _parse(content, origin)[1]
 
 
 def state(net: paddle.nn.Layer) -> dict[str, np.ndarray]:
@@ -274,7 +270,8 @@ def _set_normed(net: paddle.nn.Layer, normed: dict[str, int], origin: str) -> No
         bare[name]._normalized_shape = [width]
 
 
-def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata]:
+def parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata]:
+    """Return a checkpoint's tensors and what it says about itself; raises MissingData(ARTIFACT_CORRUPT)."""
     try:
         tensors = safetensors.numpy.load(content)
     except (safetensors.SafetensorError, ValueError) as error:
@@ -286,9 +283,7 @@ def _parse(content: bytes, origin: str) -> tuple[dict[str, np.ndarray], Metadata
     try:
         metadata = Metadata.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _corrupt(origin, f"its metadata is damaged: {where}: {first['msg']}") from None
+        raise _corrupt(origin, f"its metadata is damaged: {first_fault(error)}") from None
     if metadata.schema_version != SCHEMA:
         raise _corrupt(origin, f"it has schema {metadata.schema_version}, this Secateur reads {SCHEMA}")
     return tensors, metadata
@@ -323,7 +318,7 @@ def _fill(net: paddle.nn.Layer, tensors: dict[str, np.ndarray], origin: str) -> 
 def _try_on_zeros(net: paddle.nn.Layer, inputs: list[InputSpec], origin: str) -> None:
     try:
         with paddle.no_grad():
-            net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs))
+            net(*zeros(inputs))
     except RAISED as error:
         raise _corrupt(origin, f"its tensors do not fit each other: {raised(error)}") from None
 

@@ -1,4 +1,4 @@
-"""Words for what went wrong in the user's code or spelling."""
+"""Words for what went wrong in the user's code, spelling or documents."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+
+from pydantic import ValidationError
 
 import secateur_api
 
@@ -25,6 +27,12 @@ def near(name: str, known: Iterable[str], limit: int = 12) -> str:
     shown = sorted(known)[:limit]
     more = ", ..." if len(known) > limit else ""
     return f"; there is: {', '.join(shown)}{more}" if shown else ""
+
+
+def first_fault(error: ValidationError) -> str:
+    """Write the first thing that is wrong in a document, and where: ``model.inputs: Field required``."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def some(items: list[str], separator: str = ", ", limit: int = 5) -> str:

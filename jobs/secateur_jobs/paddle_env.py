@@ -18,8 +18,9 @@ warnings.filterwarnings("ignore", message="No ccache found")  # we compile nothi
 
 import paddle  # noqa: E402
 import paddle.base.dygraph.base as _dygraph_base  # noqa: E402
+from paddle import nn  # noqa: E402
 
 if not hasattr(_dygraph_base, "_to_static_mode_guard_"):
     _dygraph_base._to_static_mode_guard_ = _dygraph_base.to_static_mode_guard
 
-__all__ = ["paddle"]
+__all__ = ["nn", "paddle"]

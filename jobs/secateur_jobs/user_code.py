@@ -42,7 +42,7 @@ def load_callable(ref: str, field: str) -> Callable[..., Any]:
     module = _import(module_name, field)
     found = getattr(module, name, None)
     if callable(found):
-        return found  # type: ignore[no-any-return]
+        return found
     if found is not None:
         raise InvalidInput(
             Reason.CODE_NOT_FOUND, f"{field}: {ref} is a {type(found).__name__}; it must be callable"

@@ -77,7 +77,7 @@ def run(
     code: Annotated[
         Path | None, typer.Option(help="Folder with your Python modules.", callback=store_cli.expanded)
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure everything anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse no result; measure all again.")] = False,
 ) -> None:
     """Run a PruningJob on this machine; interrupted, the same command goes on where it was.
 
@@ -95,7 +95,7 @@ def run(
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if ending.interrupted:
-        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        print("interrupted; run the same command again to continue", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_INTERRUPTED)
     print_job(ending.job, output)
     lost = take_loss()
@@ -127,77 +127,53 @@ def crd() -> None:
     sys.stdout.write(as_yaml(build_crd()))
 
 
-@app.command()
+@app.command(context_settings={"auto_envvar_prefix": "SECATEUR"})
 def operator(
     namespace: Annotated[
         list[str] | None,
         typer.Option(envvar="SECATEUR_NAMESPACES", help="Namespace to serve; repeatable. None: all."),
     ] = None,
     selector: Annotated[
-        str,
-        typer.Option(
-            envvar="SECATEUR_SELECTOR", help="Labels of the PruningJobs to serve: key=value,... None: all."
-        ),
+        str, typer.Option(help="Labels of the PruningJobs to serve: key=value,... None: all.")
     ] = "",
     max_running: Annotated[
         int,
         typer.Option(
-            envvar="SECATEUR_MAX_RUNNING",
-            min=0,
-            help="PruningJobs that run at a time in each namespace; the others wait. 0: all run.",
+            min=0, help="PruningJobs that run at a time in each namespace; the others wait. 0: all run."
         ),
     ] = Settings.max_running,
-    store_claim: Annotated[
-        str | None,
-        typer.Option(envvar="SECATEUR_STORE_CLAIM", help="Default store: a PersistentVolumeClaim."),
-    ] = None,
-    store_uri: Annotated[
-        str | None, typer.Option(envvar="SECATEUR_STORE_URI", help="Default store: s3://bucket/prefix ...")
-    ] = None,
+    store_claim: Annotated[str | None, typer.Option(help="Default store: a PersistentVolumeClaim.")] = None,
+    store_uri: Annotated[str | None, typer.Option(help="Default store: s3://bucket/prefix ...")] = None,
     store_secret: Annotated[
-        str | None,
-        typer.Option(envvar="SECATEUR_STORE_SECRET", help="Secret with the default store's credentials."),
+        str | None, typer.Option(help="Secret with the default store's credentials.")
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(envvar="SECATEUR_IMAGE", help="Image of the stages where a job names none.")
-    ] = None,
-    image_pull_policy: Annotated[
-        PullPolicy | None, typer.Option(envvar="SECATEUR_IMAGE_PULL_POLICY", help="For the stages' pods.")
-    ] = None,
+    image: Annotated[str | None, typer.Option(help="Image of the stages where a job names none.")] = None,
+    image_pull_policy: Annotated[PullPolicy | None, typer.Option(help="For the stages' pods.")] = None,
     image_pull_secret: Annotated[
         list[str] | None,
         typer.Option(envvar="SECATEUR_IMAGE_PULL_SECRETS", help="Secret to pull the image with; repeatable."),
     ] = None,
     job_ttl: Annotated[
-        int,
-        typer.Option(envvar="SECATEUR_JOB_TTL", min=0, help="Seconds until a finished Job is deleted."),
+        int, typer.Option(min=0, help="Seconds until a finished Job is deleted.")
     ] = Settings.job_ttl_seconds,
-    workers: Annotated[
-        int, typer.Option(envvar="SECATEUR_WORKERS", min=1, max=256, help="Passes at a time.")
-    ] = Settings.workers,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Passes at a time.")] = Settings.workers,
     leader_elect: Annotated[
-        bool, typer.Option(envvar="SECATEUR_LEADER_ELECT", help="Let a Lease decide which replica works.")
+        bool, typer.Option(help="Let a Lease decide which replica works.")
     ] = Settings.leader_elect,
-    lease_name: Annotated[
-        str, typer.Option(envvar="SECATEUR_LEASE_NAME", help="Name of the Lease.")
-    ] = Settings.lease_name,
+    lease_name: Annotated[str, typer.Option(help="Name of the Lease.")] = Settings.lease_name,
     lease_namespace: Annotated[
-        str | None,
-        typer.Option(envvar="SECATEUR_LEASE_NAMESPACE", help="Its namespace. Default: the operator's own."),
+        str | None, typer.Option(help="Its namespace. Default: the operator's own.")
     ] = None,
     metrics_port: Annotated[
-        int, typer.Option(envvar="SECATEUR_METRICS_PORT", min=1, max=65535, help="Port of /metrics.")
+        int, typer.Option(min=1, max=65535, help="Port of /metrics.")
     ] = Settings.metrics_port,
     health_port: Annotated[
-        int,
-        typer.Option(envvar="SECATEUR_HEALTH_PORT", min=1, max=65535, help="Port of /livez and /readyz."),
+        int, typer.Option(min=1, max=65535, help="Port of /livez and /readyz.")
     ] = Settings.health_port,
     log_format: Annotated[
-        LogFormat, typer.Option(envvar="SECATEUR_LOG_FORMAT", help="json for machines, text for people.")
+        LogFormat, typer.Option(help="json for machines, text for people.")
     ] = Settings.log_format,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", envvar="SECATEUR_VERBOSE", help="Also log what is not news.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also log what is not news.")] = False,
 ) -> None:
     """Run PruningJobs on a Kubernetes cluster: the one of KUBECONFIG, else the one that this pod is in.
 

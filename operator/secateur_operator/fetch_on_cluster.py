@@ -34,7 +34,7 @@ async def fetch_results(
     try:
         job = await _job(client, namespace or _current_namespace(), name)
         where = f"{job.metadata.name} -n {job.metadata.namespace}"
-        results = results_of(job, f"kubectl get pj {where} -w shows how it goes on")
+        results = results_of(job, f"kubectl get pj {where} -w shows its progress")
         shelf = named.shelf_of(job)
         if shelf is None or shelf.image is None:
             raise StoreError(f"{where} has results, but its status names no store or no image")

@@ -77,7 +77,7 @@ def report(job: Job = None, home: HomeOption = Path(".secateur")) -> None:
         wrong(str(error))
     path = next((local_path(artifact.uri) for artifact in found if artifact.kind == "report"), None)
     if path is None:
-        wrong(f"{name} has no report yet; secateur status says how far it is")
+        wrong(f"{name} has no report yet; secateur status shows its progress")
     print(path)  # noqa: T201
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from secateur_api import PruningJob, PruningJobStatus
 from secateur_api.conditions import Phase
 from secateur_operator.domain import start, times
 from secateur_operator.domain.plan import resolved_spec
 from secateur_operator.domain.times import stamp
-from secateur_operator.engine.loop import run_forever, work_queue
+from secateur_operator.engine.loop import first_of, run_forever, work_queue
 from secateur_operator.engine.reconciler import Reconciler, Seen
 from secateur_operator.gateway.local.gateway import LocalGateway
 from secateur_operator.gateway.local.home import Home, HomeError, HomeFolder, Resources
@@ -111,7 +110,7 @@ async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Seq
     try:
         await gateway.open()
         reconciler = Reconciler(gateway, lambda: datetime.now(UTC), see)
-        await _first_of(
+        await first_of(
             run_forever(gateway, reconciler, work_queue(_LONGEST_DELAY_SECONDS)),
             ended.wait(),
             interrupted.wait(),
@@ -121,18 +120,6 @@ async def _run(home: Home, key: Key, watch: Callable[[Seen], None], command: Seq
     finally:
         await gateway.close()
     return Ending(Resources(home).job(key.name), interrupted=not ended.is_set())
-
-
-async def _first_of(*work: Coroutine[Any, Any, object]) -> None:
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _is_worth_another_run(job: PruningJob) -> bool:

@@ -29,7 +29,7 @@ Model = Annotated[
 ]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--input", help="NAME=1x3x224x224[:int64], batch first; repeatable. A file says its own."),
+    typer.Option("--input", help="NAME=1x3x224x224[:int64], batch first; repeatable. A file knows its own."),
 ]
 Arguments = Annotated[
     list[str] | None, typer.Option("--arg", help="NAME=VALUE, an argument of the factory; repeatable.")

@@ -111,7 +111,7 @@ def gc(
     """
     where = _where(cluster, namespace, claim, store, secret, image, image_pull_secret)
     if store is not None and where is None:
-        wrong("--store: what must stay there is said by the PruningJobs of a cluster; give --cluster too")
+        wrong("--store: the PruningJobs of a cluster name what must stay there; give --cluster too")
     try:
         seconds = parse_duration(older_than)
     except ValueError as error:

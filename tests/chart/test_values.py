@@ -72,7 +72,8 @@ def test_every_value_is_explained() -> None:
 
 def test_every_setting_that_the_chart_gives_is_one_of_the_operator() -> None:
     command = typer.main.get_command(cli.app).commands["operator"]  # type: ignore[attr-defined]
-    known = {name for option in command.params for name in [option.envvar] if name}
+    prefix = command.context_settings["auto_envvar_prefix"]
+    known = {option.envvar or f"{prefix}_{option.name.upper()}" for option in command.params}
     given = set(env(render(EVERYTHING))) | set(env(render({"store.claim": "artifacts"})))
     assert given <= known
     assert known - given == {"SECATEUR_LEASE_NAMESPACE"}, "by default the operator's own namespace"

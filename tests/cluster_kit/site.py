@@ -105,10 +105,6 @@ class Site:
         text = json.dumps({"spec": spec})
         self.cluster.kubectl("patch", "pj", name, "-n", self.namespace, "--type=merge", "-p", text)
 
-    def annotate(self, name: str, key: str, value: str) -> None:
-        """Set an annotation of a PruningJob."""
-        self.cluster.kubectl("annotate", "pj", name, "-n", self.namespace, f"{key}={value}")
-
     def delete(self, kind: str, name: str, *words: str) -> None:
         """Delete an object, without waiting."""
         self.cluster.kubectl("delete", kind, name, "-n", self.namespace, "--wait=false", *words)

@@ -1,4 +1,4 @@
-"""What keeps a pod from running is said within 30 seconds; the job goes on by itself when it is mended."""
+"""What keeps a pod from running is said within 30 seconds; the job then continues when it is mended."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_a_leader_that_was_paused_writes_nothing_when_it_wakes(home: Place) -> N
     said = first.lines_so_far()
     assert end(first, signal.SIGCONT) < 10.0
     assert first.exit_code == 1
-    assert "this process ends, and must be started anew" in first.tail()
+    assert "this process ends; start it again" in first.tail()
     assert len(first.unexpected(said)) == 1  # that line
     assert home.holder() == holder
     assert [home.read("pruningjob", name)["metadata"]["resourceVersion"] for name in names] == before

@@ -65,7 +65,7 @@ def test_with_all_done_all_is_reused_and_a_run_measures_nothing(finished: Secate
     assert sorted(unit for one in found["stages"] for unit in one["units"]) == sorted(before)
     shown = finished.run(command="plan").stdout
     assert shown.count("reused, measured on 2026-01-31 12:00 UTC") == len(STAGES)
-    assert "a run measures nothing anew" in shown
+    assert "a run repeats no measurement" in shown
     finished.run()
     assert finished.worked() == before
 

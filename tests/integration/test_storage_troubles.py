@@ -60,7 +60,7 @@ def test_a_server_that_comes_back_was_waited_for(
     back.start()
     assert store.read("units/x/file") == b"content"
     back.join()
-    assert "looking again" in capsys.readouterr().err
+    assert "trying again" in capsys.readouterr().err
 
 
 def test_a_server_that_stays_away_is_a_passing_fault(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from secateur_jobs.paddle_env import paddle
 
 def model_of(content: bytes, origin: str) -> Model:
     """Return the model that a checkpoint says it is of."""
-    said = checkpoint.metadata_of(content, origin).model
+    said = checkpoint.parse(content, origin)[1].model
     return Model(factory=said.factory, args=said.args, inputs=said.inputs, pretrain=Pretrain(epochs=1))
 
 

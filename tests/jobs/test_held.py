@@ -1,4 +1,4 @@
-"""What chooses on the way is not what judges at the end: items held back of the training data."""
+"""What chooses on the way is not what judges at the end: held-back training items."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_weights_that_know_the_training_items_are_not_judged_by_them() -> None:
     assert (held.metric, held.samples, why) == (1.0, 100, "")
     held, why = measure(Answers(), Splits(_answered(0.0, 500), splits.eval), Evaluation(), 0, 0.75, True)
     assert held is None
-    assert "accuracy is 0 on the training items held back" in why
+    assert "accuracy is 0 on the held-back training items" in why
 
 
 def other_evaluation(spoilt: bool) -> tuple[ArrayDataset, ArrayDataset]:

@@ -2,7 +2,7 @@
 
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize, WeightBits
+from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize, WeightBits, target_name
 from secateur_api.spec.data import Arrays, Data, Fit, Images, Labels, Layout, Lines, Order, Vocabulary
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
@@ -89,4 +89,5 @@ __all__ = [
     "Vocabulary",
     "WeightBits",
     "Weights",
+    "target_name",
 ]

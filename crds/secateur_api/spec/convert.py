@@ -25,6 +25,11 @@ class Backend(str, Enum):
     X86 = "x86"
 
 
+def target_name(format: Format | None, backend: Backend | None) -> str:
+    """Name a conversion: ``paddle-lite/arm``, ``onnx``; empty for what is measured without one."""
+    return "/".join(part.value for part in (format, backend) if part is not None)
+
+
 class Convert(Contract):
     """One format to convert the model to."""
 

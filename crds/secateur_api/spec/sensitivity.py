@@ -51,7 +51,7 @@ class Sensitivity(Contract):
     ]
     """Share of a group's channels that is cut at each point."""
     data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the items held back of the training data that each point is measured on."""
+    """Share of the held-back training items that each point is measured on."""
     tolerance: Annotated[float, Field(gt=0, le=0.5)] = 0.01
     """Half the width of a point's interval, relative to the baseline's metric (``bounded``)."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95

@@ -8,8 +8,9 @@ from typing import Any
 
 from secateur_jobs.paddle_env import paddle  # noqa: F401  (its flags must be set before the import below)
 
-from paddle.base.proto import framework_pb2 as proto  # isort: skip  # noqa: TID251
+from paddle.base.proto import framework_pb2  # isort: skip  # noqa: TID251
 
+proto: Any = framework_pb2
 _ITEM_BYTES = {
     proto.VarType.BOOL: 1,
     proto.VarType.INT8: 1,

@@ -84,6 +84,10 @@ def measure_pair(
     ``say`` is told the share that is done (0..1) and what is being done. Raises InvalidInput or Retryable if
     a model cannot be run.
     """
+
+    def part(index: int, role: str) -> Callable[[float], None]:
+        return lambda share: say((index + share) * _ACCURACY_SHARE, f"evaluate the converted {role} model")
+
     tallies = [
         converted_tally(
             path,
@@ -92,9 +96,7 @@ def measure_pair(
             evaluation,
             dataset,
             scratch,
-            lambda share, index=index, role=role: say(
-                (index + share) * _ACCURACY_SHARE, f"evaluate the converted {role} model"
-            ),
+            part(index, role),
         )
         for index, (path, role) in enumerate(zip(models, ("baseline", "pruned"), strict=True))
     ]

@@ -86,6 +86,10 @@ def measure_plans(
     The values of the weights do not matter: the first channels stay. The net is left as it was.
     """
     channels = {group.name: group.channels for group in engine.groups}
+
+    def part(done: int) -> Callable[[float], None]:
+        return lambda share: report((done + share) / len(plans))
+
     with tempfile.TemporaryDirectory(prefix="secateur-latency-") as folder:
         scratch = Path(folder)
         whole = _converted(engine.net, model, benchmark, scratch / "whole")
@@ -105,7 +109,7 @@ def measure_plans(
                 warmup=_WARMUP,
                 runs=RUNS,
                 scratch=scratch,
-                report=lambda share, done=index: report((done + share) / len(plans)),
+                report=part(index),
             )
             kept.append({name: float(mask.sum()) / channels[name] for name, mask in masks.items()})
             found.append(1 / speedup(samples.baseline_seconds, samples.pruned_seconds))

@@ -19,10 +19,10 @@ _SAMPLES = 256
 def costs_of(
     net: paddle.nn.Layer, weights: Sequence[Weight], dataset: paddle.io.Dataset, evaluation: Evaluation
 ) -> dict[str, float]:
-    """Return the relative change (Euclidean) of the judged output for each weight that the net has, where it is finite.
+    """Return the relative change (Euclidean) of the judged output for each weight that the net has.
 
-    Seen on at most 256 samples, spread over ``dataset``. That a channel's scale commutes with a folded
-    BatchNorm makes this the change of the converted model. The net is left as it was.
+    Only finite ones. Seen on at most 256 samples, spread over ``dataset``. A channel's scale commutes with a
+    folded BatchNorm, so this is the change of the converted model. The net is left as it was.
     """
     parameters = {tensor.name: tensor for tensor in net.parameters()}
     fraction = min(1.0, _SAMPLES / len(dataset))

@@ -74,7 +74,7 @@ class CostModel:
     def over(self, groups: Sequence[str], fixed: Mapping[str, float]) -> CostModel:
         """Return the cost as a function of ``groups`` alone; the others keep ``fixed``, or stay whole."""
         index = np.array([self._index[name] for name in groups], int)
-        others = [i for i, name in enumerate(self.groups) if name not in set(groups)]
+        others = np.array([i for i, name in enumerate(self.groups) if name not in set(groups)], int)
         still = np.array([fixed.get(self.groups[i], 1.0) for i in others])
         model = CostModel(groups, [])
         model.constant = float(

@@ -53,7 +53,7 @@ def channel_axis(layer: paddle.nn.Layer, ndim: int) -> int:
     """Return the axis of a layer's input or output of ``ndim`` axes along which the channels run."""
     if isinstance(layer, _CHANNEL_LAST):
         return ndim - 1
-    layout = getattr(layer, "_data_format", None) or getattr(layer, "_data_layout", "NCHW")
+    layout = str(getattr(layer, "_data_format", None) or getattr(layer, "_data_layout", "NCHW"))
     return 1 if layout.startswith("NC") or ndim == 2 else ndim - 1
 
 

@@ -20,7 +20,7 @@ from secateur_api.spec import InputSpec
 from secateur_jobs.explain import RAISED
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import CONVOLUTIONS, TRANSPOSED, named_layers
-from secateur_jobs.training.forward import eval_mode
+from secateur_jobs.training.forward import eval_mode, zeros
 
 _RECURRENT = (paddle.nn.SimpleRNN, paddle.nn.LSTM, paddle.nn.GRU)
 _COUNTED = (*CONVOLUTIONS, *TRANSPOSED, paddle.nn.Linear, *_RECURRENT)
@@ -55,7 +55,7 @@ def count(net: paddle.nn.Layer, inputs: list[InputSpec]) -> Counts:
                 handles.append(layer.register_forward_pre_hook(tally.enter))
                 handles.append(layer.register_forward_post_hook(tally.leave(name)))
         with eval_mode(net), paddle.no_grad(), _watched_functions(tally):
-            net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
+            net(*zeros(inputs))
     finally:
         for handle in handles:
             handle.remove()
@@ -193,7 +193,7 @@ def unused_parameters(net: paddle.nn.Layer, inputs: list[InputSpec]) -> set[int]
     handles = [layer.register_forward_pre_hook(see) for layer in layers]
     try:
         with eval_mode(net):
-            outputs = net(*(paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs))
+            outputs = net(*zeros(inputs))
     finally:
         for handle in handles:
             handle.remove()

@@ -85,8 +85,8 @@ class PaddleSlimEngine:
         try:
             graph = slim.trace(self.net, inputs)
         except RAISED as error:  # the user's forward, in static mode
-            reason = f"PaddleSlim's tracer cannot run the model: {raised(error)}"
-            return [], dict.fromkeys(cuttable_layers(self.net), reason)
+            message = f"PaddleSlim's tracer cannot run the model: {raised(error)}"
+            return [], dict.fromkeys(cuttable_layers(self.net), message)
         search = _Search(graph)
         groups: list[ChannelGroup] = []
         reasons: dict[str, str] = {}

@@ -95,10 +95,7 @@ def _silence() -> None:
 def _register_reduce_mean(workers: Any) -> None:
     """Teach PaddleSlim that a mean over other axes keeps the channels (``x.mean([2, 3])``)."""
 
-    class reduce_mean(workers.PruneWorker):  # type: ignore[name-defined]
-        def __init__(self, op: Any, pruned_params: Any, visited: Any, skip_stranger: Any) -> None:
-            super().__init__(op, pruned_params, visited, skip_stranger)
-
+    class reduce_mean(workers.PruneWorker):
         def _prune(self, var: Any, pruned_axis: int, transforms: list[dict[str, int]]) -> None:
             source, result = self.op.inputs("X")[0], self.op.outputs("Out")[0]
             rank = len(source.shape())
@@ -121,10 +118,7 @@ def _register_reduce_mean(workers: Any) -> None:
 def _register_prelu(workers: Any) -> None:
     """Teach PaddleSlim that PReLU keeps the shape, and that its slopes are cut with the channels."""
 
-    class prelu(workers.PruneWorker):  # type: ignore[name-defined]
-        def __init__(self, op: Any, pruned_params: Any, visited: Any, skip_stranger: Any) -> None:
-            super().__init__(op, pruned_params, visited, skip_stranger)
-
+    class prelu(workers.PruneWorker):
         def _prune(self, var: Any, pruned_axis: int, transforms: list[dict[str, int]]) -> None:
             slopes = self.op.inputs("Alpha")[0]
             count = math.prod(slopes.shape())

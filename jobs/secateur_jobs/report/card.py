@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from secateur_api.quantity import show_bytes, show_moment
-from secateur_api.spec import Model
+from secateur_api.spec import Model, target_name
 from secateur_api.uri import redacted
 from secateur_jobs.checkpoint import EXPORTED
 from secateur_jobs.report import numerals
-from secateur_jobs.report.comparison import compare, target_name
+from secateur_jobs.report.comparison import compare
 from secateur_jobs.report.evidence import Evidence
 from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 

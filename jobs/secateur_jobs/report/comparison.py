@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from secateur_api.quantity import show_bytes, show_count, show_seconds
 from secateur_api.results import Artifact
-from secateur_api.spec import Backend, Format, Goal
+from secateur_api.spec import Backend, Format, Goal, target_name
 from secateur_api.status import NOT_MEASURED
 from secateur_jobs.report import numerals
 from secateur_jobs.report.evidence import Evidence, Measured
@@ -30,11 +30,6 @@ class Section:
 
     title: str
     rows: list[Row]
-
-
-def target_name(format: Format, backend: Backend | None) -> str:
-    """Name a conversion: ``paddle-lite/arm``, ``onnx``."""
-    return f"{format.value}/{backend.value}" if backend else format.value
 
 
 def compare(evidence: Evidence) -> list[Section]:

@@ -30,6 +30,7 @@ from secateur_api.results import (
 from secateur_api.spec import Evaluation, PruningJobSpec
 from secateur_api.stage import FileRef, StageInput, StageResult
 from secateur_api.status import RoundStatus, Verdict
+from secateur_jobs.explain import first_fault
 from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
 
@@ -160,9 +161,7 @@ def _verdict(request: StageInput) -> Verdict | None:
     try:
         return Verdict.model_validate(request.verdict)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(Reason.INVALID_SPEC, f"verdict.{where}: {first['msg']}") from None
+        raise InvalidInput(Reason.INVALID_SPEC, f"verdict.{first_fault(error)}") from None
 
 
 def _chosen(rounds: list[Round], unit: str | None) -> Round | None:

@@ -62,12 +62,12 @@ def chosen_by_what_judges(evidence: Evidence) -> str | None:
     if any(point.source in measured for points in evidence.points.values() for point in points):
         choices.append("the widths, by the sensitivity curves")
     if any(found.gate is not None and not found.gate.accepted for found in evidence.rounds):
-        choices.append("the rounds to go on from, by the gate")
+        choices.append("the rounds to continue from, by the gate")
     if evidence.model is None or evidence.preflight.held is not None or not choices:
         return None
     return (
-        f"The evaluation set chose {' and '.join(choices)}, and it judges: on data that had no say the drop "
-        "may be larger. An interval of the drop does not include this."
+        f"The evaluation set chose {' and '.join(choices)}, and it judges: on other data the drop "
+        "may be larger. The interval of the drop does not include this."
     )
 
 

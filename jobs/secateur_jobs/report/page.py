@@ -13,14 +13,14 @@ from markupsafe import Markup
 
 from secateur_api.quantity import show_bytes, show_moment, show_seconds
 from secateur_api.results import Artifact, Group, TargetPrecision, Width
-from secateur_api.spec import Target
+from secateur_api.spec import Target, target_name
 from secateur_api.status import NOT_MEASURED
 from secateur_api.uri import redacted
 from secateur_jobs.report import numerals
 from secateur_jobs.report.charts.curves import bar, curve, shared_cap
 from secateur_jobs.report.charts.latency import beyond, distribution
 from secateur_jobs.report.charts.rounds import cut_chart, recovery_chart
-from secateur_jobs.report.comparison import benchmark_rows, compare, target_name
+from secateur_jobs.report.comparison import benchmark_rows, compare
 from secateur_jobs.report.evidence import Evidence, Measured, Round
 from secateur_jobs.report.judgement import chosen_by_what_judges, headline, without_labels
 
@@ -141,7 +141,8 @@ def _targets(target: Target | None, share: float) -> str:
     """Return what should be cut after a round that reaches this share of the plan."""
     given = {} if target is None else {name: whole * share for name, whole in target.shares.items()}
     if len(given) == 1:
-        return numerals.share(*given.values())
+        (part,) = given.values()
+        return numerals.share(part)
     return ", ".join(f"{name} {numerals.share(part)}" for name, part in given.items())
 
 
@@ -245,8 +246,9 @@ def _precision(artifact: Artifact) -> str:
     if found.max_rel is None or found.agreement is None or found.drop is None:
         return f"{', '.join(shares)} (as decided on x86; not run here)"
     return (
-        f"{', '.join(shares)}; against 32 bits: drop {numerals.share(found.drop, 2)}, agreement "
-        f"{numerals.share(found.agreement, 2)}, largest difference {found.max_rel:.1e}, {found.samples} samples"
+        f"{', '.join(shares)}; against 32 bits: drop {numerals.share(found.drop, 2)}, "
+        f"agreement {numerals.share(found.agreement, 2)}, largest difference {found.max_rel:.1e}, "
+        f"{found.samples} samples"
     )
 
 

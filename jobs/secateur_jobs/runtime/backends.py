@@ -85,7 +85,7 @@ def explain(
         return Retryable(Reason.STORE_FULL, f"{shown}: no space left ({said}); free some space")
     if _is_refusal(error, status, names):
         return InvalidInput(refused, f"{shown}: refused ({said}); correct the URI, or what it leads to")
-    return Retryable(Reason.STORE_UNAVAILABLE, f"{shown}: {said}; it is away, or too busy")
+    return Retryable(Reason.STORE_UNAVAILABLE, f"{shown}: {said}; it does not answer, or is too busy")
 
 
 def _is_absent(error: Exception) -> bool:

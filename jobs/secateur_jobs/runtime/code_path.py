@@ -12,6 +12,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from secateur_api.code_digest import code_sha256, hiding, newest
 from secateur_api.conditions import Reason
@@ -55,7 +56,7 @@ def _check(infos: list[zipfile.ZipInfo], folder: Path, where: str) -> None:
     root = folder.resolve()
     for info in infos:
         if not (root / info.filename).resolve().is_relative_to(root):
-            raise _refused(f"{where}: {info.filename!r} would lie outside the code's folder; pack it anew")
+            raise _refused(f"{where}: {info.filename!r} would lie outside the code's folder; pack it again")
 
 
 def _extract(file: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, left: int, where: str) -> int:
@@ -73,7 +74,7 @@ def _extract(file: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, left: i
 class _Bounded:
     """A file that refuses to give more than so many bytes."""
 
-    def __init__(self, source: zipfile.ZipExtFile, left: int, where: str) -> None:
+    def __init__(self, source: IO[bytes], left: int, where: str) -> None:
         self._source, self._left, self._where = source, left, where
 
     def read(self, size: int = -1) -> bytes:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from secateur_api.base import Contract
 from secateur_api.conditions import Reason
@@ -16,7 +16,6 @@ from secateur_api.stage import PROGRESS_PREFIX, FileRef, Progress, StageInput
 from secateur_jobs.runtime.errors import Damaged, InvalidInput
 from secateur_jobs.runtime.store import Store
 
-C = TypeVar("C", bound=Contract)
 _EVERY_SECONDS = 1.0
 
 
@@ -63,6 +62,12 @@ class StageContext:
     def put_json(self, name: str, value: Contract) -> FileRef:
         """Store a contract model as ``<name>.json`` of this unit."""
         return self.put(name, f"{name}.json", value.model_dump_json(by_alias=True, indent=1).encode())
+
+    def read_sources(self) -> Sources:
+        """Return the content that the unit is named by."""
+        if self.sources is None:
+            raise RuntimeError(f"{self.request.stage.value} was begun without its sources")
+        return self.sources
 
     def upstream(self, name: str) -> str:
         """Return the unit of an upstream stage that this stage cannot do without."""

@@ -61,6 +61,6 @@ def from_os_error(error: OSError) -> StageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Retryable(
             Reason.STORE_FULL,
-            f"no space left on the device{where}; free some space, the job goes on by itself",
+            f"no space left on the device{where}; free some space, the job then continues",
         )
     return Retryable(Reason.STORE_UNAVAILABLE, f"{error.strerror or error}{where}")

@@ -200,7 +200,7 @@ class Files:
                 known = explain(error, self.url_of(path), self._refused, self._where, local=self.is_local)
                 if self.is_local or not isinstance(known, Retryable) or time.monotonic() > deadline:
                     raise known from None
-            print(f"{known.message}; looking again in {wait:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{known.message}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
             time.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 

@@ -39,7 +39,7 @@ from secateur_api.stage import (
     unit_name,
 )
 from secateur_api.uri import redacted
-from secateur_jobs.explain import in_user_code, raised
+from secateur_jobs.explain import first_fault, in_user_code, raised
 from secateur_jobs.runtime.code_path import make_importable
 from secateur_jobs.runtime.consistency import contradiction
 from secateur_jobs.runtime.context import StageContext
@@ -100,9 +100,7 @@ def _read_request(stage: Stage) -> StageInput:
     try:
         request = StageInput.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(Reason.INVALID_SPEC, f"{INPUT_VARIABLE}: {where}: {first['msg']}") from None
+        raise InvalidInput(Reason.INVALID_SPEC, f"{INPUT_VARIABLE}: {first_fault(error)}") from None
     if request.stage is not stage:
         raise InvalidInput(
             Reason.INVALID_SPEC, f"asked to run {stage.value}, but the input is for {request.stage.value}"

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.abc import PathEntryFinder
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -36,7 +37,7 @@ def run_from_source() -> None:
         (SourcelessFileLoader, BYTECODE_SUFFIXES),
     )
 
-    def users(folder: str) -> FileFinder:
+    def users(folder: str) -> PathEntryFinder:
         if not _is_users(Path(folder or os.getcwd())):
             raise ImportError(f"{folder} is not the user's")
         return find(folder)

@@ -178,9 +178,7 @@ def _data(context: StageContext, net: paddle.nn.Layer) -> tuple[Splits, list[str
 
 def _sources(context: StageContext) -> Sources:
     """Return what this job's results come from; a baseline that was trained here must come from the same."""
-    pretrain, now = context.request.upstream.pretrain, context.sources
-    if now is None:
-        raise RuntimeError("preflight was begun without its sources")
+    pretrain, now = context.request.upstream.pretrain, context.read_sources()
     if pretrain is not None:
         refuse_edited(context, pretrain)
         refuse_change(context.store.unit_json(pretrain, FILE, Sources), now)

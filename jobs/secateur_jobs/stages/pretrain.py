@@ -93,7 +93,7 @@ def run(context: StageContext) -> StageOutcome:
     recalibrate(net, parts.train, _RECALIBRATION_BATCHES, settings.batch_size, spec.seed)
     metric = evaluate(net, splits.eval, spec.evaluation)
     context.put("checkpoint", "checkpoint.safetensors", checkpoint.to_bytes(net, spec.model))
-    context.put_json(FILE, context.sources)
+    context.put_json(FILE, context.read_sources())
     return StageOutcome(pretrain=PretrainOutcome(metric=metric, epochs=settings.epochs))
 
 

@@ -54,7 +54,8 @@ def run(context: StageContext) -> StageOutcome:
     net = for_export(checkpoint.from_bytes(checkpoint_of, spec.model), spec.model)
     exported = export(net, spec.model.inputs, _folder(context, "export"))
     lite: LitePrecision | None = None
-    shipped, tables = [], []
+    shipped: list[Artifact] = []
+    tables: list[TargetPrecision] = []
     for before in (one for one in made.artifacts if one.role == "pruned"):
         target = Convert(format=before.format, backend=before.backend)
         floats = context.store.get(_ref(before))

@@ -50,7 +50,7 @@ def run(context: StageContext) -> StageOutcome:
     """Do one round; commits ``checkpoint`` (the pruned net) and ``plan`` (RoundPlan).
 
     The same round twice gives the same bytes on one machine. The last epoch's weights are kept. What
-    follows is chosen by the items held back; the evaluation set is read once, at the end, for the numbers.
+    follows is chosen by the held-back items; the evaluation set is read once, at the end, for the numbers.
     """
     request, spec = context.request.round, context.request.spec
     if request is None:

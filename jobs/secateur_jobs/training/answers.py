@@ -117,7 +117,7 @@ def note_of_form(form: AnswerForm, evaluation: Evaluation) -> str:
     }
     if evaluation.metric != AGREEMENT:
         return (
-            "the training set has no labels: training, criterion and repair go by the unpruned model's "
+            "the training set has no labels: training, criterion and repair use the unpruned model's "
             f"answers, and what training items choose by agreement with them, {compared[form]} (form "
             f"{form.value}); {evaluation.metric} is measured by the labels of the evaluation set"
         )

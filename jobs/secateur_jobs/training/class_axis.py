@@ -36,7 +36,7 @@ def class_axis(
         raise InvalidInput(
             Reason.INVALID_SPEC,
             f"spec.evaluation.classAxis: labels of shape {list(labels)} leave open which axis of the outputs "
-            f"{list(output)} the classes are along; say it (classAxis: {axes[0]}, or {axes[-1]})",
+            f"{list(output)} the classes are along; set it (classAxis: {axes[0]}, or {axes[-1]})",
         )
     raise InvalidInput(
         Reason.DATASET_INVALID,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from secateur_api.conditions import Reason
+from secateur_api.spec import InputSpec
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.outputs import Outputs, Structure
@@ -29,6 +30,11 @@ def eval_mode(net: paddle.nn.Layer) -> Iterator[None]:
 def forward(net: paddle.nn.Layer, inputs: Sequence[np.ndarray]) -> Outputs:
     """Run ``net`` on a batch of input arrays, in the order of its ``forward``."""
     return read(net(*(paddle.to_tensor(array) for array in inputs)))
+
+
+def zeros(inputs: Iterable[InputSpec]) -> list[paddle.Tensor]:
+    """Return zeros of the declared shapes and types."""
+    return [paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs]
 
 
 def read(returned: Any) -> Outputs:

@@ -28,8 +28,8 @@ _LEAST = 50
 _SEEN = 0.02
 """A metric that is better by this share on training items than on others: the weights know those items."""
 _SO = (
-    "so the evaluation set is read for the sensitivity curves and the gate as well, and on data without a "
-    "say the drop may be larger"
+    "so the sensitivity curves and the gate are measured on the evaluation set, and on other data the drop "
+    "may be larger"
 )
 
 
@@ -93,7 +93,7 @@ def shortage(splits: Splits) -> str:
 def measure(
     net: paddle.nn.Layer, splits: Splits, evaluation: Evaluation, seed: int, metric: float, trained_here: bool
 ) -> tuple[Held | None, str]:
-    """Return the unpruned net's metric on the items held back, or why they are not used to choose.
+    """Return the unpruned net's metric on the held-back items, or why they are not used to choose.
 
     ``metric`` is its metric on the evaluation set. Weights that were ``trained_here`` have not seen them.
     """
@@ -106,12 +106,12 @@ def measure(
     if found == 0:
         return (
             None,
-            f"{evaluation.metric} is 0 on the training items held back, of which no drop is told, {_SO}",
+            f"{evaluation.metric} is 0 on the held-back training items, from which nothing can drop, {_SO}",
         )
     if not trained_here and relative_drop(found, metric, evaluation.goal) > _SEEN:
         return None, (
             f"{evaluation.metric} is {found:.4g} on {len(parts.held)} training items and {metric:.4g} on the "
-            f"evaluation set: the weights know the former, and every cut net would seem to lose that, {_SO}"
+            f"evaluation set: the weights know the former, and every cut would seem to lose that, {_SO}"
         )
     return Held(metric=found, samples=len(parts.held)), ""
 

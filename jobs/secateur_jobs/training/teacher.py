@@ -13,7 +13,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.distillation import check_same_outputs
 from secateur_jobs.training.form import form_of, training_forward
-from secateur_jobs.training.forward import eval_mode, read
+from secateur_jobs.training.forward import eval_mode, read, zeros
 from secateur_jobs.user_code import build_model
 from secateur_jobs.weights import load_weights
 
@@ -67,7 +67,7 @@ def _outputs(net: paddle.nn.Layer, inputs: list[InputSpec]) -> str:
     """Return a net's outputs on zeros, with their shapes; the teacher's refusal is the user's to mend."""
     try:
         with eval_mode(net), paddle.no_grad():
-            returned = net(*(paddle.zeros(i.shape, i.dtype.value) for i in inputs))
+            returned = net(*zeros(inputs))
     except RAISED as error:
         raise InvalidInput(
             Reason.FACTORY_FAILED,

@@ -6,10 +6,9 @@ that is left for inference.
 
 from __future__ import annotations
 
-from secateur_jobs.paddle_env import paddle
+from secateur_jobs.paddle_env import nn, paddle
 from secateur_jobs.zoo.mobilenet import ConvBN, InvertedResidual, Row, divisible
 
-nn = paddle.nn
 F = nn.functional
 
 # one block for each halving of the image, after the stem's

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from secateur_jobs.paddle_env import paddle
-
-nn = paddle.nn
+from secateur_jobs.paddle_env import nn, paddle
 
 
 class _Block(nn.Layer):

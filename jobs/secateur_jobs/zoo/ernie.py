@@ -6,9 +6,7 @@ Sun et al., "ERNIE 3.0", 2021, and the distilled sizes of PaddleNLP (nano to bas
 
 from __future__ import annotations
 
-from secateur_jobs.paddle_env import paddle
-
-nn = paddle.nn
+from secateur_jobs.paddle_env import nn, paddle
 
 PAD = 0
 _MASKED = -1e4

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from secateur_jobs.paddle_env import paddle
+from secateur_jobs.paddle_env import nn, paddle
 
-nn = paddle.nn
 F = nn.functional
 
 

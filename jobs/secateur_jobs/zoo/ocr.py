@@ -9,11 +9,8 @@ of its training (``.pdparams``) load as they are.
 from __future__ import annotations
 
 from secateur_jobs.data.charset import characters
-from secateur_jobs.paddle_env import paddle
+from secateur_jobs.paddle_env import nn, paddle
 from secateur_jobs.zoo.mobilenet import ConvBN, InvertedResidual, Row, divisible
-
-nn = paddle.nn
-
 
 # as published: strides along the height that leave 1 of 32 rows, and no shortcut in the first block, whose
 # stride PaddleOCR writes as a pair

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from secateur_operator.cluster.election import USUAL, Candidate, Timing
+from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.kube.lease import Lease
 from secateur_operator.gateway.protocol import Conflict, GatewayError
 
@@ -116,7 +117,7 @@ class Leadership:
         told = ""
         while not self._candidate.holds:
             await self._look(heard)
-            proposal = self._candidate.proposal(self._clock(), _stamp())
+            proposal = self._candidate.proposal(self._clock(), lease_stamp())
             if proposal is not None:
                 await self._write(proposal)
             if self._candidate.holds:
@@ -135,7 +136,7 @@ class Leadership:
     async def keep(self) -> None:
         while self._candidate.lost is None:
             await self._sleep(self._timing.retry)
-            proposal = self._candidate.proposal(self._clock(), _stamp())
+            proposal = self._candidate.proposal(self._clock(), lease_stamp())
             if proposal is not None:
                 await self._write(proposal)
         raise LeadershipLost(self._candidate.lost)
@@ -143,7 +144,7 @@ class Leadership:
     async def resign(self) -> None:
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS), self._writing:
-                farewell = self._candidate.farewell(self._clock(), _stamp())
+                farewell = self._candidate.farewell(self._clock(), lease_stamp())
                 if farewell is not None:
                     await self._leases.write(farewell)
         except (GatewayError, TimeoutError) as error:
@@ -191,5 +192,6 @@ def steady_seconds() -> float:
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def _stamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def lease_stamp() -> str:
+    """Return now as a lease writes it: with microseconds."""
+    return stamp(datetime.now(UTC), "microseconds")

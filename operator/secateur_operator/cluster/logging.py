@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from secateur_operator.cluster.settings import LogFormat
+from secateur_operator.domain.times import stamp
 from secateur_operator.engine.reconciler import FIELD
 
 OURS = "secateur_operator"
@@ -58,5 +59,4 @@ def is_said_at_its_weight(record: logging.LogRecord) -> bool:
 
 
 def _moment(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(datetime.fromtimestamp(record.created, UTC))

@@ -86,7 +86,7 @@ async def _serve(
             raise
         code = EXIT_RESTART
         for loss in losses.exceptions if losses else ():
-            log.error("%s; this process ends, and must be started anew", loss)
+            log.error("%s; this process ends; start it again", loss)
     finally:
         await probes.stop()
         await asyncio.to_thread(server.shutdown)

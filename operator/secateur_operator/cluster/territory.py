@@ -13,10 +13,9 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from secateur_operator.cluster.election import Candidate, Timing
-from secateur_operator.cluster.leadership import LeaseStore, steady_seconds
+from secateur_operator.cluster.leadership import LeaseStore, lease_stamp, steady_seconds
 from secateur_operator.gateway.protocol import Elsewhere, GatewayError
 
 log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ class Territory:
     async def release(self) -> None:
         """Give every namespace back, so that another release may follow at once."""
         for namespace, candidate in self._candidates.items():
-            farewell = candidate.farewell(self._clock() + TIMING.deadline, _stamp())
+            farewell = candidate.farewell(self._clock() + TIMING.deadline, lease_stamp())
             if farewell is not None:
                 try:
                     await self._leases(namespace).write(farewell)
@@ -89,7 +88,7 @@ class Territory:
         if self._unselected is not None:
             looker = self._lookers[namespace]
             looker.read(await self._unselected(namespace).read(), self._clock())
-            if looker.proposal(self._clock(), _stamp()) is None:
+            if looker.proposal(self._clock(), lease_stamp()) is None:
                 return looker.holder
         candidate = await self._claim(namespace)
         return "" if candidate.holds else candidate.holder
@@ -99,11 +98,11 @@ class Territory:
         known = self._candidates.get(namespace)
         if known is not None:
             known.read(lease, self._clock())
-        proposal = known.proposal(self._clock(), _stamp()) if known is not None else None
+        proposal = known.proposal(self._clock(), lease_stamp()) if known is not None else None
         if known is None or known.lost is not None:  # a candidate that has lost is one for ever
             known = self._candidates[namespace] = Candidate(self._release, TIMING)
             known.read(lease, self._clock())
-            proposal = known.proposal(self._clock(), _stamp())
+            proposal = known.proposal(self._clock(), lease_stamp())
         if proposal is not None:
             sent = self._clock()
             known.wrote(await leases.write(proposal), sent, self._clock())
@@ -113,7 +112,3 @@ class Territory:
         if words not in self._said:  # once, not at every pass
             self._said.add(words)
             log.warning(words)
-
-
-def _stamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -15,6 +15,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
 from secateur_api.base import GROUP, VERSION
+from secateur_operator.engine.loop import first_of
 from secateur_operator.gateway.kube.client import Observe
 from secateur_operator.gateway.kube.names import MANAGED
 
@@ -130,14 +131,7 @@ class Watches:
             namespaces=self._namespaces,
         )
         self._take_signals()
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first_of(*tasks)
 
     async def _login(self) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=self._configuration.host, aiohttp_session=self._session())

@@ -11,7 +11,7 @@ from secateur_api.quantity import (
     parse_factor,
     parse_percent,
 )
-from secateur_api.spec import Constraint, Metric
+from secateur_api.spec import Constraint, Metric, target_name
 from secateur_api.status import (
     LAYER_RULES,
     NOT_MEASURED,
@@ -156,7 +156,7 @@ def _name(spec: PruningJobSpec, constraint: Constraint, found: Measurement) -> s
     if constraint.metric is Metric.ACCURACY_DROP and not spec.has_labels:
         metric = f"{_what_drops(spec)} drop ({metric})"
     sign = ">=" if is_least(constraint.metric.value) else "<="
-    kind = "/".join(part.value for part in (found.format, found.backend) if part is not None)
+    kind = target_name(found.format, found.backend)
     where = f" on {found.device}" if found.device else ""
     return f"{metric} {sign} {_bound(constraint)}{where}" + (f" ({kind})" if kind else "")
 

@@ -11,9 +11,9 @@ from secateur_api import PruningJobSpec, PruningJobStatus
 from secateur_api.quantity import parse_duration
 
 
-def stamp(moment: datetime) -> str:
+def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
     """Write a point in time: ``2026-01-31T12:00:00.000Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def moment_of(text: str) -> datetime:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -97,6 +97,19 @@ async def run_forever(
                 pool.create_task(_work(reconciler, queue, observer), name=f"worker {number}")
         for feeder in feeders:
             feeder.cancel()
+
+
+async def first_of(*work: Awaitable[object]) -> None:
+    """Work until one of these ends or raises, then cancel the others."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def spread_over(keys: Sequence[Key], seconds: float) -> list[tuple[Key, float]]:

@@ -42,7 +42,7 @@ def _last_lines(found: Foreseen) -> list[str]:
     if any(one.state == "open" for one in found.stages) and first is not None:
         lines.append(f"What is not known yet depends on {_title(first)}; a run looks for it in turn.")
     if all(one.state == "reused" for one in found.stages):
-        lines.append("Every result is in the store: a run measures nothing anew.")
+        lines.append("Every result is in the store: a run repeats no measurement.")
     if found.suspended:
         lines.append("spec.suspend is true: a run does nothing until it is false.")
     return lines

@@ -13,6 +13,7 @@ from rich.text import Text
 from secateur_api import PruningJob, PruningJobStatus
 from secateur_api.conditions import ConditionType, Phase
 from secateur_api.quantity import show_bytes, show_count, show_seconds
+from secateur_api.spec import target_name
 from secateur_api.status import ArtifactStatus
 from secateur_api.uri import local_path
 from secateur_operator.domain import rounds
@@ -69,7 +70,7 @@ def _numbers(job: PruningJob) -> Table | None:
     _row(table, "MACs", before.macs, after.macs if after else None, show_count)
     _row(table, "parameters", before.params, after.params if after else None, show_count)
     for found in status.benchmarks:
-        kind = "/".join(part.value for part in (found.format, found.backend) if part is not None)
+        kind = target_name(found.format, found.backend)
         table.add_section()
         table.add_row(Text(f"{found.device} {kind}, {found.runs} runs", style="dim"))
         a, b = found.baseline, found.pruned
@@ -109,7 +110,7 @@ def _rounds(status: PruningJobStatus) -> Table | None:
         return None
     held = status.preflight.held if status.preflight is not None else None
     what = "agreement" if held is not None and held.by_agreement else "measured"
-    on = f" ({what} on {held.samples} training items held back)" if held is not None else ""
+    on = f" ({what} on {held.samples} held-back training items)" if held is not None else ""
     table = _table(
         f"Rounds{on}", "", "MACs cut", "params cut", "after cut", "repaired", "tuned", "drop", "time", "gate"
     )
@@ -141,5 +142,4 @@ def _artifacts(status: PruningJobStatus) -> Iterator[Text]:
 
 
 def _kind(one: ArtifactStatus) -> str:
-    details = "/".join(part.value for part in (one.format, one.backend) if part is not None)
-    return f"{one.kind} {details}".strip()
+    return f"{one.kind} {target_name(one.format, one.backend)}".strip()

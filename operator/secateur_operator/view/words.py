@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur_api import PruningJob, PruningJobStatus, Stage
 from secateur_api.quantity import show_seconds
 from secateur_api.results import Artifact
+from secateur_api.spec import target_name
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
 
 _ENOUGH_PERCENT = 5.0
@@ -66,19 +67,14 @@ def round_result(one: RoundStatus) -> str:
     )
 
 
-def name_of(made: Artifact) -> str:
-    """Name a converted model's format: ``paddle-lite/x86``."""
-    return "/".join(part.value for part in (made.format, made.backend) if part is not None)
-
-
 def _quantized(made: Artifact) -> str:
-    found = made.precision
+    found, name = made.precision, target_name(made.format, made.backend)
     if found is None:
-        return f"{name_of(made)} stays fp32"
+        return f"{name} stays fp32"
     counts = {"int8": found.int8, "int16": found.int16, "fp32": found.fp32}
-    shares = [f"{percent(count / sum(counts.values()))} {name}" for name, count in counts.items() if count]
+    shares = [f"{percent(count / sum(counts.values()))} {kind}" for kind, count in counts.items() if count]
     lost = "" if found.drop is None else f", drop {percent(found.drop)}"
-    return f"{name_of(made)} {', '.join(shares)}{lost}"
+    return f"{name} {', '.join(shares)}{lost}"
 
 
 NO_LABELS = (
@@ -95,7 +91,9 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
     if done.name is Stage.ROUND and done.round is not None and done.round <= len(status.rounds):
         return round_result(status.rounds[done.round - 1])
     if done.name is Stage.CONVERT:
-        return ", ".join(name_of(one) for one in status.converted if one.role == "pruned")
+        return ", ".join(
+            target_name(one.format, one.backend) for one in status.converted if one.role == "pruned"
+        )
     if done.name is Stage.QUANTIZE:
         return ", ".join(_quantized(one) for one in status.converted if one.role == "pruned")
     if done.name is Stage.BENCHMARK:

@@ -25,7 +25,6 @@ class Net:
     name: str
     size: int = 224
     arguments: dict[str, Any] = field(default_factory=dict)
-    is_transformer: bool = False
     height: int | None = None
     """Of the picture, where it is no square."""
     wrap: Callable[[paddle.nn.Layer], paddle.nn.Layer] | None = None
@@ -88,7 +87,7 @@ NETS: dict[str, Net] = {
         )
     },
     **{
-        name: Net(_CLAS, name, is_transformer=True)
+        name: Net(_CLAS, name)
         for name in (
             "DeiT_tiny_patch16_224",
             "SwinTransformer_tiny_patch4_window7_224",
@@ -97,8 +96,8 @@ NETS: dict[str, Net] = {
             "CvT_13_224",
         )
     },
-    "SVTR_tiny": Net(_CLAS, "SVTR_tiny", 320, is_transformer=True, height=32),
-    "SegFormer_B0": Net(_SEG, "MixVisionTransformer_B0", 128, is_transformer=True, wrap=_segformer),
+    "SVTR_tiny": Net(_CLAS, "SVTR_tiny", 320, height=32),
+    "SegFormer_B0": Net(_SEG, "MixVisionTransformer_B0", 128, wrap=_segformer),
     "BiSeNetV2": Net(_SEG, "BiSeNetV2", 128, {"num_classes": 19}),
     "PPHumanSegLite": Net(_SEG, "PPHumanSegLite", 128, {"num_classes": 2}),
     "OCRNet_HRNetW18": Net(_SEG, "HRNet_W18", 128, wrap=_ocrnet),

@@ -104,7 +104,7 @@ def test_agreement_is_named_where_the_evaluation_set_alone_has_labels() -> None:
     assert words.current_metric(in_a_round()) == "accuracy 0.9712"
     assert words.current_metric(half_labelled(in_a_round())) == "agreement 0.9712"
     text = shown(half_labelled(ended()))
-    assert "Rounds (agreement on 110 training items held back)" in text
+    assert "Rounds (agreement on 110 held-back training items)" in text
     assert "accuracy (converted)" in text
 
 

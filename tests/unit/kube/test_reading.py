@@ -184,7 +184,7 @@ def test_every_file_comes_as_the_status_names_it_and_the_pod_goes(
         ({"sent": b"", "stderr": NOT_THERE, "end": STOPPED}, "it is not there"),
         ({"sent": b"", "stderr": NOT_THERE[:-9], "end": STOPPED}, "stopped before it had sent all"),
         ({"forbidden": True}, "pods/exec pod-0 in namespace team: who runs this needs the right"),
-        ({"pods": [NO_IMAGE]}, "the image 'jobs:1' of pod pod-0 is not to be had.*--image-pull-secret"),
+        ({"pods": [NO_IMAGE]}, "the image 'jobs:1' of pod pod-0 cannot be pulled.*--image-pull-secret"),
     ],
 )
 def test_nothing_is_copied_where_anything_is_wrong_and_the_pod_goes(

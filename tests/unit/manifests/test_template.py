@@ -49,7 +49,7 @@ HELD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "q"}}},
         "spec.template.metadata.labels",
-        "is said by spec.queue",
+        "is set by spec.queue",
     ),
     (
         {"metadata": {"annotations": {"secateur.dev/input-hash": "0"}}},
@@ -70,7 +70,7 @@ HELD: list[tuple[dict[str, Any], str, str]] = [
         "has one container, 'stage'",
     ),
     ({"spec": {"$patch": "delete"}}, f"{_S}.containers", "has one container, 'stage'"),
-    (of_stage(image="mine:1"), f"{_C}.image", "said by spec.image"),
+    (of_stage(image="mine:1"), f"{_C}.image", "set by spec.image"),
     (of_stage(terminationMessagePath="/tmp/a"), f"{_C}.terminationMessagePath", "result is read from there"),
     (
         of_stage(terminationMessagePolicy="FallbackToLogsOnError"),
@@ -80,7 +80,7 @@ HELD: list[tuple[dict[str, Any], str, str]] = [
     (of_stage(env=[{"name": "SECATEUR_INPUT", "value": "{}"}]), f"{_C}.env", "use other names"),
     (of_stage(env=[{"name": "JOB_COMPLETION_INDEX", "value": "3"}]), f"{_C}.env", "use other names"),
     (of_stage(resources={"limits": {"nvidia.com/gpu": 4}}), f"{_C}.resources", "spec.resources[].gpu"),
-    ({"spec": {"volumes": [{"name": "store", "emptyDir": {}}]}}, f"{_S}.volumes", "said by spec.store"),
+    ({"spec": {"volumes": [{"name": "store", "emptyDir": {}}]}}, f"{_S}.volumes", "set by spec.store"),
     (
         of_stage(volumeMounts=[{"name": "a", "mountPath": "/store/"}]),
         f"{_C}.volumeMounts",

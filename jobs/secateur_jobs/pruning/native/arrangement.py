@@ -13,7 +13,7 @@ import numpy as np
 from secateur_jobs.pruning.native.bound import BoundGroup, sizes_of
 from secateur_jobs.pruning.native.groups import Signature
 from secateur_jobs.pruning.native.narrow import Narrowing, NoMatch, Parts, parts_of
-from secateur_jobs.pruning.native.parameter_axes import Nodes, parameter_axes
+from secateur_jobs.pruning.native.parameter_axes import Nodes, Side, parameter_axes
 
 Order = dict[tuple[str, str, int], np.ndarray]
 """(layer, parameter, axis) to the positions that stay, in the order that they take."""
@@ -52,12 +52,13 @@ def _orders(
     bound: dict[int, set[int]] = {}
     for group in keep:
         for parts in group.parts:
-            for side, channels in parts.items():
-                bound.setdefault(side, set()).update(channels.tolist())
+            for number, channels in parts.items():
+                bound.setdefault(number, set()).update(channels.tolist())
     orders: Order = {}
     wide = Nodes.of(narrowing.leaves)
     for number, own in bound.items():
-        index, side = number // 2, ("in", "out")[number % 2]
+        index = number // 2
+        side: Side = "out" if number % 2 else "in"
         width = len(wide.side(index, side))
         others = iter([channel for channel in range(width) if channel not in own])
         places = taken.get(number, {})

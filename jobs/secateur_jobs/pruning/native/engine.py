@@ -36,6 +36,7 @@ from secateur_jobs.pruning.native.parameter_axes import Nodes, cuts_whole_groups
 from secateur_jobs.pruning.native.probe import Example, Probe, Unsteady
 from secateur_jobs.pruning.native.stand_ins import Sample
 from secateur_jobs.training.form import labels_asked, needs_labels
+from secateur_jobs.training.forward import zeros
 
 _UNUSED = "inference does not use it"
 """Of training nothing is known."""
@@ -168,10 +169,11 @@ def _explore(
 
 def _example(net: paddle.nn.Layer, inputs: list[InputSpec], labels: np.ndarray | None) -> Example:
     """Return zeros of the declared shapes and types, and as many of a sample's labels."""
-    zeros = [paddle.zeros(spec.shape, spec.dtype.value) for spec in inputs]
     if labels is None:
-        return Example(zeros, {})
-    return Example(zeros, labels_asked(net, len(inputs), labels[:1].repeat(inputs[0].shape[0], axis=0)))
+        return Example(zeros(inputs), {})
+    return Example(
+        zeros(inputs), labels_asked(net, len(inputs), labels[:1].repeat(inputs[0].shape[0], axis=0))
+    )
 
 
 def _widths_of_whole_groups(leaves: list[Leaf]) -> list[tuple[paddle.nn.Layer, str, int]]:

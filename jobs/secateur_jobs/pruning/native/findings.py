@@ -18,7 +18,7 @@ from secateur_jobs.pruning.native.codes import as_numbers, code_words, contained
 from secateur_jobs.pruning.native.leaves import Kind
 from secateur_jobs.pruning.native.parameter_axes import Nodes
 from secateur_jobs.pruning.native.probe import Probe
-from secateur_jobs.pruning.native.refine import Ambiguous, refine
+from secateur_jobs.pruning.native.refine import Ambiguous, observe, refine
 from secateur_jobs.pruning.native.stand_ins import Sample
 
 
@@ -134,11 +134,11 @@ def _decode(
     probe: Probe, producers: dict[int, np.ndarray]
 ) -> tuple[list[tuple[int, np.ndarray, np.ndarray]], list[Ambiguous]]:
     words = {leaf: code_words(probe.leaves[leaf].out_width) for leaf in producers}
-    observed = _observe(probe, Sample.POSITIVE, words)
+    observed = observe(probe, Sample.POSITIVE, words)
     for sample in (Sample.MIXED, Sample.LARGE):
         if not any(_hides(observed, words[leaf], reached) for leaf, reached in producers.items()):
             break
-        observed |= _observe(probe, sample, words)
+        observed |= observe(probe, sample, words)
     exact: list[tuple[int, np.ndarray, np.ndarray]] = []
     ambiguous: list[Ambiguous] = []
     for leaf, reached in producers.items():
@@ -155,14 +155,6 @@ def _decode(
 def _hides(observed: np.ndarray, words: np.ndarray, reached: np.ndarray) -> bool:
     """Whether an input shows less than a whole word: a change did not come through."""
     return bool((observed[: words.shape[1], reached].sum(axis=0) < weight_of(words)).any())
-
-
-def _observe(probe: Probe, sample: Sample, words: dict[int, np.ndarray]) -> np.ndarray:
-    runs = []
-    for bit in range(max(w.shape[1] for w in words.values())):
-        masks = {leaf: w[:, bit] for leaf, w in words.items() if bit < w.shape[1]}
-        runs.append(probe.changed(sample, masks))
-    return np.stack(runs)
 
 
 INPUT = -1

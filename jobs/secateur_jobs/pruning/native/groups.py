@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from secateur_jobs.pruning.engine import ChannelGroup, NormedAxis, Slice
 from secateur_jobs.pruning.native.findings import Findings, Frozen
@@ -38,11 +37,7 @@ def find_units(nodes: Nodes, findings: Sequence[Findings]) -> Units:
     pairs = [(f.one, f.other) for f in findings]
     pairs += [pair for leaf in sorted(called) for pair in tied_by(leaf, nodes)]
     pairs += _shared_parameters(nodes)
-    one = np.concatenate([np.empty(0, np.int64), *(a for a, _ in pairs)])
-    other = np.concatenate([np.empty(0, np.int64), *(b for _, b in pairs)])
-    count = len(nodes.leaf_of)
-    graph = sparse.coo_matrix((np.ones(len(one), bool), (one, other)), shape=(count, count))
-    _, of_node = sparse.csgraph.connected_components(graph, directed=False)
+    of_node = nodes.joined(pairs)
     frozen = [f for finding in findings for f in finding.frozen]
     frozen += [f for leaf in sorted(called) for f in _kept_by(leaf, nodes)]
     frozen += _not_inferred(nodes, findings[0].called, called)

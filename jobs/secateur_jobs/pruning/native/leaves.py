@@ -112,7 +112,7 @@ def kind_of(layer: paddle.nn.Layer) -> Kind | None:
     """Return how a layer treats channels, None for one that is only run."""
     kind = _kind_by_type(layer)
     if kind is None or kind is Kind.RECURRENT:
-        projected = kind is Kind.RECURRENT and getattr(layer, "proj_size", 0)
+        projected = kind is Kind.RECURRENT and bool(getattr(layer, "proj_size", 0))
         return Kind.OPAQUE if projected else kind
     own = {name for name, parameter in layer._parameters.items() if parameter is not None}
     known = _PARAMETERS.get(kind, {"weight", "bias"})

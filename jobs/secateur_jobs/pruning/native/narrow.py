@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.masking import other_forwards
@@ -116,10 +115,7 @@ def parts_of(nodes: Nodes, own: np.ndarray) -> Parts:
 
 
 def _units(nodes: Nodes, pairs: list[tuple[np.ndarray, np.ndarray]], sources: Widths) -> NarrowNet:
-    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    count = len(nodes.leaf_of)
-    graph = sparse.coo_matrix((np.ones(len(one), bool), (one, other)), shape=(count, count))
-    _, of_node = sparse.csgraph.connected_components(graph, directed=False)
+    of_node = nodes.joined(pairs)
     outs = np.concatenate([nodes.outs(leaf) for leaf in sorted(sources)])
     _, first = np.unique(of_node[outs], return_index=True)
     units = [np.flatnonzero(of_node == of_node[outs[i]]) for i in np.sort(first)]

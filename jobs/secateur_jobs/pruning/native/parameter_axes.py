@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import sparse
 
 from secateur_jobs.pruning.engine import Role
 from secateur_jobs.pruning.layers import TRANSPOSED
@@ -90,7 +92,7 @@ def _grouped(leaf: Leaf) -> list[ParameterAxis]:
     transposed = isinstance(leaf.layer, TRANSPOSED)
     if cuts_whole_groups(leaf):
         # inputs and outputs of a group are one unit, and its weights lie together on the first axis
-        first = ("in", inputs) if transposed else ("out", outputs)
+        first: tuple[Side, np.ndarray] = ("in", inputs) if transposed else ("out", outputs)
         return [ParameterAxis("weight", 0, *first, "out"), bias]
     groups = int(leaf.layer._groups)
     if transposed:
@@ -196,6 +198,14 @@ class Nodes:
     def outs(self, leaf: int) -> np.ndarray:
         """Return the nodes of a leaf's output channels; empty for one whose outputs follow its inputs."""
         return np.arange(self.first_out[leaf], self.first_out[leaf + 1])
+
+    def joined(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Return for each node the number of the part that it is in, when ``pairs`` of nodes are tied."""
+        one = np.concatenate([np.empty(0, np.int64), *(a for a, _ in pairs)])
+        other = np.concatenate([np.empty(0, np.int64), *(b for _, b in pairs)])
+        count = len(self.leaf_of)
+        graph = sparse.coo_matrix((np.ones(len(one), bool), (one, other)), shape=(count, count))
+        return np.asarray(sparse.csgraph.connected_components(graph, directed=False)[1])
 
     def side(self, leaf: int, side: Side) -> np.ndarray:
         """Return the nodes of one side of a leaf."""

@@ -10,7 +10,7 @@ Whatever is found is a superset of the truth, so that at worst channels are tied
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,16 +110,21 @@ class _Search:
                 return
 
 
+def observe(probe: Probe, sample: Sample, words: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Return what changes in the runs of each bit of the producers' words: bool [bits, positions]."""
+    runs = []
+    for bit in range(max(w.shape[1] for w in words.values())):
+        masks = {leaf: w[:, bit] for leaf, w in words.items() if bit < w.shape[1]}
+        runs.append(probe.changed(sample, masks))
+    return np.stack(runs)
+
+
 def find_blocks(probe: Probe, ambiguous: list[Ambiguous]) -> dict[int, np.ndarray]:
     """Return for producers that act in blocks who depends on what: leaf to bool [channels, positions]."""
     searches = [_Search(each) for each in ambiguous]
     while running := [search for search in searches if search.trying is not None]:
         words = {s.of.leaf: _words(s.trying) for s in running if s.trying is not None}
-        runs = []
-        for bit in range(max(w.shape[1] for w in words.values())):
-            masks = {leaf: w[:, bit] for leaf, w in words.items() if bit < w.shape[1]}
-            runs.append(probe.changed(Sample.POSITIVE, masks))
-        observed = np.stack(runs)
+        observed = observe(probe, Sample.POSITIVE, words)
         for search in running:
             search.learn(observed)
     return {

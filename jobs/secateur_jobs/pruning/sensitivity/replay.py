@@ -19,6 +19,7 @@ import numpy as np
 
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.pruning.layers import named_layers
+from secateur_jobs.pruning.masking import other_forwards
 from secateur_jobs.training.forward import eval_mode, forward
 
 
@@ -62,18 +63,10 @@ class Recorder:
     @contextmanager
     def attached(self) -> Iterator[None]:
         """While it lasts, the net's layers can be recorded and replayed; the net is as before afterwards."""
-        layers = self.net.sublayers()
-        own = [layer.__dict__.get("forward") for layer in layers]  # of a layer that was patched before
         try:
-            for layer in layers:
-                layer.__dict__["forward"] = self._watched(layer, layer.forward)
-            yield
+            with other_forwards({one: self._watched(one, one.forward) for one in self.net.sublayers()}):
+                yield
         finally:
-            for layer, forward in zip(layers, own, strict=True):
-                if forward is None:
-                    layer.__dict__.pop("forward", None)
-                else:
-                    layer.__dict__["forward"] = forward
             self._calls = []
 
     def record(

@@ -51,7 +51,7 @@ class Line:
         try:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
-            raise lost(f"it cannot be told: {error.strerror or error}") from None
+            raise lost(f"it does not answer: {error.strerror or error}") from None
 
     def hear(self, seconds: float | None = None) -> dict[str, Any] | None:
         """Return the next message; None if none came in time. Raises Retryable(WORKER_LOST)."""

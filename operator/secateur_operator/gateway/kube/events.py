@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from secateur_api.base import API_VERSION, GROUP, KIND
 from secateur_operator.domain.decision import Event
+from secateur_operator.domain.times import stamp
 from secateur_operator.gateway.kube.client import KubeClient, Object
 from secateur_operator.gateway.kube.names import EVENTS
 from secateur_operator.gateway.protocol import AlreadyExists, GatewayError, Key, NotFound
@@ -73,7 +74,7 @@ class EventRecorder:
         return place.isoformat().replace("+00:00", "Z")
 
     def _now(self) -> str:
-        return self._clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return stamp(self._clock(), "microseconds")
 
 
 def event_body(key: Key, uid: str, event: Event, instance: str, at: str, place: str) -> Object:

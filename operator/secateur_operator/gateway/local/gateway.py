@@ -141,7 +141,7 @@ class LocalGateway:
 
     def _refused(self, what: str, error: OSError) -> Transient:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = "; free some space, the job goes on by itself" if is_full else ""
+        hint = "; free some space, the job then continues" if is_full else ""
         return Transient(f"cannot {what} in {self._home.path}: {error.strerror or error}{hint}")
 
     def _changed(self) -> None:

@@ -123,9 +123,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise HomeError(f"{path} is damaged ({error}); delete it to start anew") from None
+        raise HomeError(f"{path} is damaged ({error}); delete it to start again") from None
     if not isinstance(document, dict):
-        raise HomeError(f"{path} is damaged (not a mapping); delete it to start anew")
+        raise HomeError(f"{path} is damaged (not a mapping); delete it to start again")
     return document
 
 
@@ -149,7 +149,7 @@ class Resources:
         except InvalidResource as error:
             path = self._home.job(name)
             raise HomeError(
-                f"{path} was written by another version ({error}); delete it to start anew"
+                f"{path} was written by another version ({error}); delete it to start again"
             ) from None
 
     def apply(self, job: PruningJob) -> None:

@@ -149,7 +149,7 @@ def environment(job: StageJob) -> list[dict[str, str]]:
     if size > INPUT_LIMIT:
         raise Refused(
             f"spec: the input of stage {job.stage.value} has {size} bytes; {INPUT_LIMIT} are allowed: "
-            "it is told in one environment variable; put long args into a file that the factory reads"
+            "it is passed in one environment variable; put long args into a file that the factory reads"
         )
     values = {INPUT_VARIABLE: job.input_json, "TMPDIR": SCRATCH, "HOME": SCRATCH, "PYTHONUNBUFFERED": "1"}
     if job.recall:

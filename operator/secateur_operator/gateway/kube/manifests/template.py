@@ -120,7 +120,7 @@ def _identity(name: str, item: Map, path: str) -> list[Any]:
     required = _REQUIRED[name]
     missing = [key for key in required if item.get(key) is None]
     if missing:
-        raise Refused(f"{path}: {missing[0]} is required; items of {name} are told apart by it")
+        raise Refused(f"{path}: {missing[0]} is required; it identifies the items of {name}")
     return [item.get(key) for key in (*required, *_OPTIONAL.get(name, ()))]
 
 
@@ -217,7 +217,7 @@ HELD = (
     Held(
         "metadata.labels",
         _own("labels"),
-        f"labels that begin with {PREFIX} or {_STANDARD} are the operator's, {QUEUE} is said by spec.queue; "
+        f"labels that begin with {PREFIX} or {_STANDARD} are the operator's, {QUEUE} is set by spec.queue; "
         "use other labels",
     ),
     Held(
@@ -243,7 +243,7 @@ HELD = (
         "it stays false: a stage has no rights in the API. A serviceAccountName is allowed, and a token for "
         "another service comes by a projected volume",
     ),
-    Held(f"{_STAGE}.image", _stage("image"), "the image is said by spec.image"),
+    Held(f"{_STAGE}.image", _stage("image"), "the image is set by spec.image"),
     Held(
         f"{_STAGE}.terminationMessagePath",
         _stage("terminationMessagePath"),
@@ -259,11 +259,11 @@ HELD = (
         _reserved_variables,
         f"{', '.join(RESERVED)} tell the stage what to do; use other names",
     ),
-    Held(f"{_STAGE}.resources", _gpus, f"{GPU} is said by spec.resources[].gpu"),
+    Held(f"{_STAGE}.resources", _gpus, f"{GPU} is set by spec.resources[].gpu"),
     Held(
         "spec.volumes",
         _store_volume,
-        f"the volume {VOLUME!r} is the artifact store, said by spec.store; use another name",
+        f"the volume {VOLUME!r} is the artifact store, set by spec.store; use another name",
     ),
     Held(
         f"{_STAGE}.volumeMounts",

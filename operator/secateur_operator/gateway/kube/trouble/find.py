@@ -87,8 +87,8 @@ def _node_lost(pod: Body) -> Trouble | None:
         )
     return Trouble(
         Reason.NODE_LOST,
-        f"node {node} of pod {_name(pod)} does not answer; the stage goes on when the node is back; "
-        f"if it never will be, `kubectl delete node {node}` lets the pod start elsewhere",
+        f"node {node} of pod {_name(pod)} does not answer; the stage continues when the node is back; "
+        f"if it never comes back, `kubectl delete node {node}` lets the pod start elsewhere",
     )
 
 

@@ -166,7 +166,7 @@ def _stuck_containers(pod: Body) -> Iterator[Trouble]:
         if reason in _IMAGE:
             yield Trouble(
                 Reason.IMAGE_UNAVAILABLE,
-                f"the image {container.get('image')!r} of {_pod(pod)} is not to be had: {said or reason}; "
+                f"the image {container.get('image')!r} of {_pod(pod)} cannot be pulled: {said or reason}; "
                 "check spec.image (or the operator's --image), and for a private registry imagePullSecrets "
                 "in spec.template",
             )
