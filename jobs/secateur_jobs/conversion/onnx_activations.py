@@ -1,8 +1,8 @@
 """Convolutions that compute in int8: with uint8 of a fixed range on both sides of each.
 
-Steps and ranges are written as onnxruntime reads them (``QuantizeLinear`` and ``DequantizeLinear``; it makes one
-operator of them). Only convolutions are: where all operators were, MobileNetV3 took 3.5 times as long.
-On x86 without VNNI sums of two products are cut off at 16 bits; ARM and newer x86 compute them in full.
+Steps and ranges are written as onnxruntime reads them (``QuantizeLinear`` and ``DequantizeLinear``; it makes
+one operator of them). Only convolutions are: where all operators were, MobileNetV3 took 3.5 times as long. On
+x86 without VNNI sums of two products are cut off at 16 bits; ARM and newer x86 compute them in full.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def convolutions(edit: Edit, weights: Sequence[Weight]) -> list[Convolution]:
 def convolve(edit: Edit, found: Sequence[Convolution], ranges: Mapping[str, Range]) -> None:
     """Have these convolutions compute in int8; those that would lose by it are stored.
 
-    That is where a range is not known (nothing but 0 was seen), or a bias is too large for its steps; and where
-    the steps cost more than they save: at a map of one position, as in squeeze and excitation, and before an
-    activation such as h-swish (MobileNetV3 took 1.3 times as long with those, and is 1.1 times as fast without).
+    That is where a range is not known (nothing but 0 was seen), or a bias is too large for its steps; and
+    where the steps cost more than they save: at a map of one position, as in squeeze and excitation, and
+    before an activation such as h-swish (MobileNetV3 took 1.3 times as long with those as in float32).
     """
     unfit = {one.weight.name for one in found if not _fits(edit, one, ranges)}
     chosen = [one for one in found if one.weight.name not in unfit]

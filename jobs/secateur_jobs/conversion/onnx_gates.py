@@ -50,8 +50,8 @@ def judge(
 ) -> Judged:
     """Return how an int8 model compares with the float32 one, ``original``, on batches of its ``inputs``.
 
-    ``axis`` is that of the classes. Raises InvalidInput: PARITY_MISSED in one sentence if the model must not be
-    used, CONVERSION_UNSUPPORTED if it cannot be run; Retryable for a fault.
+    ``axis`` is that of the classes. Raises InvalidInput: PARITY_MISSED in one sentence if the model must not
+    be used, CONVERSION_UNSUPPORTED if it cannot be run; Retryable for a fault.
     """
     check_smaller(path, original)
     found = same_twice(path, inputs, samples, scratch)

@@ -82,7 +82,8 @@ def _check(name: str, form: Form, weights: Mapping[str, Weight]) -> None:
             Reason.WEIGHTS_INVALID, f"the model has no weight {name} that could be {form.value}"
         )
     weight = weights[name]
-    if weight.why_not and form is not Form.STORED_FP16:
+    why_not = weight.why_not_fp16 if form is Form.STORED_FP16 else weight.why_not
+    if why_not:
         raise InvalidInput(
-            Reason.WEIGHTS_INVALID, f"the weights of {weight.layer} cannot be {form.value}: {weight.why_not}"
+            Reason.WEIGHTS_INVALID, f"the weights of {weight.layer} cannot be {form.value}: {why_not}"
         )

@@ -1,8 +1,8 @@
 """An ONNX file with weights in int8 or fp16.
 
-*Stored* weights are made float32 again by ``Cast`` and ``Mul``, which onnxruntime does once, when it loads the
-file: the file is small, and the model runs as before (``DequantizeLinear`` it does in every run). Weights that
-it *computes* with stay int8, and what they are multiplied with becomes uint8 in each run.
+*Stored* weights are made float32 again by ``Cast`` and ``Mul``, which onnxruntime does once, when it loads
+the file: the file is small, and the model runs as before (``DequantizeLinear`` it does in every run). Weights
+that it *computes* with stay int8, and what they are multiplied with becomes uint8 in each run.
 """
 
 from __future__ import annotations

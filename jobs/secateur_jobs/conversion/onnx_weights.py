@@ -1,8 +1,8 @@
 """The weights of an ONNX file that int8 can be had of, under names that a user knows.
 
-A file of Paddle2ONNX holds its weights as Constant nodes, through steps that compute nothing new (an embedding
-times the mask of its padding, the parts of an LSTM put together, a batch normalisation behind its convolution).
-onnxruntime's own first level of optimisation does these once; what is left are initializers.
+A file of Paddle2ONNX holds its weights as Constant nodes, through steps that compute nothing new (an
+embedding times the mask of its padding, the parts of an LSTM put together, a batch normalisation behind its
+convolution). onnxruntime's own first level of optimisation does these once; what is left are initializers.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Weight:
     """That use it: operator and name."""
     why_not: str = ""
     """Why int8 would spoil it; empty if it would not."""
+    why_not_fp16: str = ""
 
     @property
     def elements(self) -> int:
@@ -143,6 +144,7 @@ def weights_in(proto: onnx.ModelProto, original: onnx.ModelProto, layers: Mappin
                 axes=axes,
                 nodes=tuple(f"{node.op_type} {node.name}" for node, _ in users[name]),
                 why_not=spoilt(array, axes),
+                why_not_fp16=_spoilt_fp16(array),
             )
         )
     return found
@@ -191,6 +193,17 @@ def spoilt(array: np.ndarray, axes: Sequence[int]) -> str:
         f"{'/'.join(str(i) for axis, i in enumerate(worst) if axis not in axes)} would become 0, "
         f"as the largest is {float(np.abs(array).max()):.3g}"
     )
+
+
+def _spoilt_fp16(array: np.ndarray) -> str:
+    sizes = np.abs(array[array != 0])
+    limits = np.finfo(np.float16)
+    if sizes.size and (sizes.max() > limits.max or np.median(sizes) < limits.tiny):
+        return (
+            f"its numbers are around {float(np.median(sizes)):.1g} and up to {float(sizes.max()):.3g}, fp16 "
+            f"goes from {float(limits.tiny):.1g} to {float(limits.max):.0f}"
+        )
+    return ""
 
 
 def _is_large(tensor: onnx.TensorProto) -> bool:
@@ -243,7 +256,7 @@ def _origins(original: onnx.ModelProto) -> dict[str, set[str]]:
             found[node.output[0]] = {node.output[0]}
         elif all(name in found for name in node.input if name):
             known = set[str]().union(*(found[name] for name in node.input if name))
-            found |= {name: known for name in node.output}
+            found |= dict.fromkeys(node.output, known)
     return found
 
 
