@@ -17,8 +17,8 @@ from secateur_jobs.runtime.errors import InvalidInput
 Answers = list[list[np.ndarray]]
 """Of each batch the outputs, in the model's order."""
 
-LARGEST_DIFFERENCE = 0.1
-"""Of the largest output. Trained nets in int8 stay below 0.04; a wrong scale of one layer shows above."""
+LARGEST_DIFFERENCE = 0.2
+"""Of the largest output. Trained nets stay below 0.04 with weights in int8, below 0.15 with convolutions."""
 LEAST_AGREEMENT = 0.98
 """Share of the float32 model's answers that int8 has to give as well."""
 

@@ -48,7 +48,7 @@ def quantized(
     folder: Path,
     chosen: Mapping[str, Form],
     samples: Sequence[Batch] = (),
-    calibration: Calibration = Calibration.ENTROPY,
+    calibration: Calibration = Calibration.PERCENTILE,
 ) -> Path:
     """Write the model with the named weights in these forms into ``folder``; return the file's path.
 

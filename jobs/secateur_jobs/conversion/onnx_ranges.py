@@ -89,14 +89,13 @@ def _check(samples: Sequence[Batch]) -> None:
         raise InvalidInput(
             Reason.DATASET_INVALID, "there are no calibration samples; give some, as the model will meet them"
         )
-    for index in range(len(samples[0])):
-        arrays = [batch[index] for batch in samples]
-        if min(array.min() for array in arrays) == max(array.max() for array in arrays):
-            raise InvalidInput(
-                Reason.DATASET_INVALID,
-                f"input {index} of the calibration samples is {arrays[0].flat[0]:g} everywhere, which tells "
-                "no range; give samples as the model will meet them",
-            )
+    inputs = list(zip(*samples, strict=True))
+    if all(min(a.min() for a in arrays) == max(a.max() for a in arrays) for arrays in inputs):
+        raise InvalidInput(
+            Reason.DATASET_INVALID,
+            f"the calibration samples are {inputs[0][0].flat[0]:g} everywhere, which tells no range; give "
+            "samples as the model will meet them",
+        )
 
 
 def _runs(

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from secateur_jobs.conversion.onnx_weights import Kind, Weight, axes_of, number, rounded, uses
+from secateur_jobs.conversion.onnx_weights import Kind, Weight, axes_of, number, rounded, taken_inside, uses
 
 MICROSOFT = "com.microsoft"
 _LSTM_INPUTS = 8
@@ -37,8 +37,7 @@ class Edit:
         self.proto = proto
         self.users = uses(proto)
         self.arrays = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
-        self._gone = set[str]()
-        self._added: list[onnx.TensorProto] = []
+        self._added: dict[str, onnx.TensorProto] = {}
         self._first: list[onnx.NodeProto] = []
         self._instead: dict[int, list[onnx.NodeProto]] = {}
         self._after: dict[str, list[onnx.NodeProto]] = {}
@@ -79,8 +78,8 @@ class Edit:
         for index, node in enumerate(self.nodes):
             nodes += self._instead.get(index, [node])
             nodes += [step for name in node.output for step in self._after.get(name, [])]
-        kept = [one for one in graph.initializer if one.name not in self._gone]
-        for part, content in ((graph.node, nodes), (graph.initializer, [*kept, *self._added])):
+        kept = self._still_taken(nodes)
+        for part, content in ((graph.node, nodes), (graph.initializer, [*kept, *self._added.values()])):
             copies = [type(one).FromString(one.SerializeToString()) for one in content]
             del part[:]
             part.extend(copies)
@@ -88,6 +87,13 @@ class Edit:
         known = {one.domain for one in self.proto.opset_import}
         if MICROSOFT not in known and any(node.domain == MICROSOFT for node in nodes):
             self.proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+
+    def _still_taken(self, nodes: Sequence[onnx.NodeProto]) -> list[onnx.TensorProto]:
+        """Return the initializers that nodes take and none makes."""
+        wanted = {name for node in nodes for name in (*node.input, *taken_inside(node))}
+        wanted |= {one.name for one in self.proto.graph.output}
+        wanted -= {name for node in nodes for name in node.output}
+        return [one for one in self.proto.graph.initializer if one.name in wanted]
 
     def first(self, *steps: onnx.NodeProto) -> None:
         """Have steps on what is stored."""
@@ -102,18 +108,13 @@ class Edit:
         """Have steps in place of a node."""
         self._instead[self._place[id(node)]] = list(steps)
 
-    def take(self, name: str) -> np.ndarray:
-        """Return an initializer, which will be gone."""
-        self._gone.add(name)
-        return self.arrays[name]
-
     def add(self, name: str, array: np.ndarray) -> str:
         """Add an initializer; return its name."""
-        self._added.append(numpy_helper.from_array(array, name))
+        self._added[name] = numpy_helper.from_array(array, name)
         return name
 
     def _store_halved(self, name: str) -> None:
-        half = self.add(f"{name}.fp16", self.take(name).astype(np.float16))
+        half = self.add(f"{name}.fp16", self.arrays[name].astype(np.float16))
         self._first.append(helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
 
     def store(self, weight: Weight) -> None:
@@ -138,7 +139,7 @@ class Edit:
             )
 
     def _multiply(self, weight: Weight, users: Users) -> None:
-        array = self.take(weight.name)
+        array = self.arrays[weight.name]
         numbers, scale = rounded(array, weight.axes)
         if weight.axes == (1,):  # Gemm with transB
             numbers, scale = numbers.T, scale.T
@@ -169,7 +170,7 @@ class Edit:
         """Make it onnxruntime's own operator, whose weights are the transposed ones."""
         names, scales = [], []
         for weight in weights:
-            numbers, scale = rounded(self.take(weight.name), weight.axes)
+            numbers, scale = rounded(self.arrays[weight.name], weight.axes)
             names.append(self.add(f"{weight.name}.int8", np.ascontiguousarray(numbers.transpose(0, 2, 1))))
             scales += [
                 self.add(f"{weight.name}.scale", scale[..., 0]),
@@ -183,7 +184,7 @@ class Edit:
         self.replace(node, step)
 
     def _add_rounded(self, weight: Weight) -> tuple[str, str]:
-        numbers, scale = rounded(self.take(weight.name), weight.axes)
+        numbers, scale = rounded(self.arrays[weight.name], weight.axes)
         return self.add(f"{weight.name}.int8", numbers), self.add(f"{weight.name}.scale", scale)
 
 

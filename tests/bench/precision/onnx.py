@@ -127,7 +127,7 @@ def speed(name: str, repeats: int, runs: int) -> Iterator[list[object]]:
         folder = Path(temporary)
         path, _ = converted(net, inputs, folder)
         folded = 0
-        for form, file in variants(path, samples, folder, [Calibration.ENTROPY]):
+        for form, file in variants(path, samples, folder, [Calibration.PERCENTILE]):
             folded = folded or file.stat().st_size
             found = judged(file, path, inputs, samples, folder)
             timed = [
