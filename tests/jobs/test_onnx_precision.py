@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -389,6 +392,31 @@ def test_a_mask_of_ones_beside_an_image_is_no_constant_sample(tmp_path: Path) ->
     small = case.made(tmp_path, {"w": Form.INT8})
     assert operators(small)["QLinearConv"] == 1
     assert case.judged(small, least_agreement=0.8).difference < 0.1
+
+
+def test_a_full_disk_is_told_from_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    path = graph(
+        tmp_path, [helper.make_node("MatMul", ["x", "w"], ["out"])], {"w": matrix(99, 99)}, ["out"], x=[2, 99]
+    )
+    limited = (
+        "import resource, signal, sys, pathlib\n"
+        "from secateur_jobs.conversion.onnx_weights import prepared\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
+        "prepared(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, "-c", limited, str(path), str(tmp_path)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "OSError: [Errno 28] No space left on device" in done.stderr
+    path.write_bytes(path.read_bytes()[:999])
+    message = refused(Reason.CONVERSION_UNSUPPORTED, lambda: weights_of(path, tmp_path))
+    assert message.startswith("net.onnx cannot be loaded by onnxruntime: ")
 
 
 def test_a_bias_is_no_weight_and_a_table_of_places_is(tmp_path: Path) -> None:

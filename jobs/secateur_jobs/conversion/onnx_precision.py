@@ -23,8 +23,8 @@ def weights_of(path: Path, folder: Path, layers: Mapping[str, str] | None = None
     """Return the weights of an ONNX file that can be int8, in the order of execution.
 
     ``layers`` are the file's parameters to the names of their layers (``Exported.layers``); ``folder`` is for
-    what is left of no use. Raises InvalidInput: WEIGHTS_INVALID naming one that is not finite,
-    CONVERSION_UNSUPPORTED if onnxruntime cannot load the file.
+    a file in between. Raises InvalidInput: WEIGHTS_INVALID naming one that is not finite,
+    CONVERSION_UNSUPPORTED if onnxruntime cannot load the file; OSError for a full disk.
     """
     return weights_in(prepared(path, folder), onnx.load(path), layers or {})
 
@@ -54,7 +54,7 @@ def quantized(
 
     ``samples`` are batches of the model's inputs in its order, for convolutions in INT8. The same file and
     samples give the same bytes. Raises InvalidInput: WEIGHTS_INVALID naming a weight that has no such form,
-    DATASET_INVALID for samples that tell no ranges, CONVERSION_UNSUPPORTED.
+    DATASET_INVALID for samples that tell no ranges, CONVERSION_UNSUPPORTED; OSError for a full disk.
     """
     proto = prepared(path, folder)
     weights = {one.name: one for one in weights_in(proto, onnx.load(path), {})}

@@ -7,6 +7,7 @@ convolution). onnxruntime's own first level of optimisation does these once; wha
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -87,7 +88,7 @@ class Weight:
 def prepared(path: Path, folder: Path) -> onnx.ModelProto:
     """Return an ONNX file as the same model whose weights are initializers, in the order of their names.
 
-    Raises InvalidInput (CONVERSION_UNSUPPORTED) if onnxruntime cannot load it.
+    Raises InvalidInput (CONVERSION_UNSUPPORTED) if onnxruntime cannot load it; OSError for a full disk.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it sends names and hashes of models to its maker
     import onnxruntime
@@ -105,6 +106,8 @@ def prepared(path: Path, folder: Path) -> onnx.ModelProto:
         proto = onnx.load(output)
     except Exception as error:  # noqa: BLE001  (it has no common type)
         reason = " ".join(str(error).split())[:200]
+        if "serialization failed" in reason:  # all that it says where it cannot write
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output)) from None
         raise InvalidInput(
             Reason.CONVERSION_UNSUPPORTED, f"{path.name} cannot be loaded by onnxruntime: {reason}"
         ) from None
