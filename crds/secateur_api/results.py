@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secateur_api.base import Contract
-from secateur_api.spec import Backend, CutAs, Evaluation, Format, InputSpec
+from secateur_api.spec import Activations, Backend, CutAs, Evaluation, Format, InputSpec
 
 
 class FileRef(Contract):
@@ -150,16 +150,16 @@ class Parity(Contract):
 
 
 class Precision(Contract):
-    """What a converted model's weights are stored in, and what that changes; it computes in 32-bit floats.
+    """What a converted model's weights are stored in, and what that changes.
 
     All numbers are measured on the evaluation set, against the same model with 32-bit weights.
     """
 
-    int8: int
-    """Weights (elements) that are stored in 8 bits."""
-    int16: int
-    fp32: int
-    """Weights of layers that stayed; biases and normalisations are not counted."""
+    bits8: int
+    """Weights (elements) that are stored in 8 bits, in 16, in 32."""
+    bits16: int
+    bits32: int
+    """Biases and normalisations, which stay, are not counted."""
     max_rel: float | None = None
     """Largest absolute difference over the largest absolute output; None where it cannot run here (arm)."""
     agreement: float | None = None
@@ -168,6 +168,8 @@ class Precision(Contract):
     """Relative drop of the metric."""
     samples: int
     """Length of the evaluation set."""
+    activations: Activations = Activations.NONE
+    """``int8`` where layers compute in 8 bits too, else all compute in 32-bit floats."""
 
 
 class Artifact(Contract):

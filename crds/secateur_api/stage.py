@@ -44,7 +44,7 @@ TO_DO = "; the work is to be done again"
 LITE_PYTHON_VARIABLE = "SECATEUR_LITE_PYTHON"
 PROGRESS_PREFIX = "secateur-progress: "
 RESULT_SCHEMA = 1
-METHOD = 3
+METHOD = 4
 """Counts the changes of what a stage does with the same input since the last release."""
 
 

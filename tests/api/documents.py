@@ -100,7 +100,7 @@ FULL: dict[str, Any] = {
         {"format": "paddle-lite", "backend": "x86"},
         {"format": "onnx"},
     ],
-    "quantize": {"weights": "int8", "maxDrop": "0.5%"},
+    "quantize": {"weights": "int8", "activations": "int8", "maxDrop": "0.5%"},
     "benchmark": [{"device": "local-x86", "format": "onnx", "warmup": 20, "runs": 200}],
     "budget": {"wallClock": "1h30m", "retries": 3},
     "seed": 7,

@@ -351,6 +351,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
+        "computing in 8 bits needs format onnx",
+        "spec",
+        {"quantize": {"activations": "int8"}, "convert": [_ONNX], "benchmark": [_ONNX]},
+        {"quantize": {"activations": "int8"}, "convert": [_X86], "benchmark": []},
+    ),
+    Case(
+        PruningJobSpec,
         "a constraint on latency, memory or speed-up needs a benchmark",
         "spec",
         _constraint({"metric": "peakMemory", "max": "50Mi", "device": "local-x86", "backend": "x86"}),

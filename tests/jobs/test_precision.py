@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from secateur_api.conditions import Reason
+from secateur_api.results import LatencySamples
 from secateur_api.spec import (
+    Activations,
     AnswerForm,
     Backend,
     Convert,
@@ -20,17 +23,22 @@ from secateur_api.spec import (
     PruningJobSpec,
     Quantize,
 )
-from secateur_jobs.conversion import to_lite
+from secateur_jobs.conversion import to_lite, to_onnx
+from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import reference_outputs
 from secateur_jobs.conversion.converted import ConvertedModel
 from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.precision import lite_weights
+from secateur_jobs.precision import onnx as precision_onnx
+from secateur_jobs.precision import onnx_model as precision_onnx_model
 from secateur_jobs.precision.comparison import Answers
 from secateur_jobs.precision.cost import costs_of
 from secateur_jobs.precision.lite import X86, LitePrecision
 from secateur_jobs.precision.lite_model import LiteModel
 from secateur_jobs.precision.narrowed import Bench
+from secateur_jobs.precision.onnx import OnnxPrecision
+from secateur_jobs.precision.onnx_model import OnnxModel
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.answers import answered
 from secateur_jobs.training.held import Parts
@@ -260,3 +268,82 @@ def test_a_file_that_is_not_convert_s_is_not_narrowed(tmp_path: Path) -> None:
     exported = export(digits_net(), [InputSpec(name="image", shape=[1, 1, 16, 16])], tmp_path)
     with pytest.raises(RuntimeError, match="is not the one of convert"):
         LiteModel(exported, X86, b"another", tmp_path / "other")
+
+
+def onnx_of(net: paddle.nn.Layer, folder: Path, **asked: str) -> OnnxPrecision:
+    """Return what narrows a net's ONNX model, judged by agreement with itself on digits."""
+    folder.mkdir(exist_ok=True)
+    spec = PruningJobSpec.model_validate(digits_spec())
+    inputs = spec.model.inputs
+    evaluation = Evaluation.model_validate({"metric": "agreement", "form": "classes"})
+    data = answered(load_data(spec.data, 1, has_labels=False), net, evaluation)
+    exported = export(net, inputs, folder)
+    floats = to_onnx.convert(exported, Convert(format=Format.ONNX), folder)
+    structure = reference_outputs(net, [[data.eval[0][0][None]]])[0].structure
+    answers = Answers(inputs, structure, evaluation, AnswerForm.CLASSES)
+    parts = Parts(data.train, None, data.eval)
+    made = iter(range(9))
+
+    def model(computed: bool) -> OnnxModel:
+        samples = first_batches(data.train, inputs, 16)
+        return OnnxModel(floats, exported.layers, samples, folder / f"{next(made)}", computed=computed)
+
+    return OnnxPrecision(
+        asked=Quantize.model_validate(asked),
+        floats=floats,
+        inputs=inputs,
+        batches=first_batches(data.eval, inputs),
+        model=model,
+        bench=lambda model: Bench(floats, model.write, answers, parts, folder, lambda step: None),
+        costs=lambda model: {},
+        scratch=folder,
+    )
+
+
+def test_an_onnx_model_is_stored_in_fewer_bits(tmp_path: Path) -> None:
+    work = onnx_of(digits_net(), tmp_path, maxDrop="5%")
+    found = work.narrow()
+    assert len(found.content) < 0.5 * work.floats.stat().st_size
+    assert found.change is not None
+    assert found.change.drop <= 0.05
+    assert found.activations is Activations.NONE
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.3])
+def test_layers_compute_in_8_bits_only_where_that_is_faster(
+    factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = LatencySamples(baseline_seconds=[factor] * 200, pruned_seconds=[1.0] * 200)
+    monkeypatch.setattr(precision_onnx, "compare", lambda *models, **how: timed)
+    found = onnx_of(digits_net(), tmp_path, maxDrop="20%", activations="int8").narrow()
+    assert found.change is not None
+    assert found.activations is (Activations.INT8 if factor > 1 else Activations.NONE)
+    assert ("it is not faster (0.90x)" in found.note) == (factor < 1)
+
+
+@pytest.mark.parametrize("asked", ["auto", "int8"])
+def test_an_onnx_model_that_is_wrong_is_never_shipped(
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = precision_onnx_model.quantized
+
+    def quantized(path: Path, folder: Path, *rest: Any) -> Path:
+        made = right(path, folder, *rest)
+        proto = onnx.load(made)
+        for one in proto.graph.initializer:
+            array = onnx.numpy_helper.to_array(one)
+            if array.dtype == np.float32 and array.size > 1:
+                one.CopyFrom(onnx.numpy_helper.from_array(-array, one.name))
+        onnx.save(proto, made)
+        return made
+
+    monkeypatch.setattr(precision_onnx_model, "quantized", quantized)
+    work = onnx_of(digits_net(), tmp_path, weights=asked)
+    if asked == "int8":
+        with pytest.raises(InvalidInput, match="8 bits for all change too much"):
+            work.narrow()
+        return
+    found = work.narrow()
+    assert found.content == work.floats.read_bytes()
+    assert found.change is None
+    assert "change too much" in found.note

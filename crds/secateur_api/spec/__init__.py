@@ -2,7 +2,16 @@
 
 from secateur_api.spec.cluster import STORE_MOUNT, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize, WeightBits, target_name
+from secateur_api.spec.convert import (
+    Activations,
+    Backend,
+    Benchmark,
+    Convert,
+    Format,
+    Quantize,
+    WeightBits,
+    target_name,
+)
 from secateur_api.spec.data import Arrays, Data, Fit, Images, Labels, Layout, Lines, Order, Vocabulary
 from secateur_api.spec.fine_tune import Distillation, EarlyStop, FineTune, Teacher
 from secateur_api.spec.job import MUTABLE, Budget, Code, PruningJobSpec
@@ -41,6 +50,7 @@ __all__ = [
     "BUILT_IN_METRICS",
     "MUTABLE",
     "STORE_MOUNT",
+    "Activations",
     "Allocation",
     "AnswerForm",
     "Arrays",

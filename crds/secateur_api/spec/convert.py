@@ -55,12 +55,21 @@ class WeightBits(str, Enum):
     INT16 = "int16"
 
 
+class Activations(str, Enum):
+    """What layers compute in."""
+
+    NONE = "none"
+    INT8 = "int8"
+
+
 class Quantize(Contract):
-    """How the pruned model's weights are stored: that is its size, not its speed; it computes in floats."""
+    """How the pruned model's weights are stored: its size, and only with ``activations`` its speed."""
 
     weights: WeightBits = WeightBits.AUTO
     """``int8`` or ``int16`` for each layer, or the job fails; ``auto``: 8 bits, and 16 or 32 for the layers
     that cost most, until ``maxDrop`` holds."""
+    activations: Activations = Activations.NONE
+    """``int8``: layers of the ONNX model compute in 8 bits, if that is faster; ``none``: in floats."""
     max_drop: Percent = "0.3%"
     """Largest relative drop of the metric against the same model with 32-bit weights, on the runtime."""
 

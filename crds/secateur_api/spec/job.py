@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from secateur_api.base import Contract, Rule
 from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Backend, Benchmark, Convert, Format, Quantize
+from secateur_api.spec.convert import Activations, Backend, Benchmark, Convert, Format, Quantize
 from secateur_api.spec.data import Data
 from secateur_api.spec.fine_tune import FineTune
 from secateur_api.spec.model import AGREEMENT, DType, Evaluation, Model
@@ -193,6 +193,15 @@ class PruningJobSpec(Contract):
             "&& (!has(d.backend) || !has(c.backend) || d.backend == c.backend)))",
             "convert names a format and backend twice",
             lambda s: len({(c.format, c.backend) for c in s.convert}) == len(s.convert),
+        ),
+        Rule(
+            "!has(self.quantize) || !has(self.quantize.activations) || "
+            "self.quantize.activations == 'none' || !has(self.convert) || "
+            "self.convert.exists(c, c.format == 'onnx')",
+            "quantize.activations: int8 needs format onnx in convert; paddle-lite computes in floats",
+            lambda s: (
+                s.quantize is None or s.quantize.activations is Activations.NONE or _runnable(s, Format.ONNX)
+            ),
         ),
         Rule(
             "!has(self.benchmark) || !has(self.convert) || self.benchmark.all(b, "

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from secateur_api.spec import WeightBits
+from secateur_api.conditions import Reason
+from secateur_api.spec import Quantize, WeightBits
 from secateur_jobs.precision.change import Change
 from secateur_jobs.precision.ladder import Bits, by_cost, fewest, with_restored
+from secateur_jobs.runtime.errors import InvalidInput
+
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,15 @@ def _as_asked(
     if found.drop > max_drop or (bits == 16 and not found.is_near()):
         return Decision({}, costs=costs(), missed=f"{bits} bits for all change too much: {found}")
     return Decision(dict.fromkeys(names, bits), {} if bits == 8 else dict.fromkeys(names, "asked for"))
+
+
+def missed(decision: Decision, asked: Quantize, layers: Mapping[str, str]) -> InvalidInput:
+    """Return the error for weights that change too much in the bits that were asked for."""
+    worst = by_cost(list(decision.costs), decision.costs)[:_NAMED]
+    named = ", ".join(layers.get(name, name) for name in worst)
+    costliest = f" The costliest layers are {named};" if named else ""
+    return InvalidInput(
+        Reason.PRECISION_MISSED,
+        f"spec.quantize.weights: {decision.missed}; allowed is a drop of {asked.max_drop}.{costliest} "
+        "weights: auto gives the costliest layers more bits",
+    )

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from secateur_api.conditions import Reason
 from secateur_api.quantity import parse_percent
 from secateur_api.spec import Backend, Convert, Format, Quantize, WeightBits
 from secateur_jobs.conversion.export import Exported
 from secateur_jobs.precision.change import Change
-from secateur_jobs.precision.decide import Decision, decide
-from secateur_jobs.precision.ladder import by_cost
+from secateur_jobs.precision.decide import decide, missed
 from secateur_jobs.precision.lite_model import LiteModel
 from secateur_jobs.precision.lite_weights import Weight
 from secateur_jobs.precision.narrowed import Bench, Narrowed
-from secateur_jobs.runtime.errors import InvalidInput
 
 X86 = Convert(format=Format.PADDLE_LITE, backend=Backend.X86)
-_NAMED = 3
 
 Costs = Callable[[list[Weight]], Mapping[str, float]]
 """What each weight costs in 8 bits."""
@@ -45,7 +41,7 @@ class LitePrecision:
             lambda: costs(free),
         )
         if self._decision.missed and asked.weights is not WeightBits.AUTO:
-            raise _missed(self._decision, asked, exported)
+            raise missed(self._decision, asked, exported.layers)
         self._change: Change | None = bench.judges(self._decision.bits) if self._decision.bits else None
 
     def narrow(self, target: Convert, floats: bytes, folder: Path) -> Narrowed:
@@ -58,13 +54,3 @@ class LitePrecision:
             bits, content, note = {}, floats, "fewer bits make no smaller file"
         rows = model.account(bits, decision, note)
         return Narrowed(content, rows, self._change if bits else None, note)
-
-
-def _missed(decision: Decision, asked: Quantize, exported: Exported) -> InvalidInput:
-    worst = by_cost(list(decision.costs), decision.costs)[:_NAMED]
-    named = ", ".join(exported.layers.get(name, name) for name in worst)
-    return InvalidInput(
-        Reason.PRECISION_MISSED,
-        f"spec.quantize.weights: {decision.missed}; allowed is a drop of {asked.max_drop}. "
-        f"The costliest layers are {named}; weights: auto gives such layers more bits",
-    )

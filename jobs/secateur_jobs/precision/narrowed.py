@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur_api.results import WeightPrecision
+from secateur_api.spec import Activations
 from secateur_jobs.measure.accuracy import converted_tally
 from secateur_jobs.measure.statistics import relative_drop
 from secateur_jobs.precision.change import Change
@@ -29,7 +30,9 @@ class Narrowed:
     change: Change | None
     """None where the file is the one of convert."""
     note: str = ""
-    """Why the file is the one of convert."""
+    """Why the file is the one of convert, or computes in floats."""
+    activations: Activations = Activations.NONE
+    """What layers compute in."""
 
 
 _CHOOSING = 512

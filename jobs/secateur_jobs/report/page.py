@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from secateur_api.quantity import show_bytes, show_moment, show_seconds
 from secateur_api.results import Artifact, Group, TargetPrecision, Width
-from secateur_api.spec import Target, target_name
+from secateur_api.spec import Activations, Target, target_name
 from secateur_api.status import NOT_MEASURED
 from secateur_api.uri import redacted
 from secateur_jobs.report import numerals
@@ -241,12 +241,13 @@ def _precision(artifact: Artifact) -> str:
     found = artifact.precision
     if found is None:
         return "32 bits"
-    counts = {8: found.int8, 16: found.int16, 32: found.fp32}
+    counts = {8: found.bits8, 16: found.bits16, 32: found.bits32}
+    computes = ", computes in 8 bits" if found.activations is Activations.INT8 else ""
     shares = [f"{numerals.share(n / sum(counts.values()))} in {bits} bits" for bits, n in counts.items() if n]
     if found.max_rel is None or found.agreement is None or found.drop is None:
         return f"{', '.join(shares)} (as decided on x86; not run here)"
     return (
-        f"{', '.join(shares)}; against 32 bits: drop {numerals.share(found.drop, 2)}, "
+        f"{', '.join(shares)}{computes}; against 32 bits: drop {numerals.share(found.drop, 2)}, "
         f"agreement {numerals.share(found.agreement, 2)}, largest difference {found.max_rel:.1e}, "
         f"{found.samples} samples"
     )
@@ -261,7 +262,7 @@ def _weights(target: TargetPrecision) -> dict[str, Any]:
         "rows": [
             (w.layer, w.elements, w.bits, "" if w.cost is None else f"{w.cost:.1e}", w.why)
             for w in target.weights
-            if w.bits > 8 and not target.note
+            if w.bits > 8
         ],
     }
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from secateur_api.conditions import Reason
@@ -15,28 +19,32 @@ from secateur_api.results import (
     StageOutcome,
     TargetPrecision,
 )
-from secateur_api.spec import Backend, Convert, Format, Quantize
+from secateur_api.spec import Backend, Convert, Format, Quantize, target_name
 from secateur_api.stage import FileRef
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
 from secateur_jobs.conversion.convert import convert_checked, reference_outputs
 from secateur_jobs.conversion.export import Exported, export
-from secateur_jobs.conversion.locate import name_of
 from secateur_jobs.conversion.rewriting import for_export
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.precision.comparison import Answers
 from secateur_jobs.precision.cost import costs_of
+from secateur_jobs.precision.ladder import Bits
 from secateur_jobs.precision.lite import X86, LitePrecision
 from secateur_jobs.precision.lite_model import LiteModel
+from secateur_jobs.precision.lite_weights import Weight
 from secateur_jobs.precision.narrowed import Bench, Narrowed
+from secateur_jobs.precision.onnx import OnnxPrecision
+from secateur_jobs.precision.onnx_model import OnnxModel
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import splits_of
 from secateur_jobs.training.answers import form_of_answers
-from secateur_jobs.training.held import parts_of
+from secateur_jobs.training.held import Parts, parts_of
 
-_ONNX = "only the weights of paddle-lite models are stored in fewer bits"
+_CALIBRATED = 32
+"""Batches of training items that tell the ranges of what flows."""
 
 
 def run(context: StageContext) -> StageOutcome:
@@ -48,82 +56,136 @@ def run(context: StageContext) -> StageOutcome:
     if spec.quantize is None:
         raise InvalidInput(Reason.INVALID_SPEC, "stage quantize needs spec.quantize")
     toolchain.require(spec.convert)
-    context.progress(1, "load the pruned model")
-    made = context.store.unit_json(context.upstream("convert"), "manifest", Manifest)
-    checkpoint_of = context.store.unit_file(context.upstream("model"), "checkpoint")
-    net = for_export(checkpoint.from_bytes(checkpoint_of, spec.model), spec.model)
-    exported = export(net, spec.model.inputs, _folder(context, "export"))
-    lite: LitePrecision | None = None
+    work = _Work.load(context, spec.quantize)
     shipped: list[Artifact] = []
     tables: list[TargetPrecision] = []
-    for before in (one for one in made.artifacts if one.role == "pruned"):
-        target = Convert(format=before.format, backend=before.backend)
-        floats = context.store.get(_ref(before))
-        if target.format is Format.PADDLE_LITE:
-            lite = lite or _decided(context, spec.quantize, net, exported, made)
-            context.progress(95, f"write {name_of(target)}")
-            found = lite.narrow(target, floats, context.scratch / f"narrow-{len(shipped)}")
-        else:
-            found = Narrowed(floats, [], None, _ONNX)
+    for before in (one for one in work.made.artifacts if one.role == "pruned"):
+        context.progress(90, f"write {target_name(before.format, before.backend)}")
+        found = work.narrow(before)
         shipped.append(_stored(context, before, found))
         tables.append(
             TargetPrecision(
-                format=target.format, backend=target.backend, weights=found.weights, note=found.note
+                format=before.format, backend=before.backend, weights=found.weights, note=found.note
             )
         )
     context.put_json("precision", PrecisionTable(targets=tables))
-    kept = [one for one in made.artifacts if one.role != "pruned"]
-    manifest = context.put_json("manifest", made.model_copy(update={"artifacts": [*kept, *shipped]}))
+    kept = [one for one in work.made.artifacts if one.role != "pruned"]
+    manifest = context.put_json("manifest", work.made.model_copy(update={"artifacts": [*kept, *shipped]}))
     return StageOutcome(quantize=ConvertOutcome(artifacts=shipped, manifest=manifest))
 
 
-def _decided(
-    context: StageContext, asked: Quantize, net: paddle.nn.Layer, exported: Exported, made: Manifest
-) -> LitePrecision:
-    spec, parts = context.request.spec, parts_of(context)
-    form = form_of_answers(net, splits_of(context), spec.evaluation)
-    floats = _floats(context, net, exported, made)
-    model = LiteModel(exported, X86, floats.read_bytes(), context.scratch / "decide")
-    steps = iter(range(10, 95, 5))
-    bench = Bench(
-        floats=floats,
-        write=model.write,
-        answers=Answers(spec.model.inputs, made.outputs, spec.evaluation, form),
-        parts=parts,
-        scratch=context.scratch,
-        say=lambda step: context.progress(next(steps, 94), step),
-    )
-    return LitePrecision(
-        asked,
-        exported,
-        model,
-        bench,
-        lambda weights: costs_of(net, weights, parts.choosing, spec.evaluation),
-    )
+@dataclass
+class _Work:
+    """The pruned net, its converted models, and the data that they are compared on."""
 
+    context: StageContext
+    asked: Quantize
+    made: Manifest
+    net: paddle.nn.Layer
+    exported: Exported
+    parts: Parts
+    answers: Answers
+    _folders: count[int]
 
-def _floats(context: StageContext, net: paddle.nn.Layer, exported: Exported, made: Manifest) -> Path:
-    """Return x86's file with 32-bit weights: convert's, or where x86 is no target one that is proven here."""
-    for one in made.artifacts:
-        if (one.role, one.format, one.backend) == ("pruned", X86.format, X86.backend):
-            return context.store.fetch(_ref(one), context.scratch)
-    inputs = context.request.spec.model.inputs
-    samples = first_batches(splits_of(context).eval, inputs)
-    reference = reference_outputs(net, samples)
-    folder = _folder(context, "proof")
-    return convert_checked(exported, X86, inputs, samples, reference, "the pruned model", folder)[0]
+    @classmethod
+    def load(cls, context: StageContext, asked: Quantize) -> _Work:
+        """Read what the upstream stages left."""
+        spec, store = context.request.spec, context.store
+        context.progress(1, "load the pruned model")
+        made = store.unit_json(context.upstream("convert"), "manifest", Manifest)
+        pruned = checkpoint.from_bytes(store.unit_file(context.upstream("model"), "checkpoint"), spec.model)
+        net = for_export(pruned, spec.model)
+        form = form_of_answers(net, splits_of(context), spec.evaluation)
+        folder = context.scratch / "export"
+        folder.mkdir()
+        return cls(
+            context=context,
+            asked=asked,
+            made=made,
+            net=net,
+            exported=export(net, spec.model.inputs, folder),
+            parts=parts_of(context),
+            answers=Answers(spec.model.inputs, made.outputs, spec.evaluation, form),
+            _folders=count(),
+        )
+
+    def narrow(self, before: Artifact) -> Narrowed:
+        """Return what is shipped in place of a file of convert."""
+        if before.format is Format.ONNX:
+            return self._onnx(self.context.store.fetch(_ref(before), self.context.scratch)).narrow()
+        target = Convert(format=before.format, backend=before.backend)
+        return self._lite.narrow(target, self.context.store.get(_ref(before)), self._folder())
+
+    @cached_property
+    def _lite(self) -> LitePrecision:
+        floats = self._floats()
+        model = LiteModel(self.exported, X86, floats.read_bytes(), self._folder())
+        bench = self._bench(floats, model.write)
+        return LitePrecision(self.asked, self.exported, model, bench, self._costs)
+
+    def _onnx(self, floats: Path) -> OnnxPrecision:
+        inputs = self.answers.inputs
+
+        def model(computed: bool) -> OnnxModel:
+            samples = first_batches(self.parts.train, inputs, _CALIBRATED) if computed else []
+            return OnnxModel(floats, self.exported.layers, samples, self._folder(), computed=computed)
+
+        return OnnxPrecision(
+            asked=self.asked,
+            floats=floats,
+            inputs=inputs,
+            batches=first_batches(self.parts.eval, inputs),
+            model=model,
+            bench=lambda model: self._bench(floats, model.write),
+            costs=self._costs_of_onnx,
+            scratch=self.context.scratch,
+        )
+
+    def _bench(self, floats: Path, write: Callable[[Bits], Path]) -> Bench:
+        steps = iter(range(5, 90, 3))
+        return Bench(
+            floats=floats,
+            write=write,
+            answers=self.answers,
+            parts=self.parts,
+            scratch=self.context.scratch,
+            say=lambda step: self.context.progress(next(steps, 89), step),
+        )
+
+    def _costs(self, weights: list[Weight]) -> Mapping[str, float]:
+        return costs_of(self.net, weights, self.parts.choosing, self.answers.evaluation)
+
+    def _costs_of_onnx(self, model: OnnxModel) -> Mapping[str, float]:
+        parameters = dict(self.net.named_parameters())
+        tensors = {
+            name: (parameters[f"{layer}.weight"], axis)
+            for name, (layer, axis) in model.in_paddle().items()
+            if f"{layer}.weight" in parameters
+        }
+        costs = self._costs([Weight(tensor.name, tensor.size, "", axis) for tensor, axis in tensors.values()])
+        return {name: costs[t.name] for name, (t, _) in tensors.items() if t.name in costs}
+
+    def _floats(self) -> Path:
+        """Return x86's file with 32-bit weights: convert's, or where x86 is no target one proven here."""
+        for one in self.made.artifacts:
+            if (one.role, one.format, one.backend) == ("pruned", X86.format, X86.backend):
+                return self.context.store.fetch(_ref(one), self.context.scratch)
+        inputs = self.answers.inputs
+        samples = first_batches(self.parts.eval, inputs)
+        reference = reference_outputs(self.net, samples)
+        folder = self._folder()
+        folder.mkdir()
+        return convert_checked(self.exported, X86, inputs, samples, reference, "the pruned model", folder)[0]
+
+    def _folder(self) -> Path:
+        return self.context.scratch / f"work-{next(self._folders)}"
 
 
 def _stored(context: StageContext, before: Artifact, found: Narrowed) -> Artifact:
     filename = before.path.rsplit("/", 1)[-1]
     ref = context.put(filename.rsplit(".", 1)[0], filename, found.content)
-    update = {
-        "path": ref.path,
-        "sha256": ref.sha256,
-        "bytes": ref.bytes,
-        "precision": _precision(before, found),
-    }
-    return before.model_copy(update=update)
+    file = {"path": ref.path, "sha256": ref.sha256, "bytes": ref.bytes}
+    return before.model_copy(update={**file, "precision": _precision(before, found)})
 
 
 def _precision(before: Artifact, found: Narrowed) -> Precision | None:
@@ -134,20 +196,15 @@ def _precision(before: Artifact, found: Narrowed) -> Precision | None:
         elements[weight.bits] += weight.elements
     runs = before.backend is not Backend.ARM
     return Precision(
-        int8=elements[8],
-        int16=elements[16],
-        fp32=elements[32],
+        bits8=elements[8],
+        bits16=elements[16],
+        bits32=elements[32],
         max_rel=found.change.max_rel if runs else None,
         agreement=found.change.agreement if runs else None,
         drop=found.change.drop if runs else None,
         samples=found.change.samples if runs else 0,
+        activations=found.activations,
     )
-
-
-def _folder(context: StageContext, name: str) -> Path:
-    folder = context.scratch / name
-    folder.mkdir()
-    return folder
 
 
 def _ref(made: Artifact) -> FileRef:

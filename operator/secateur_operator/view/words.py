@@ -5,7 +5,7 @@ from __future__ import annotations
 from secateur_api import PruningJob, PruningJobStatus, Stage
 from secateur_api.quantity import show_seconds
 from secateur_api.results import Artifact
-from secateur_api.spec import target_name
+from secateur_api.spec import Activations, target_name
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
 
 _ENOUGH_PERCENT = 5.0
@@ -70,9 +70,13 @@ def round_result(one: RoundStatus) -> str:
 def _quantized(made: Artifact) -> str:
     found, name = made.precision, target_name(made.format, made.backend)
     if found is None:
-        return f"{name} stays fp32"
-    counts = {"int8": found.int8, "int16": found.int16, "fp32": found.fp32}
-    shares = [f"{percent(count / sum(counts.values()))} {kind}" for kind, count in counts.items() if count]
+        return f"{name} stays in 32 bits"
+    counts = {8: found.bits8, 16: found.bits16, 32: found.bits32}
+    shares = [
+        f"{percent(count / sum(counts.values()))} in {bits} bits" for bits, count in counts.items() if count
+    ]
+    if found.activations is Activations.INT8:
+        shares.append("computes in 8 bits")
     lost = "" if found.drop is None else f", drop {percent(found.drop)}"
     return f"{name} {', '.join(shares)}{lost}"
 
