@@ -49,6 +49,8 @@ def hurried(name: str, data: Path) -> dict[str, Any]:
     spec["fineTune"] = {"dataFraction": 0.25, "epochs": 1}
     spec["convert"] = [{"format": "paddle-lite", "backend": "x86"}]
     spec["benchmark"] = [{"format": "paddle-lite"}]
+    if "quantize" in spec:
+        spec["quantize"] = {"weights": "int16"}  # of a net that has hardly learnt, 8 bits change answers
     return document
 
 
@@ -58,7 +60,9 @@ def test_every_stage_of_the_example_runs_and_measures(name: str, few_digits: Pat
     status = run(document, tmp_path)["status"]
     assert status["phase"] == "Succeeded", status["message"]
     by_rules = "layers" in document["spec"]["pruning"]
-    assert [s["name"] for s in status["stages"]] == (_ROUNDS_BY_RULES if by_rules else _ROUNDS_BY_TARGET)
+    names = [s["name"] for s in status["stages"] if s["name"] != "quantize"]
+    assert names == (_ROUNDS_BY_RULES if by_rules else _ROUNDS_BY_TARGET)
+    assert (len(names) < len(status["stages"])) == ("quantize" in document["spec"])
     store = Store(str(tmp_path / "store"))
 
     (done,) = status["rounds"]
