@@ -266,8 +266,9 @@ def test_weights_that_come_back_wrong_are_never_shipped(
 
 def test_a_file_that_is_not_convert_s_is_not_narrowed(tmp_path: Path) -> None:
     exported = export(digits_net(), [InputSpec(name="image", shape=[1, 1, 16, 16])], tmp_path)
+    floats = to_lite.convert(exported, X86, tmp_path).read_bytes()
     with pytest.raises(RuntimeError, match="is not the one of convert"):
-        LiteModel(exported, X86, b"another", tmp_path / "other")
+        LiteModel(exported, X86, floats[:-1] + bytes([floats[-1] ^ 1]), tmp_path / "other")
 
 
 def onnx_of(net: paddle.nn.Layer, folder: Path, **asked: str) -> OnnxPrecision:
@@ -347,3 +348,13 @@ def test_an_onnx_model_that_is_wrong_is_never_shipped(
     assert found.content == work.floats.read_bytes()
     assert found.change is None
     assert "change too much" in found.note
+
+
+def test_a_program_whose_operators_paddle_lite_orders_anew_each_time(tmp_path: Path) -> None:
+    inputs = [InputSpec(name="image", shape=[1, 3, 32, 32])]
+    paddle.seed(3)
+    model, floats = model_of(paddle.vision.models.shufflenet_v2_x0_25(num_classes=4), tmp_path, inputs)
+    batch = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype("float32")
+    file = model.write(dict.fromkeys(model.free, 16))
+    one, other = (outputs(each, batch, inputs, tmp_path) for each in (floats, file))
+    assert 0 < apart(one, other) < 1e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,48 +16,19 @@ from secateur_jobs.conversion.locate import name_of, unconvertible, unsupported
 from secateur_jobs.conversion.patch import patched
 from secateur_jobs.conversion.program import Op
 from secateur_jobs.runtime.child import ChildDied
-from secateur_jobs.runtime.errors import Retryable
+from secateur_jobs.runtime.errors import InvalidInput, Retryable
 
 LIMIT_SECONDS = 300.0
 OPTIONS = {
-    Backend.ARM: "--valid_targets=arm --optimize_out_type=naive_buffer; where that is smaller, without "
-    "lite_conv_conv_fuse_pass"
+    Backend.ARM: "--valid_targets=arm --optimize_out_type=protobuf; where that is smaller, without "
+    "lite_conv_conv_fuse_pass; then --optimize_out_type=naive_buffer"
 }
 OPTIONS[Backend.X86] = OPTIONS[Backend.ARM].replace("=arm", "=x86")
 
 _LISTED = re.compile(r"unsupported ops are: (.*?)\.?$", re.MULTILINE)
+_PROGRAM_SIZE_AT = 18
+"""In a ``.nb``, behind two versions; the program follows, and then the weights."""
 _DISK_FULL = re.compile(r"io\.cc:\d+ Write\]|No space left on device|File too large")
-
-
-def convert(exported: Exported, target: Convert, folder: Path) -> Path:
-    """Write the ``.nb`` file of a Paddle Lite target into ``folder`` and return its path.
-
-    That is what the converter makes, or the same without its fusion of convolutions, whichever is smaller:
-    two convolutions around a narrow width, as a cut leaves them, become one with more weights than both.
-
-    Raises InvalidInput (CONVERSION_UNSUPPORTED) naming the operator, Retryable for a killed converter or a
-    full disk.
-    """
-    program = patched(exported.program.read_bytes())
-    try:
-        fused = _opt(program, exported.params, target, folder, "model")
-    except ChildDied as died:
-        died.raise_if_fault(f"the conversion to {name_of(target)}")
-        if _DISK_FULL.search(died.output):
-            raise Retryable(
-                Reason.STORE_FULL, f"no space left to convert to {name_of(target)} in {folder}"
-            ) from None
-        kinds = _listed(died.output)
-        if kinds:
-            raise unsupported(target, program, exported, kinds) from None
-        op = _located(program, exported, target, folder)
-        raise unconvertible(target, program, exported, op, died.last_line) from None
-    try:
-        apart = _opt(program, exported.params, target, folder, "apart", fuse=False)
-    except ChildDied as died:
-        died.raise_if_fault(f"the conversion to {name_of(target)}")
-        return fused
-    return apart if apart.stat().st_size < fused.stat().st_size else fused
 
 
 @dataclass(frozen=True)
@@ -67,25 +39,75 @@ class Readable:
     params: bytes
 
 
-def readable(exported: Exported, target: Convert, folder: Path, *, fuse: bool) -> Readable:
-    """Return what :func:`convert` writes as a ``.nb``, with or without the fusion; raises ChildDied."""
-    made = _opt(
-        patched(exported.program.read_bytes()),
-        exported.params,
-        target,
-        folder,
-        "readable",
-        fuse=fuse,
-        readable=True,
-    )
-    return Readable(*((made / name).read_bytes() for name in ("model", "params")))
+def convert(exported: Exported, target: Convert, folder: Path) -> Path:
+    """Write the ``.nb`` file of a Paddle Lite target into ``folder`` and return its path.
+
+    Raises InvalidInput (CONVERSION_UNSUPPORTED) naming the operator, Retryable for a killed converter or a
+    full disk.
+    """
+    return written(readable(exported, target, folder), target, folder)
+
+
+def readable(exported: Exported, target: Convert, folder: Path) -> Readable:
+    """Return what :func:`convert` writes; raises what that does.
+
+    That is what the converter makes, or the same without its fusion of convolutions, whichever is smaller:
+    two convolutions around a narrow width, as a cut leaves them, become one with more weights than both.
+    """
+    program = patched(exported.program.read_bytes())
+    try:
+        fused = _readable(program, exported, target, folder, fuse=True)
+    except ChildDied as died:
+        _raise_if_fault(died, target, folder)
+        kinds = _listed(died.output)
+        if kinds:
+            raise unsupported(target, program, exported, kinds) from None
+        op = _located(program, exported, target, folder)
+        raise unconvertible(target, program, exported, op, died.last_line) from None
+    try:
+        apart = _readable(program, exported, target, folder, fuse=False)
+    except ChildDied as died:
+        _raise_if_fault(died, target, folder)
+        return fused
+    return apart if len(apart.params) < len(fused.params) else fused
 
 
 def written(model: Readable, target: Convert, folder: Path) -> Path:
-    """Write the ``.nb`` file of a program into ``folder`` and return its path; raises ChildDied."""
-    params = folder / "written.params"
+    """Write the ``.nb`` file of a program into ``folder`` and return its path; raises as :func:`convert`."""
+    params = folder / "model.params"
     params.write_bytes(model.params)
-    return _opt(model.program, params, target, folder, "written", fuse=False)
+    try:
+        return _opt(model.program, params, target, folder, "model", fuse=False)
+    except ChildDied as died:
+        _raise_if_fault(died, target, folder)
+        raise InvalidInput(
+            Reason.CONVERSION_UNSUPPORTED,
+            f"{name_of(target)} has passed its passes and cannot be written: {died.last_line or died.how}",
+        ) from None
+
+
+def is_same(one: bytes, other: bytes) -> bool:
+    """Whether two ``.nb`` files have the same weights, and programs of the same size.
+
+    In what order Paddle Lite puts operators that do not wait for each other depends on where they are in
+    memory, and that on the length of paths.
+    """
+    (size,) = struct.unpack_from("<Q", one, _PROGRAM_SIZE_AT)
+    behind = _PROGRAM_SIZE_AT + 8
+    return one[:behind] == other[:behind] and one[behind + size :] == other[behind + size :]
+
+
+def _raise_if_fault(died: ChildDied, target: Convert, folder: Path) -> None:
+    died.raise_if_fault(f"the conversion to {name_of(target)}")
+    if _DISK_FULL.search(died.output):
+        raise Retryable(
+            Reason.STORE_FULL, f"no space left to convert to {name_of(target)} in {folder}"
+        ) from None
+
+
+def _readable(program: bytes, exported: Exported, target: Convert, folder: Path, *, fuse: bool) -> Readable:
+    made = _opt(program, exported.params, target, folder, "readable", fuse=fuse, readable=True)
+    return Readable(*((made / name).read_bytes() for name in ("model", "params")))
 
 
 def _opt(
