@@ -1,14 +1,16 @@
 """Weights in 16 and 8 bits: ``python -m tests.bench.precision --home DIR [--wheels DIR --pictures DIR]``.
 
 Each net is converted to Paddle Lite for x86 with 32, 16 and 8 bits for all weights that can be stored so, and
-run on its evaluation set. Nets of the zoo are trained first, as their examples say. Published models judge by
-agreement with themselves, and nets with random weights (their BatchNorm statistics are settled) on noise.
+run on its evaluation set; then as ``spec.quantize: {}`` decides, which here chooses and judges on the same
+items. Nets of the zoo are trained first, as their examples say. Published models judge by agreement with
+themselves, and nets with random weights (their BatchNorm statistics are settled) on noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +18,22 @@ from pathlib import Path
 import numpy as np
 
 from secateur_api import parse_job
-from secateur_api.spec import Evaluation, InputSpec
+from secateur_api.spec import Evaluation, InputSpec, Quantize
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import to_lite
-from secateur_jobs.conversion.export import export
+from secateur_jobs.conversion.export import Exported, export
 from secateur_jobs.data import codeless
 from secateur_jobs.graph.files import rebuild
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.precision.comparison import Answers, change
-from secateur_jobs.precision.lite import X86
+from secateur_jobs.precision.cost import costs_of
+from secateur_jobs.precision.lite import X86, LitePrecision
 from secateur_jobs.precision.lite_model import LiteModel
+from secateur_jobs.precision.narrowed import Bench
 from secateur_jobs.training.answers import answered, form_of_answers
 from secateur_jobs.training.batching import ArrayDataset
 from secateur_jobs.training.forward import eval_mode, forward
+from secateur_jobs.training.held import Parts
 from secateur_jobs.user_code import Splits, load_data
 from tests.bench.job import job, run
 
@@ -120,10 +125,27 @@ def measure(subject: Subject) -> str:
                 f"{100 * found.agreement:.2f} %",
                 f"{100 * found.drop:+.2f} %",
             ]
-        stay = [weight for weight in model.weights if weight.kept]
-        share = sum(weight.elements for weight in stay) / sum(weight.elements for weight in model.weights)
-        cells.append(f"{len(stay)} of {len(model.weights)} ({100 * share:.1f} % of the elements)")
+        cells += _auto(subject, model, floats, answers, exported, scratch)
     return "| " + " | ".join(cells) + " |"
+
+
+def _auto(
+    subject: Subject, model: LiteModel, floats: Path, answers: Answers, exported: Exported, scratch: Path
+) -> list[str]:
+    """Return what a job gets: bytes, drop, and how many weights have 16 and 32 bits."""
+    data = subject.data
+    made = LitePrecision(
+        Quantize(),
+        exported,
+        model,
+        Bench(floats, model.write, answers, Parts(data.train, None, data.eval), scratch, lambda step: None),
+        lambda weights: costs_of(subject.net, weights, data.eval, subject.evaluation),
+    )
+    found = made.narrow(X86, floats.read_bytes(), scratch / "auto")
+    counts = Counter(weight.bits for weight in found.weights)
+    drop = "" if found.change is None else f"{100 * found.change.drop:+.2f} %"
+    size = len(found.content) / floats.stat().st_size - 1
+    return [f"{100 * size:+.1f} %", drop, f"{counts[16]} and {counts[32]} of {len(found.weights)}"]
 
 
 def _subjects(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[Path], Subject]]]:
@@ -145,7 +167,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of nets")
     options = parser.parse_args()
     each = ("file", "largest difference", "agreement", "drop")
-    heads = ["net", "fp32, MB", *(f"int{bits}: {what}" for bits in (16, 8) for what in each), "stay in fp32"]
+    heads = ["net", "fp32, MB", *(f"int{bits}: {what}" for bits in (16, 8) for what in each)]
+    heads += ["auto: file", "auto: drop", "auto: weights in 16 and 32 bits"]
     print("| " + " | ".join(heads) + " |")
     print("|" + " --- |" * len(heads))
     for name, subject in _subjects(options):
