@@ -17,6 +17,7 @@ from secateur_jobs.training.answers import (
     answered,
     form_in,
     form_of_answers,
+    form_to_compare,
     judged_by,
     note_of_form,
 )
@@ -307,3 +308,11 @@ def test_labels_of_the_evaluation_set_are_checked(changed: int, said: str) -> No
         return
     with pytest.raises(InvalidInput, match=f"the eval set, item 0: {said}"):
         check_data(Head(AnswerForm.CLASSES), splits, model, evaluation)
+
+
+def test_two_models_are_compared_as_numbers_where_only_labels_say_how_the_metric_reads() -> None:
+    maps = Head(AnswerForm.MAP)  # [N, 1, 4, 6]: no scores of classes along the last axis
+    with pytest.raises(InvalidInput, match="classAxis"):
+        form_of_answers(maps, _splits(), Evaluation(metric="miou"))
+    assert form_to_compare(maps, _splits(), Evaluation(metric="miou")) is AnswerForm.RELATIVE
+    assert form_to_compare(maps, _splits(), Evaluation(metric="hmean")) is AnswerForm.MAP

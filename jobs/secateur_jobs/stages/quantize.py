@@ -40,7 +40,7 @@ from secateur_jobs.precision.onnx_model import OnnxModel
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.sources import splits_of
-from secateur_jobs.training.answers import form_of_answers
+from secateur_jobs.training.answers import form_to_compare
 from secateur_jobs.training.held import Parts, parts_of
 
 _CALIBRATED = 32
@@ -95,7 +95,7 @@ class _Work:
         made = store.unit_json(context.upstream("convert"), "manifest", Manifest)
         pruned = checkpoint.from_bytes(store.unit_file(context.upstream("model"), "checkpoint"), spec.model)
         net = for_export(pruned, spec.model)
-        form = form_of_answers(net, splits_of(context), spec.evaluation)
+        form = form_to_compare(net, splits_of(context), spec.evaluation)
         folder = context.scratch / "export"
         folder.mkdir()
         return cls(
