@@ -351,7 +351,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
-        "computing in 8 bits needs format onnx",
+        "quantize.activations: int8 needs format onnx in convert",
         "spec",
         {"quantize": {"activations": "int8"}, "convert": [_ONNX], "benchmark": [_ONNX]},
         {"quantize": {"activations": "int8"}, "convert": [_X86], "benchmark": []},

@@ -27,7 +27,9 @@ class Home:
     def __init__(self, folder: Path) -> None:
         user = User(folder, folder / "home")
         one_round = {"pruning.schedule": {"rounds": 1, "step": 1.0, "floor": "50%"}}
-        file = user.write("tiny", {"benchmark": [{"format": "onnx", "runs": 200}], **one_round})
+        file = user.write(
+            "tiny", {"quantize": {}, "benchmark": [{"format": "onnx", "runs": 200}], **one_round}
+        )
         done = ended(user.start(file), 400)
         assert done.code == 0, done.err
         self.store = Store((user.home / "store").as_uri())
@@ -43,7 +45,12 @@ class Home:
     def _request(self, stage: Stage) -> StageInput:
         """Return what the stage was asked, as far as its outcome follows from it."""
         units = self.units
-        upstream = Upstream(preflight=units["preflight"], model=units["round"], convert=units["convert"])
+        upstream = Upstream(
+            preflight=units["preflight"],
+            model=units["round"],
+            convert=units["convert"],
+            quantize=units["quantize"],
+        )
         share = self.status["rounds"][0]["outcome"]["share"]
         round_ = RoundRequest(number=1, share=share) if stage is Stage.ROUND else None
         spec = PruningJobSpec.model_validate(self.status["resolvedSpec"])
@@ -96,6 +103,8 @@ def _changed(path: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any
         "round.checkpoint.bytes",
         "convert.artifacts.0.bytes",
         "convert.manifest.bytes",
+        "quantize.artifacts.0.bytes",
+        "quantize.artifacts.0.precision.bits8",
         "benchmark.benchmarks.0.runs",
         "benchmark.benchmarks.0.drop",
         "benchmark.benchmarks.0.speedup",

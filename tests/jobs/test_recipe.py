@@ -137,7 +137,7 @@ def test_a_graph_that_trains_in_its_own_way_asks_for_its_network(tmp_path: Path)
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match="does not say who builds its network"):
         secateur.load(tmp_path / "a.safetensors")
-    assert checkpoint.metadata_of(checkpoint.plain_bytes(built(Counted), IMAGE)).graph is None
+    assert checkpoint.parse(checkpoint.plain_bytes(built(Counted), IMAGE), "it")[1].graph is None
 
 
 def test_another_process_reads_it_without_the_code(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_recipe_that_is_damaged_is_refused(tmp_path: Path) -> None:
     def packed(text: str) -> str:
         return base64.b64encode(zlib.compress(text.encode())).decode()
 
-    recipe = checkpoint.metadata_of(checkpoint.plain_bytes(net, IMAGE)).graph
+    recipe = checkpoint.parse(checkpoint.plain_bytes(net, IMAGE), "it")[1].graph
     assert recipe is not None
     text = zlib.decompress(base64.b64decode(recipe)).decode()
     refused("abc", "")

@@ -6,15 +6,18 @@ So is what it says of files: each that it names is one of its own, and their siz
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from secateur_api.results import (
     Artifact,
     BenchmarkOutcome,
     BenchmarksOutcome,
+    ConvertOutcome,
     FileRef,
     LatencySamples,
     Manifest,
+    PrecisionTable,
     RoundOutcome,
     RoundPlan,
     StageOutcome,
@@ -52,6 +55,8 @@ def contradiction(store: Store, request: StageInput, result: StageResult) -> str
         pairs += _round(store, request, result, outcome.round)
         if request.round is not None:
             pairs.append(("share", outcome.round.share, request.round.share))
+    if outcome.quantize is not None:
+        pairs += _quantized(store.unit_json(unit, "precision", PrecisionTable), outcome.quantize)
     if outcome.benchmark is not None:
         pairs += _benchmarks(store, request, result, outcome.benchmark)
     for name, stated, follows in pairs:
@@ -89,6 +94,17 @@ def _round(store: Store, request: StageInput, result: StageResult, outcome: Roun
     yield "cutSize", outcome.cut_size, 1 - outcome.checkpoint_bytes / before.checkpoint_bytes
     if outcome.checkpoint is not None:
         yield "checkpointBytes", outcome.checkpoint_bytes, outcome.checkpoint.bytes
+
+
+def _quantized(table: PrecisionTable, outcome: ConvertOutcome) -> Iterator[_Pair]:
+    for index, (made, target) in enumerate(zip(outcome.artifacts, table.targets, strict=False)):
+        counts = Counter[int]()
+        for weight in target.weights:
+            counts[weight.bits] += weight.elements
+        stated = made.precision
+        if stated is not None:
+            for bits, elements in ((8, stated.bits8), (16, stated.bits16), (32, stated.bits32)):
+                yield f"artifacts[{index}].precision.bits{bits}", elements, counts[bits]
 
 
 def _benchmarks(
