@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 NEAR = 1e-3
@@ -21,6 +22,10 @@ class Change:
     max_rel: float
     """Largest absolute difference of an output over its largest value; infinite if one is not finite."""
     samples: int
+
+    def holds(self, max_drop: float) -> bool:
+        """Whether the drop is at most that, and both are numbers: of a NaN no drop can be told."""
+        return self.drop <= max_drop and math.isfinite(self.max_rel)
 
     def is_alike(self) -> bool:
         """Whether the answers are the same, as far as 16 bits may change them."""

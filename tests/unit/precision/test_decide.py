@@ -20,8 +20,8 @@ _NEAR = Change(0.0, 1.0, 1e-5, 100)
 class Model:
     """A model whose drops add up, and what it was asked."""
 
-    def __init__(self, middle: Change = _NEAR, hidden: float = 0.0) -> None:
-        self.middle, self.hidden = middle, hidden
+    def __init__(self, middle: Change = _NEAR, hidden: float = 0.0, small: Change | None = None) -> None:
+        self.middle, self.hidden, self.small = middle, hidden, small
         self.tried: list[Bits] = []
         self.ranked = 0
 
@@ -32,6 +32,8 @@ class Model:
     def judges(self, bits: Bits) -> Change:
         if set(bits.values()) == {16}:
             return self.middle
+        if self.small is not None:
+            return self.small
         drop = sum(HARM[name] for name, width in bits.items() if width == 8) + self.hidden
         return Change(drop, 1 - drop, drop, 100)
 
@@ -84,6 +86,14 @@ def test_what_is_asked_for_and_does_not_hold_is_missed(asked: WeightBits, change
     assert found.bits == {}
     assert found.missed
     assert found.costs == HARM
+
+
+@pytest.mark.parametrize(
+    "small", [Change(float("nan"), float("nan"), float("inf"), 100), Change(0.0, 1.0, float("inf"), 100)]
+)
+def test_what_answers_no_numbers_is_never_taken(small: Change) -> None:
+    assert Model(small=small).decide(WeightBits.INT8, 0.003).missed
+    assert Model(small=small).decide(WeightBits.AUTO, 0.05).bits == dict.fromkeys(NAMES, 16)
 
 
 def test_what_is_asked_for_and_holds() -> None:
