@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from secateur_api.conditions import Reason
 from secateur_api.spec import Quantize, WeightBits
-from secateur_jobs.precision.change import Change
+from secateur_jobs.precision.change import ALIKE, NEAR, Change
 from secateur_jobs.precision.ladder import Bits, by_cost, fewest, with_restored
 from secateur_jobs.runtime.errors import InvalidInput
 
@@ -79,8 +79,11 @@ def missed(decision: Decision, asked: Quantize, layers: Mapping[str, str]) -> In
     worst = by_cost(list(decision.costs), decision.costs)[:_NAMED]
     named = ", ".join(layers.get(name, name) for name in worst)
     costliest = f" The costliest layers are {named};" if named else ""
+    allowed = f"allowed is a drop of {asked.max_drop}"
+    if asked.weights is WeightBits.INT16:
+        allowed += f", {100 * ALIKE:g}% of the answers must agree, and outputs be within {NEAR:g} of the largest"
     return InvalidInput(
         Reason.PRECISION_MISSED,
-        f"spec.quantize.weights: {decision.missed}; allowed is a drop of {asked.max_drop}.{costliest} "
-        "weights: auto gives the costliest layers more bits",
+        f"spec.quantize.weights: {decision.missed}; {allowed}.{costliest} "
+        "weights: auto keeps layers in more bits where these do not hold",
     )
