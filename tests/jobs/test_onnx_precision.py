@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from secateur_jobs.conversion.onnx_gates import judge, same_twice
 from secateur_jobs.conversion.onnx_precision import Calibration, Form, Kind, forms, quantized, weights_of
 from secateur_jobs.data.digits import splits
 from secateur_jobs.paddle_env import paddle
+from secateur_jobs.precision.onnx_model import OnnxModel
 from secateur_jobs.runtime.errors import InvalidInput
 from secateur_jobs.training.seeding import seed_everything
 from secateur_jobs.training.train import train
@@ -430,6 +432,22 @@ def test_a_bias_is_no_weight_and_a_table_of_places_is(tmp_path: Path) -> None:
     assert (weight.name, weight.kind, weight.axes) == ("places", Kind.EMBEDDING, (1,))
     case = Case(path, [InputSpec(name="x", shape=[4, 300])], {}, normal([4, 300]))
     assert case.judged(case.made(tmp_path, forms([weight])), least_agreement=0.9).difference < 0.01
+
+
+def test_costs_are_told_with_the_scales_of_the_file(tmp_path: Path) -> None:
+    arrays = {"table": matrix(40, 16), "up": matrix(8, 16, 3, 3), "w": matrix(16, 8, 3, 3)}
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["words"]),
+        helper.make_node("ConvTranspose", ["x", "up"], ["y"]),
+        helper.make_node("Conv", ["y", "w"], ["out"]),
+    ]
+    path = graph(tmp_path, nodes, arrays, ["words", "out"], ids=[1, 7], x=[1, 8, 6, 6])
+    model = OnnxModel(path, {}, [], tmp_path / "model", computed=False)
+    for name, (layer, axis) in model.in_paddle().items():
+        (weight,) = (one for one in model.weights if one.name == name)
+        of_one = math.prod(weight.shape[one] for one in weight.axes)
+        assert (layer, arrays[name].shape[axis]) == (name, weight.elements // of_one)
+    assert set(model.in_paddle()) == set(arrays)
 
 
 def test_a_convolution_that_only_makes_zeros_is_stored(tmp_path: Path) -> None:

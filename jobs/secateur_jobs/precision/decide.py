@@ -81,7 +81,9 @@ def missed(decision: Decision, asked: Quantize, layers: Mapping[str, str]) -> In
     costliest = f" The costliest layers are {named};" if named else ""
     allowed = f"allowed is a drop of {asked.max_drop}"
     if asked.weights is WeightBits.INT16:
-        allowed += f", {100 * ALIKE:g}% of the answers must agree, and outputs be within {NEAR:g} of the largest"
+        allowed += (
+            f", {100 * ALIKE:g}% of the answers must agree, and outputs be within {NEAR:g} of the largest"
+        )
     return InvalidInput(
         Reason.PRECISION_MISSED,
         f"spec.quantize.weights: {decision.missed}; {allowed}.{costliest} "
