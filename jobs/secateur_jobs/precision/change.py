@@ -18,7 +18,7 @@ class Change:
     drop: float
     """Relative drop of the metric."""
     agreement: float
-    """Mean agreement of the answers, 0..1."""
+    """Mean agreement of the answers, 0..1; of several outputs that are judged a sample's worst counts."""
     max_rel: float
     """Largest absolute difference of an output over its largest value; infinite if one is not finite."""
     samples: int
