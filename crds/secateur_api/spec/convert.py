@@ -66,8 +66,8 @@ class Quantize(Contract):
     """How the pruned model's weights are stored: its size, and only with ``activations`` its speed."""
 
     weights: WeightBits = WeightBits.AUTO
-    """``int8`` or ``int16`` for each layer, or the job fails; ``auto``: 8 bits, and 16 or 32 for the layers
-    that cost most, until ``maxDrop`` holds."""
+    """``int8`` or ``int16`` for each layer that the format can hold so, or the job fails; ``auto``: 8 bits,
+    and 16 for the layers that cost most, until ``maxDrop`` holds; 32 for all if 16 for all do not hold."""
     activations: Activations = Activations.NONE
     """``int8``: layers of the ONNX model compute in 8 bits, if that is faster; ``none``: in floats."""
     max_drop: Percent = "0.3%"

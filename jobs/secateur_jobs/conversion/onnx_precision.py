@@ -18,9 +18,12 @@ from secateur_jobs.conversion.onnx_rewrites import Edit, Form
 from secateur_jobs.conversion.onnx_weights import Kind, Weight, prepared, weights_in
 from secateur_jobs.runtime.errors import InvalidInput
 
+_COMPUTE = ("DynamicQuantizeLSTM", "MatMulInteger", "QuantizeLinear")
+"""Operators that only a file with such layers has."""
+
 
 def weights_of(path: Path, folder: Path, layers: Mapping[str, str] | None = None) -> list[Weight]:
-    """Return the weights of an ONNX file that can be int8, in the order of execution.
+    """Return the weights of an ONNX file, in the order of execution; ``why_not`` says which cannot be int8.
 
     ``layers`` are the file's parameters to the names of their layers (``Exported.layers``); ``folder`` is for
     a file in between. Raises InvalidInput: WEIGHTS_INVALID naming one that is not finite,
@@ -74,6 +77,11 @@ def quantized(
     output = folder / f"{path.stem}.int8.onnx"
     output.write_bytes(proto.SerializeToString(deterministic=True))
     return output
+
+
+def computes_in_int8(path: Path) -> bool:
+    """Whether any layer of a file computes in int8, and not all are only stored in it."""
+    return any(node.op_type in _COMPUTE for node in onnx.load(path).graph.node)
 
 
 def _check(name: str, form: Form, weights: Mapping[str, Weight]) -> None:

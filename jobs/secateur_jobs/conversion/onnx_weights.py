@@ -1,4 +1,4 @@
-"""The weights of an ONNX file that int8 can be had of, under names that a user knows.
+"""The weights of an ONNX file, and which of them int8 can be had of, under names that a user knows.
 
 A file of Paddle2ONNX holds its weights as Constant nodes, through steps that compute nothing new (an
 embedding times the mask of its padding, the parts of an LSTM put together, a batch normalisation behind its
@@ -45,6 +45,8 @@ class Kind(Enum):
     CONV = "conv"
     RECURRENT = "recurrent"
     EMBEDDING = "embedding"
+    OTHER = "other"
+    """What int8 cannot be had of."""
 
 
 _USES = {
@@ -123,28 +125,26 @@ def prepared(path: Path, folder: Path) -> onnx.ModelProto:
 
 
 def weights_in(proto: onnx.ModelProto, original: onnx.ModelProto, layers: Mapping[str, str]) -> list[Weight]:
-    """Return the weights of a prepared file in the order of execution.
+    """Return the weights of a prepared file in the order of execution, those that int8 cannot be had of too.
 
-    ``original`` is the file that it was made of, ``layers`` its parameters to the names of their layers.
-    Raises InvalidInput (WEIGHTS_INVALID) naming a weight that is not finite.
+    Biases and normalisations are none. ``original`` is the file that it was made of, ``layers`` its
+    parameters to the names of their layers. Raises InvalidInput (WEIGHTS_INVALID) naming a weight that is not
+    finite.
     """
-    arrays = {one.name: one for one in proto.graph.initializer if _is_large(one)}
+    arrays = {one.name: one for one in proto.graph.initializer if _is_matrix(one)}
     users = uses(proto)
     origins = _origins(original)
     found = []
     for name in dict.fromkeys(name for node in proto.graph.node for name in node.input if name in arrays):
-        known = [(node, kind) for node, index in users[name] if (kind := _USES.get((node.op_type, index)))]
-        if not known:
-            continue
+        node, kind = _use(users[name])
         array = numpy_helper.to_array(arrays[name])
-        layer = _layer(name, origins, layers)
-        _check_finite(array, layer, name)
-        node, kind = known[0]
+        layer, multiplies = _layer(name, origins, layers), kind is not Kind.OTHER and node.op_type != "Add"
+        if not multiplies and array.size == max(array.shape):
+            continue  # a bias, or of a normalisation
+        if multiplies:  # a mask may be infinite
+            _check_finite(array, layer, name)
         axes = axes_of(node, array.ndim)
-        of_one = math.prod(array.shape[axis] for axis in axes)
-        is_bias = node.op_type == "Add" and of_one == array.size
-        if of_one < LEAST_PER_SCALE or is_bias:
-            continue
+        unfit = _unfit(node, kind, array, axes)
         found.append(
             Weight(
                 name=name,
@@ -153,11 +153,26 @@ def weights_in(proto: onnx.ModelProto, original: onnx.ModelProto, layers: Mappin
                 shape=array.shape,
                 axes=axes,
                 nodes=tuple(f"{node.op_type} {node.name}" for node, _ in users[name]),
-                why_not=spoilt(array, axes),
-                why_not_fp16=_spoilt_fp16(array),
+                why_not=unfit or spoilt(array, axes),
+                why_not_fp16=unfit or _spoilt_fp16(array),
             )
         )
     return found
+
+
+def _use(users: Sequence[tuple[onnx.NodeProto, int]]) -> tuple[onnx.NodeProto, Kind]:
+    known = ((node, _USES[key]) for node, index in users if (key := (node.op_type, index)) in _USES)
+    return next(known, (users[0][0], Kind.OTHER))
+
+
+def _unfit(node: onnx.NodeProto, kind: Kind, array: np.ndarray, axes: Sequence[int]) -> str:
+    if kind is Kind.OTHER:
+        return f"{node.op_type} takes no weights in 8 bits"
+    if not np.isfinite(array).all():
+        return "it is not finite"
+    if array.size < LEAST_ELEMENTS or math.prod(array.shape[axis] for axis in axes) < LEAST_PER_SCALE:
+        return f"scales of its {array.size} numbers would take as much as they save"
+    return ""
 
 
 def uses(proto: onnx.ModelProto) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
@@ -217,12 +232,8 @@ def _spoilt_fp16(array: np.ndarray) -> str:
     return ""
 
 
-def _is_large(tensor: onnx.TensorProto) -> bool:
-    return (
-        tensor.data_type == onnx.TensorProto.FLOAT
-        and len(tensor.dims) >= 2
-        and math.prod(tensor.dims) >= LEAST_ELEMENTS
-    )
+def _is_matrix(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= 2 and math.prod(tensor.dims) > 0
 
 
 def axes_of(node: onnx.NodeProto, rank: int) -> tuple[int, ...]:

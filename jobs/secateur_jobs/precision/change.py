@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 NEAR = 1e-3
@@ -17,10 +18,14 @@ class Change:
     drop: float
     """Relative drop of the metric."""
     agreement: float
-    """Mean agreement of the answers, 0..1."""
+    """Mean agreement of the answers, 0..1; of several outputs that are judged a sample's worst counts."""
     max_rel: float
     """Largest absolute difference of an output over its largest value; infinite if one is not finite."""
     samples: int
+
+    def holds(self, max_drop: float) -> bool:
+        """Whether the drop is at most that, and both are numbers: of a NaN no drop can be told."""
+        return self.drop <= max_drop and math.isfinite(self.max_rel)
 
     def is_alike(self) -> bool:
         """Whether the answers are the same, as far as 16 bits may change them."""

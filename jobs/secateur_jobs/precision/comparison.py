@@ -16,7 +16,7 @@ from secateur_jobs.paddle_env import paddle
 from secateur_jobs.precision.change import Change
 from secateur_jobs.training.answers import agreement, as_answers, judged_by
 from secateur_jobs.training.evaluate import full_batches
-from secateur_jobs.training.outputs import Structure, judged, rebuilt
+from secateur_jobs.training.outputs import Structure, judged_or_all, rebuilt
 from secateur_jobs.training.tally import Tally
 
 
@@ -49,9 +49,9 @@ def change(floats: Path, other: Path, answers: Answers, dataset: paddle.io.Datas
                 tally.add(outputs, labels)
             ours, theirs = (outputs.tensors for outputs in pair)
             largest.add(list(ours.values()), list(theirs.values()))
-            name = judged(pair[0], evaluation)
-            said = as_answers(ours[name], evaluation, answers.form)
-            agreed.append(np.asarray(agreement(theirs[name], said, evaluation), np.float64))
+            names = judged_or_all(pair[0], evaluation)
+            each = [_agreement(ours[name], theirs[name], evaluation, answers.form) for name in names]
+            agreed.append(np.min(each, axis=0))
     before, after = (tally.value() for tally in tallies)
     return Change(
         drop=relative_drop(before, after, evaluation.goal),
@@ -59,6 +59,10 @@ def change(floats: Path, other: Path, answers: Answers, dataset: paddle.io.Datas
         max_rel=largest.relative(),
         samples=len(dataset),
     )
+
+
+def _agreement(ours: np.ndarray, theirs: np.ndarray, evaluation: Evaluation, form: AnswerForm) -> np.ndarray:
+    return np.asarray(agreement(theirs, as_answers(ours, evaluation, form), evaluation), np.float64)
 
 
 class _Largest:

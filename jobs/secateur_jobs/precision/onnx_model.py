@@ -9,12 +9,9 @@ from secateur_api.results import WeightPrecision
 from secateur_jobs.conversion.batches import Batch
 from secateur_jobs.conversion.onnx_precision import forms, quantized, weights_of
 from secateur_jobs.conversion.onnx_rewrites import Form
-from secateur_jobs.conversion.onnx_weights import Kind
+from secateur_jobs.conversion.onnx_weights import Kind, Weight
 from secateur_jobs.precision.decide import Decision
 from secateur_jobs.precision.ladder import Bits
-
-_AXES = {Kind.CONV: 0, Kind.LINEAR: 1, Kind.EMBEDDING: 1}
-"""Of Paddle's weight, the axis that has a scale each."""
 
 
 class OnnxModel:
@@ -62,5 +59,15 @@ class OnnxModel:
         return rows
 
     def in_paddle(self) -> dict[str, tuple[str, int]]:
-        """Return the layer and the axis of the scales of each weight that one layer has."""
-        return {w.name: (w.layer, _AXES[w.kind]) for w in self.weights if w.kind in _AXES and not w.why_not}
+        """Return the layer of each weight that one has, and of Paddle's weight the axis of the scales."""
+        return {
+            weight.name: (weight.layer, axis)
+            for weight in self.weights
+            if not weight.why_not and (axis := _axis_in_paddle(weight)) is not None
+        }
+
+
+def _axis_in_paddle(weight: Weight) -> int | None:
+    if weight.kind is Kind.CONV:  # has Paddle's form, transposed or not
+        return next(axis for axis in range(len(weight.shape)) if axis not in weight.axes)
+    return {Kind.LINEAR: 1, Kind.EMBEDDING: 0}.get(weight.kind)

@@ -124,6 +124,12 @@ def judged_if_any(outputs: Outputs, evaluation: Evaluation) -> str | None:
     return judged(outputs, evaluation)
 
 
+def judged_or_all(outputs: Outputs, evaluation: Evaluation) -> list[str]:
+    """Return the names of what is judged: all outputs where metric and loss are the user's."""
+    name = judged_if_any(outputs, evaluation)
+    return list(outputs.tensors) if name is None else [name]
+
+
 def _built_in(evaluation: Evaluation) -> str:
     return evaluation.metric if has_built_in_metric(evaluation) else evaluation.loss
 

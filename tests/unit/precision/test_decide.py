@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from secateur_api.spec import WeightBits
+from secateur_api.spec import Quantize, WeightBits
 from secateur_jobs.precision.change import Change
-from secateur_jobs.precision.decide import Decision, decide
+from secateur_jobs.precision.decide import Decision, decide, missed
 from secateur_jobs.precision.ladder import Bits, by_cost, fewest
 
 NAMES = ["a", "b", "c", "d", "e"]
@@ -20,8 +20,8 @@ _NEAR = Change(0.0, 1.0, 1e-5, 100)
 class Model:
     """A model whose drops add up, and what it was asked."""
 
-    def __init__(self, middle: Change = _NEAR, hidden: float = 0.0) -> None:
-        self.middle, self.hidden = middle, hidden
+    def __init__(self, middle: Change = _NEAR, hidden: float = 0.0, small: Change | None = None) -> None:
+        self.middle, self.hidden, self.small = middle, hidden, small
         self.tried: list[Bits] = []
         self.ranked = 0
 
@@ -32,6 +32,8 @@ class Model:
     def judges(self, bits: Bits) -> Change:
         if set(bits.values()) == {16}:
             return self.middle
+        if self.small is not None:
+            return self.small
         drop = sum(HARM[name] for name, width in bits.items() if width == 8) + self.hidden
         return Change(drop, 1 - drop, drop, 100)
 
@@ -84,6 +86,22 @@ def test_what_is_asked_for_and_does_not_hold_is_missed(asked: WeightBits, change
     assert found.bits == {}
     assert found.missed
     assert found.costs == HARM
+
+
+@pytest.mark.parametrize(
+    "small", [Change(float("nan"), float("nan"), float("inf"), 100), Change(0.0, 1.0, float("inf"), 100)]
+)
+def test_what_answers_no_numbers_is_never_taken(small: Change) -> None:
+    assert Model(small=small).decide(WeightBits.INT8, 0.003).missed
+    assert Model(small=small).decide(WeightBits.AUTO, 0.05).bits == dict.fromkeys(NAMES, 16)
+
+
+def test_a_miss_says_each_bound() -> None:
+    decision = Model(Change(0.0, 1.0, 2e-3, 100)).decide(WeightBits.INT16, 0.003)
+    message = missed(decision, Quantize(weights=WeightBits.INT16), {"b": "block.conv"}).message
+    assert "allowed is a drop of 0.3%, 99.9% of the answers must agree, and outputs be within" in message
+    assert "The costliest layers are block.conv, d, a;" in message
+    assert "must agree" not in missed(decision, Quantize(weights=WeightBits.INT8), {}).message
 
 
 def test_what_is_asked_for_and_holds() -> None:
