@@ -351,6 +351,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         PruningJobSpec,
+        "quantize.weights: int16 needs format paddle-lite in convert",
+        "spec",
+        {"quantize": {"weights": "int16"}, "convert": [_X86], "benchmark": []},
+        {"quantize": {"weights": "int16"}, "convert": [_ONNX], "benchmark": [_ONNX]},
+    ),
+    Case(
+        PruningJobSpec,
         "quantize.activations: int8 needs format onnx in convert",
         "spec",
         {"quantize": {"activations": "int8"}, "convert": [_ONNX], "benchmark": [_ONNX]},

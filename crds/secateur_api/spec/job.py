@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from secateur_api.base import Contract, Rule
 from secateur_api.spec.cluster import ObjectReference, PodTemplate, StageResources, Store
 from secateur_api.spec.constraint import Constraint, Metric
-from secateur_api.spec.convert import Activations, Backend, Benchmark, Convert, Format, Quantize
+from secateur_api.spec.convert import Activations, Backend, Benchmark, Convert, Format, Quantize, WeightBits
 from secateur_api.spec.data import Data
 from secateur_api.spec.fine_tune import FineTune
 from secateur_api.spec.model import AGREEMENT, DType, Evaluation, Model
@@ -193,6 +193,16 @@ class PruningJobSpec(Contract):
             "&& (!has(d.backend) || !has(c.backend) || d.backend == c.backend)))",
             "convert names a format and backend twice",
             lambda s: len({(c.format, c.backend) for c in s.convert}) == len(s.convert),
+        ),
+        Rule(
+            "!has(self.quantize) || !has(self.quantize.weights) || self.quantize.weights != 'int16' || "
+            "!has(self.convert) || self.convert.exists(c, c.format == 'paddle-lite')",
+            "quantize.weights: int16 needs format paddle-lite in convert; onnx has 8 bits or floats",
+            lambda s: (
+                s.quantize is None
+                or s.quantize.weights is not WeightBits.INT16
+                or any(c.format is Format.PADDLE_LITE for c in s.convert)
+            ),
         ),
         Rule(
             "!has(self.quantize) || !has(self.quantize.activations) || "

@@ -13,6 +13,8 @@ from secateur_jobs.precision.decide import Decision
 from secateur_jobs.precision.ladder import Bits
 from secateur_jobs.precision.lite_weights import narrowed, weights_of
 
+_UNKNOWN = "x86, where bits are decided, has it in another form"
+
 
 class LiteModel:
     """Writes the ``.nb`` of a target with other bits; its graph is that of the one that is proven."""
@@ -44,7 +46,9 @@ class LiteModel:
                 elements=weight.elements,
                 bits=bits.get(weight.name, 32),
                 cost=decision.costs.get(weight.name),
-                why=weight.kept or note or decision.why.get(weight.name, ""),
+                why=weight.kept
+                or note
+                or decision.why.get(weight.name, "" if weight.name in bits else _UNKNOWN),
             )
             for weight in self.weights
         ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from secateur_api.conditions import Reason
 from secateur_api.quantity import parse_percent
 from secateur_api.spec import Activations, InputSpec, Quantize, WeightBits
 from secateur_jobs.conversion.batches import Batch
@@ -43,15 +44,20 @@ class OnnxPrecision:
         """Return the smallest file that holds; raises InvalidInput (PRECISION_MISSED)."""
         if self.asked.weights is WeightBits.INT16:
             return Narrowed(self.floats.read_bytes(), [], None, INT16)
-        note = ""
+        notes = []
         if self.asked.activations is Activations.INT8:
-            found = self._with(computed=True)
-            if found.change is not None:
-                return found
-            note = f"in 8 bits throughout, {found.note}"
+            try:
+                found = self._with(computed=True)
+            except InvalidInput as error:
+                if error.reason is not Reason.DATASET_INVALID:
+                    raise
+                notes = [f"layers compute in floats: {error.message}"]  # which tells no ranges
+            else:
+                if found.change is not None:
+                    return found
+                notes = [f"in 8 bits throughout, {found.note}"]
         found = self._with(computed=False)
-        said = "; ".join(one for one in (note, found.note) if one)
-        return replace(found, note=said)
+        return replace(found, note="; ".join([*notes, *filter(None, [found.note])]))
 
     def _with(self, *, computed: bool) -> Narrowed:
         model = self.model(computed)

@@ -60,7 +60,7 @@ def run(context: StageContext) -> StageOutcome:
     shipped: list[Artifact] = []
     tables: list[TargetPrecision] = []
     for before in (one for one in work.made.artifacts if one.role == "pruned"):
-        context.progress(90, f"write {target_name(before.format, before.backend)}")
+        work.say(f"narrow {target_name(before.format, before.backend)}")
         found = work.narrow(before)
         shipped.append(_stored(context, before, found))
         tables.append(
@@ -85,7 +85,7 @@ class _Work:
     exported: Exported
     parts: Parts
     answers: Answers
-    _folders: count[int]
+    _numbers: count[int]
 
     @classmethod
     def load(cls, context: StageContext, asked: Quantize) -> _Work:
@@ -106,8 +106,12 @@ class _Work:
             exported=export(net, spec.model.inputs, folder),
             parts=parts_of(context),
             answers=Answers(spec.model.inputs, made.outputs, spec.evaluation, form),
-            _folders=count(),
+            _numbers=count(),
         )
+
+    def say(self, step: str) -> None:
+        """Tell what is done; how many steps there are follows from what they find."""
+        self.context.progress(min(5 + 2 * next(self._numbers), 98), step)
 
     def narrow(self, before: Artifact) -> Narrowed:
         """Return what is shipped in place of a file of convert."""
@@ -142,14 +146,13 @@ class _Work:
         )
 
     def _bench(self, floats: Path, write: Callable[[Bits], Path]) -> Bench:
-        steps = iter(range(5, 90, 3))
         return Bench(
             floats=floats,
             write=write,
             answers=self.answers,
             parts=self.parts,
             scratch=self.context.scratch,
-            say=lambda step: self.context.progress(next(steps, 89), step),
+            say=self.say,
         )
 
     def _costs(self, weights: list[Weight]) -> Mapping[str, float]:
@@ -178,7 +181,7 @@ class _Work:
         return convert_checked(self.exported, X86, inputs, samples, reference, "the pruned model", folder)[0]
 
     def _folder(self) -> Path:
-        return self.context.scratch / f"work-{next(self._folders)}"
+        return self.context.scratch / f"work-{next(self._numbers)}"
 
 
 def _stored(context: StageContext, before: Artifact, found: Narrowed) -> Artifact:
