@@ -39,6 +39,7 @@ class LiteModel:
 
     def account(self, bits: Bits, decision: Decision, note: str) -> list[WeightPrecision]:
         """Say of each weight what it is stored in and why."""
+        unknown = ("", _UNKNOWN)
         return [
             WeightPrecision(
                 weight=weight.name,
