@@ -1,4 +1,4 @@
-"""Make a PaddlePaddle network smaller, and measure what is left of it.
+"""Make a PaddlePaddle network smaller, and measure the result.
 
 >>> import secateur
 >>> from paddle.vision.models import LeNet
@@ -6,8 +6,9 @@
 >>> [group.name for group in found.groups]
 ['features.0', 'features.3', 'fc.0', 'fc.1']
 
-Import it before ``paddle``: the converters read Paddle's old program format, which is chosen when Paddle is
-imported. Everything but these names is private. Errors of the caller are ValueErrors that name the argument.
+Import it before ``paddle``: the converters read Paddle's old program format, and Paddle chooses its format
+when it is imported. Only the names in ``__all__`` are public. Wrong arguments raise a ValueError that names
+the argument.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _MODULES = ("_arguments", "_graph", "_inspect", "_sensitivity", "_prune", "_fine
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: Paddle takes seconds, and is an extra."""
+    """Import a public name at its first use: Paddle takes seconds to import, and is an extra."""
     if name not in __all__:
         raise AttributeError(f"module 'secateur' has no attribute {name!r}")
     try:

@@ -1,4 +1,4 @@
-"""What callers give, as the engine takes it, and the engine's errors in words about arguments."""
+"""Turn a caller's arguments into what the engine takes, and the engine's errors into ones about arguments."""
 
 from __future__ import annotations
 
@@ -23,30 +23,33 @@ from secateur_jobs.user_code import Splits
 __all__ = ["Data", "Inputs", "Judging"]
 
 Inputs: TypeAlias = Sequence[tuple[str, Sequence[int]] | tuple[str, Sequence[int], str]]
-"""The inputs of ``forward``, in order: (name, shape with the batch size first), and an element type where it
-is not float32 (int32, int64). Converted models keep the names, and run at these shapes."""
+"""The inputs of ``forward``, in order: (name, shape) or (name, shape, element type).
+
+The batch size is first in the shape. The element type is float32 (the default), int32 or int64. Converted
+models keep the names, and run at these shapes."""
 Data: TypeAlias = paddle.io.Dataset | Sequence[NDArray[Any]]
-"""A map-style data set of (input..., label) without a batch axis, or arrays: one for each input, then the
-labels, the samples along the first axis."""
+"""A map-style data set of (input..., label) without a batch axis, or arrays: one for each input, then one of
+labels. The first axis of each array is the samples."""
 
 
 class Judging(TypedDict, total=False):
-    """How good a network is; all are keyword arguments, and all may be left out."""
+    """Keyword arguments that say how a network is judged; each has a default."""
 
     metric: str | Callable[..., float]
     """``accuracy`` (the default), ``top5_accuracy``, ``sequence_accuracy``, ``edit_similarity``, ``hmean``,
-    ``miou``, or a function of (outputs, labels), arrays of the whole set."""
+    ``miou``, or a function of (outputs, labels), which are arrays of the whole set."""
     goal: Literal["maximize", "minimize"]
-    """Which way the metric gets better; default ``maximize``."""
+    """Whether a larger or a smaller metric is better; default ``maximize``."""
     loss: str | Callable[..., Any]
-    """``cross_entropy`` (the default), ``mse``, ``ctc``, or a function of (output, label), a batch's
-    tensors."""
+    """``cross_entropy`` (the default), ``mse``, ``ctc``, or a function of (output, label), which are tensors
+    of one batch."""
     output: str | int | None
-    """Which output the built-in metric and loss judge, of several: ``1``, ``maps``, ``1.boxes``."""
+    """The output that the built-in metric and loss judge, if there are several: ``1``, ``maps``,
+    ``1.boxes``."""
     label: int | None
-    """Which label they compare with, where items have several."""
+    """The label that they compare it with, if items have several."""
     class_axis: int | None
-    """The axis of the output that the classes are along; default: the one that the labels lack."""
+    """The output's axis of classes; default: the one that the labels do not have."""
     eval_batch_size: int
     """Samples per evaluation batch; default 128."""
 

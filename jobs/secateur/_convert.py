@@ -1,4 +1,4 @@
-"""Convert a network for a phone, and measure two converted ones against each other."""
+"""Convert a network for a phone, and compare two converted models."""
 
 from __future__ import annotations
 
@@ -44,34 +44,38 @@ class Exported:
     bytes: int
     """Size of the file."""
     parity: float | None
-    """Largest difference of its outputs from Paddle's on the same inputs, over the largest output; None for
-    ``arm``, which does not run here."""
+    """The largest difference from Paddle's outputs on the same inputs, relative to the largest output.
+
+    None for ``arm``, which does not run on this machine."""
     inputs: tuple[InputSpec, ...]
     outputs: Structure
-    """What ``forward`` returns, with the outputs' names in place of tensors."""
+    """The structure that ``forward`` returns, with the outputs' names in place of tensors."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two converted models, measured in turn on one thread of this machine; ``before``'s number is first."""
+    """Two converted models, measured in turn on one thread of this machine.
+
+    In each pair the number of ``before`` is first.
+    """
 
     p50_seconds: tuple[float, float]
     """Median latency of one run."""
     p90_seconds: tuple[float, float]
     speedup: float
-    """Median over pairs of adjacent runs of ``before``'s latency over ``after``'s."""
+    """The latency of ``before`` divided by that of ``after``: the median over pairs of adjacent runs."""
     runs: int
-    """Timed runs of each."""
+    """Timed runs of each model."""
     peak_bytes: tuple[int, int]
-    """Largest resident set of a process that runs only that model, interpreter and runtime included."""
+    """Largest resident set of a process that runs only that model, with its interpreter and runtime."""
     bytes: tuple[int, int]
     """Size of the files."""
     metrics: tuple[float, float]
     """The metric on the whole data set."""
     drop: float
-    """(before - after) / before of the metric (the other way where smaller is better)."""
+    """(before - after) / before of the metric; (after - before) / before if smaller is better."""
     drop_interval: tuple[float, float] | None
-    """The drop's 95 % interval, paired over the samples; None for a metric of yours."""
+    """The 95 % interval of the drop, paired over the samples; None if the metric is your function."""
 
     def __str__(self) -> str:
         interval = ""
@@ -95,12 +99,13 @@ def export(
 ) -> Exported:
     """Convert ``net`` and write it to ``path``: Paddle Lite for ``.nb``, ONNX for ``.onnx``.
 
-    Of Paddle Lite ``backend`` ``arm`` runs on a phone and ``x86`` on this machine, where :func:`benchmark`
-    can measure it. What runs here must give Paddle's outputs on four batches of ``data`` (default: random
-    inputs), within 1e-4 of the largest. Paddle Lite needs an interpreter of Python 3.10 that has
-    ``paddlelite``: ``.venv-lite`` beside this environment, or the one that SECATEUR_LITE_PYTHON names.
+    ``backend`` is for Paddle Lite: ``arm`` runs on a phone, ``x86`` on this machine, where :func:`benchmark`
+    can measure it. A model that runs on this machine must give Paddle's outputs on four batches of ``data``
+    (default: random inputs), within 1e-4 of the largest output. Paddle Lite needs a Python 3.10 that has
+    ``paddlelite``: ``.venv-lite`` beside this environment, or the interpreter that SECATEUR_LITE_PYTHON
+    names.
 
-    Raises ValueError for an operator that the format lacks (naming it), or another suffix.
+    Raises ValueError for an operator that the format does not have (and names it), or for another suffix.
 
     >>> import secateur, tempfile
     >>> from paddle.vision.models import LeNet
@@ -139,11 +144,11 @@ def benchmark(
     warmup: int = 20,
     **judging: Unpack[Judging],
 ) -> Comparison:
-    """Measure two converted models (``.nb`` of backend ``x86``, or ``.onnx``) against each other.
+    """Compare two converted models (``.nb`` of backend ``x86``, or ``.onnx``).
 
-    ``runs`` of one and the other in turn, after ``warmup`` of each, on one thread, batch size as declared;
-    then the metric of both on ``data``. ``judging``: see :class:`Judging`. Raises ValueError for models of
-    different inputs or outputs, or one that does not run on this machine.
+    The models run in turn on one thread, at the declared batch size: ``warmup`` runs of each, then ``runs``
+    timed ones. Then the metric of both is measured on ``data``. ``judging``: see :class:`Judging`. Raises
+    ValueError if inputs or outputs differ, or if a model does not run on this machine.
 
     >>> import numpy as np, secateur, tempfile
     >>> from paddle.vision.models import LeNet
@@ -155,7 +160,7 @@ def benchmark(
     (0.0, 20)
     """
     if (before.inputs, before.outputs) != (after.inputs, after.outputs):
-        raise ValueError("before and after are of different inputs or outputs; they must be of one network")
+        raise ValueError("before and after have different inputs or outputs; give two models of one network")
     if before.path.suffix != after.path.suffix:
         raise ValueError(
             f"before is {before.path.suffix}, after {after.path.suffix}; convert both to one format"

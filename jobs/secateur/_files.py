@@ -1,4 +1,4 @@
-"""Checkpoints: a network in one ``.safetensors`` file, at its own widths."""
+"""Save a network to one ``.safetensors`` file, cut or not, and load it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def save(
 ) -> int:
     """Write ``net``, cut or not, to ``path``; return the size in bytes. Equal networks give equal bytes.
 
-    ``factory`` (``module:callable``) and its ``args`` may say who built the uncut network. A reader is told,
-    and :func:`load` calls it for no network but Secateur's and Paddle's own.
+    ``factory`` (``module:callable``) and its ``args`` record what built the uncut network. :func:`load` calls
+    the factory only if it comes with Secateur or Paddle.
 
     >>> import secateur, tempfile
     >>> from paddle.vision.models import LeNet
@@ -45,14 +45,13 @@ def save(
 def load(
     path: str | Path, model: paddle.nn.Layer | Callable[[], paddle.nn.Layer] | None = None
 ) -> paddle.nn.Layer:
-    """Return the network of a checkpoint file, in evaluation mode, with the outputs that it had.
+    """Return the network of a checkpoint file, in evaluation mode. It gives the outputs of the saved network.
 
-    ``model`` is the uncut network, freshly built, or what builds it when it is called: a file does not choose
-    the code that runs. It may be left out for networks that come with Secateur or Paddle, where the file
-    names its factory, and for a graph (an exported model's, or a network's :func:`graph`), which the file
-    describes: it comes back as the graph, cut. Files of a job's rounds are read as those of :func:`save`.
-    Raises ValueError for a damaged or foreign file, or one of another network;
-    FileNotFoundError.
+    ``model`` is the uncut network, newly built, or a callable that builds it: a file does not choose the code
+    that runs. You can leave it out in two cases: the file names a factory that comes with Secateur or Paddle,
+    or it holds a graph (of an exported model, or from :func:`graph`), which is returned as the cut graph. The
+    checkpoint of a job's round is such a file too. Raises ValueError for a file that is damaged, foreign or
+    of another network, and FileNotFoundError.
 
     >>> import secateur
     >>> secateur.load("nowhere.safetensors")

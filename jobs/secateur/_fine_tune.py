@@ -1,4 +1,4 @@
-"""Let a cut network recover by training."""
+"""Train a cut network so that it recovers."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ def fine_tune(
 ) -> Recovery:
     """Train ``net`` in place on ``data``, and measure it on ``eval_data`` after each epoch.
 
-    AdamW, ``learning_rate`` its peak, cosine decay to zero; ``batch_size`` samples per step, ``fraction``
-    (0..1] of ``data``. A ``teacher`` (the uncut network) adds a term to the loss, of the share
-    ``distillation`` (0..1) and at ``temperature`` (Hinton et al. 2015); ``features`` weighs the difference
-    of inner outputs. ``clip`` is the largest norm of a gradient, ``ema`` the decay of an average of the
-    weights, ``amp`` mixed precision on a GPU. The last epoch's weights are kept, in evaluation mode, and
-    statistics of normalisations are computed anew. The same arguments give the same bytes on one machine.
-    What is returned has ``losses`` and ``metrics``, one entry per epoch. ``judging``: see :class:`Judging`.
+    The optimizer is AdamW. ``learning_rate`` is the peak, from which it decays to zero (cosine). It reads
+    ``fraction`` (0..1] of ``data``, ``batch_size`` samples per step. A ``teacher`` (the uncut network) adds
+    a term to the loss: ``distillation`` (0..1) is its share, at ``temperature`` (Hinton et al. 2015), and
+    ``features`` weighs the difference of inner outputs. ``clip`` is the largest norm of a gradient, ``ema``
+    the decay of an average of the weights, ``amp`` mixed precision on a GPU. ``net`` ends with the weights of
+    the last epoch and recomputed statistics of normalisations, in evaluation mode. The same arguments give
+    the same bytes on one machine. ``judging``: see :class:`Judging`.
 
-    Raises ValueError if the training diverges, the teacher gives other outputs, or data do not fit.
+    Returns ``losses`` and ``metrics`` with one entry per epoch, and ``notes``. Raises ValueError if the
+    training diverges, the teacher returns other outputs, or the data do not fit.
 
     >>> import numpy as np, secateur
     >>> from paddle.vision.models import LeNet

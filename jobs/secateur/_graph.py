@@ -1,4 +1,4 @@
-"""A network as its graph, for one that keeps widths as numbers."""
+"""Turn a network into its graph, so that widths which it keeps as numbers follow a cut."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["graph"]
 
 @plain_errors
 def graph(net: paddle.nn.Layer, inputs: Inputs) -> paddle.nn.Layer:
-    """Return a copy of ``net`` as the graph that Paddle traces for inference; ``net`` stays as it is.
+    """Return a copy of ``net`` as the graph that Paddle traces for inference; ``net`` is not changed.
 
-    Widths that ``net`` keeps as numbers (``reshape([-1, self.channels])``) follow a cut of the graph, so that
-    more of it can be cut. It has the same layers by the same names, answers as ``net`` does within 1e-5 of
-    the largest output, and is taken wherever a network is: :func:`inspect`, :func:`prune`, :func:`fine_tune`,
-    :func:`save`. What ``forward`` does in training alone is not in it, dropout layers are. Raises ValueError
-    where the network has no graph; the sentence says why.
+    Widths that ``net`` keeps as numbers (``reshape([-1, self.channels])``) follow a cut of the graph, so you
+    can cut more of it. The graph has the same layers by the same names, and its outputs equal those of
+    ``net`` within 1e-5 of the largest. Use it wherever you use a network: :func:`inspect`, :func:`prune`,
+    :func:`fine_tune`, :func:`save`. It has the dropout layers, but nothing else that ``forward`` does only in
+    training. Raises ValueError if the network has no graph; the message says why.
 
     >>> import secateur
     >>> from paddle.vision.models import LeNet

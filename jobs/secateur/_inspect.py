@@ -1,4 +1,4 @@
-"""What of a network can be cut."""
+"""Find what can be cut in a network."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Group:
     """Structured name of the leading layer (``net.named_sublayers()``)."""
     channels: int
     producers: tuple[str, ...]
-    """Layers that give these channels, the leader first."""
+    """Layers that make these channels, the leader first."""
     consumers: tuple[str, ...]
     """Layers that read them."""
     others: tuple[str, ...]
-    """Normalisations, depthwise convolutions and the like, between them."""
+    """Layers between them, such as normalisations and depthwise convolutions."""
 
     @classmethod
     def of(cls, group: TableGroup) -> Group:
@@ -48,10 +48,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found; every group is proven by a cut that was undone."""
+    """What :func:`inspect` finds. Each group is proven by a cut that is undone."""
 
     groups: tuple[Group, ...]
-    """In the order of their leaders in the network."""
+    """The groups, in the order of their leaders in the network."""
     refused: dict[str, str]
     """Convolution and linear layers that cannot be cut, each with its reason."""
     macs: int
@@ -59,9 +59,9 @@ class Inspection:
     params: int
     """Trainable parameters that inference uses."""
     floor: int
-    """The fewest MACs that a cut can leave: no group loses more than three quarters of its channels."""
+    """The fewest MACs that a cut can leave; no group loses more than three quarters of its channels."""
     notes: tuple[str, ...] = ()
-    """What was not looked at: training, where it needs labels."""
+    """What was not checked, such as training that needs labels."""
 
     def __str__(self) -> str:
         lines = [
@@ -75,10 +75,10 @@ class Inspection:
 
 @plain_errors
 def inspect(net: paddle.nn.Layer, inputs: Inputs) -> Inspection:
-    """Find the groups of channels of a network that can be cut, and prove each; the network stays as it is.
+    """Find the groups of channels that can be cut in ``net``, and prove each; ``net`` is not changed.
 
     ``net`` is the uncut network, in dynamic mode and float32. ``inputs`` are those of its ``forward``.
-    Raises ValueError if nothing can be cut, or an input does not fit; what ``forward`` raises is passed on.
+    Raises ValueError if nothing can be cut or an input does not fit, and what ``forward`` raises.
 
     >>> import secateur
     >>> from paddle.vision.models import LeNet

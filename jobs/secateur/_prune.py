@@ -1,4 +1,4 @@
-"""Cut a network, and repair what is left."""
+"""Cut a network, and repair the layers that stay."""
 
 from __future__ import annotations
 
@@ -42,31 +42,31 @@ __all__ = ["Account", "prune"]
 
 @dataclass(frozen=True)
 class Account:
-    """What a cut did; of two numbers the first is the uncut network's, and all are counted, not predicted."""
+    """What a cut did, counted and not predicted; in each pair the number of the uncut network is first."""
 
     macs: tuple[int, int]
     """Multiply-accumulate operations of one forward pass at the declared shapes."""
     params: tuple[int, int]
     """Trainable parameters that inference uses."""
     widths: dict[str, tuple[int, int]]
-    """Output channels of each convolution and linear layer, those that kept theirs included."""
+    """Output channels of each convolution and linear layer, whether it is cut or not."""
     refused: dict[str, str]
     """Layers that cannot be cut, each with its reason."""
     repaired: tuple[str, ...]
-    """Layers whose weights were fitted to the channels that are left."""
+    """Layers whose weights were fitted to the kept channels."""
     curves: Curves | None
-    """The curves that the target was spread by; None where rules fixed every ratio."""
+    """The curves by which the target was spread; None if ``layers`` fixed every ratio."""
     notes: tuple[str, ...]
-    """What a person should know: rules without effect, a target that was missed by a step."""
+    """What you should know, such as patterns without effect, or a target that was missed by a step."""
 
     @property
     def cut_macs(self) -> float:
-        """The share of the MACs that is gone, 0..1."""
+        """The share of the MACs that was cut, 0..1."""
         return 1 - self.macs[1] / self.macs[0]
 
     @property
     def cut_params(self) -> float:
-        """The share of the parameters that is gone, 0..1."""
+        """The share of the parameters that was cut, 0..1."""
         return 1 - self.params[1] / self.params[0]
 
     def __str__(self) -> str:
@@ -97,23 +97,23 @@ def prune(
     seed: int = 0,
     **judging: Unpack[Judging],
 ) -> tuple[paddle.nn.Layer, Account]:
-    """Return a narrower copy of ``net``, in evaluation mode, and the account of it; ``net`` stays as it is.
+    """Return a narrower copy of ``net``, in evaluation mode, and the account of it; ``net`` is not changed.
 
     ``macs``, ``params`` and ``size`` (bytes of :func:`save`'s file) are the shares to cut, above 0 and below
-    1; all that are given are reached. They are spread over the groups by ``curves``, which are measured on
-    ``data`` where none are given (:func:`sensitivity`). ``layers`` fixes the ratio of layers by name or
-    fnmatch pattern instead (``{"layer1.*": 0.3}``); the first match counts, and wins over targets.
+    1; the cut reaches each share that you give. It spreads them over the groups by ``curves``, by default
+    those that :func:`sensitivity` measures on ``data``. ``layers`` fixes the ratio of layers instead, by name
+    or fnmatch pattern (``{"layer1.*": 0.3}``); the first match counts, and has priority over the shares.
 
-    ``data`` is training data: ``criterion`` (``fisher``, ``taylor``, ``activation``, ``l1_norm``, ``random``,
-    or a function of (net, group, calibration) that returns one score per channel) reads up to 256 of its
-    items, and ``repair`` ``samples``: layers that read removed channels are fitted by least squares to do
-    without them, and running statistics of normalisations are computed anew. ``protect`` are the largest
+    ``data`` is training data. ``criterion`` reads up to 256 of its items; it is ``fisher``, ``taylor``,
+    ``activation``, ``l1_norm``, ``random``, or a function of (net, group, calibration) that returns one score
+    per channel. ``repair`` reads ``samples`` items: it fits the layers that read removed channels to the kept
+    ones by least squares, and recomputes running statistics of normalisations. ``protect`` gives the largest
     ratios of the first and of the last group. Kept widths are multiples of ``align`` channels. The same
     arguments give the same bytes on one machine. ``judging``: see :class:`Judging`.
 
-    The cut is proven: the outputs are those of the network that ignores the removed channels (in float64,
-    within 1e-9 of the largest). Raises ValueError for a share that cannot be reached (and says what holds it
-    back), patterns that match nothing, or data that do not fit.
+    The cut is proven: the outputs equal those of the network that ignores the removed channels (in float64,
+    within 1e-9 of the largest). Raises ValueError for a share that cannot be reached (and says what limits
+    it), a pattern that matches nothing, or data that do not fit.
 
     >>> import numpy as np, secateur
     >>> from paddle.vision.models import LeNet
@@ -189,7 +189,7 @@ def prune(
 def _ratios(curves: Curves) -> list[float]:
     found = sorted({ratio for curve in curves.losses.values() for ratio in curve})
     if not found:
-        raise ValueError("curves has no point; measure them with secateur.sensitivity")
+        raise ValueError("curves has no points; measure them with secateur.sensitivity")
     return found
 
 

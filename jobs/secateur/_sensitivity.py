@@ -1,4 +1,4 @@
-"""What each group's cut costs."""
+"""Measure what the cut of each group costs."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 @dataclass(frozen=True)
 class Curves:
-    """The loss of each group's cut alone, without any repair."""
+    """The loss of the metric when one group alone is cut, without repair."""
 
     baseline: float
     """The metric of the uncut network on the same samples."""
     losses: dict[str, dict[float, float]]
-    """Group to share of its channels that is cut (0..1) to the relative drop of the metric (0.1: a tenth
-    worse; negative: better)."""
+    """For each group, the relative drop of the metric (0.1: a tenth worse; negative: better) by the share of
+    its channels that is cut (0..1)."""
     notes: tuple[str, ...] = ()
-    """What could not be done the quick way."""
+    """Groups that had to be measured the slow way, and why."""
 
     def __str__(self) -> str:
         rows = [
@@ -73,14 +73,14 @@ def sensitivity(
     seed: int = 0,
     **judging: Unpack[Judging],
 ) -> Curves:
-    """Measure for each group of ``net`` how much worse it gets when a share of that group's channels goes.
+    """Measure how much worse ``net`` gets when a share of one group's channels is cut, for each group.
 
-    Each of ``ratios`` (above 0, below 1) is measured on ``fraction`` (0..1] of ``data``; the network stays as
-    it is. ``criterion`` names the channels that go, by ``calibration`` (default: ``data``). ``mode``:
-    ``exact`` measures all samples; ``bounded`` stops each point by a confidence sequence (Waudby-Smith and
-    Ramdas 2024); ``fisher`` estimates from one backward pass and evaluates nothing (Liu et al. 2021).
-    ``judging``: see :class:`Judging`. Raises ValueError as :func:`inspect` does, and for data that do not fit
-    the network.
+    Each of ``ratios`` (above 0, below 1) is measured on ``fraction`` (0..1] of ``data``; ``net`` is not
+    changed. ``criterion`` chooses the channels to cut, and reads ``calibration`` (default: ``data``).
+    ``mode`` ``exact`` measures all samples. ``bounded`` stops each point by a confidence sequence
+    (Waudby-Smith and Ramdas 2024). ``fisher`` estimates from one backward pass and evaluates nothing (Liu et
+    al. 2021). ``judging``: see :class:`Judging`. Raises ValueError as :func:`inspect` does, and for data that
+    do not fit the network.
 
     >>> import numpy as np, secateur
     >>> from paddle.vision.models import LeNet

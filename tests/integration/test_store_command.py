@@ -51,7 +51,7 @@ def test_list_and_verify(home: Path) -> None:
         verified = store("verify", *options)
         assert verified.returncode == 1
         assert f"file://{file} has" in verified.stdout
-        assert "1 not whole" in verified.stdout
+        assert "1 damaged" in verified.stdout
 
 
 def test_what_no_job_names_goes_after_its_time(home: Path) -> None:

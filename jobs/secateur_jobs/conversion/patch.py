@@ -27,10 +27,10 @@ def _swish(block: Block, op: Op) -> list[Op]:
 
 def _brelu(block: Block, op: Op) -> list[Op]:
     """``hardtanh`` is ``clip``; Lite has no ``brelu``."""
-    low, high = p.attribute(op, "t_min").f, p.attribute(op, "t_max").f
+    low, high = p.present(op, "t_min").f, p.present(op, "t_max").f
     op.type = "clip"
     for name in ("t_min", "t_max"):
-        op.attrs.remove(p.attribute(op, name))
+        op.attrs.remove(p.present(op, name))
     p.set_float(op, "min", low)
     p.set_float(op, "max", high)
     return []
@@ -69,7 +69,7 @@ def _layer_norm(block: Block, op: Op) -> list[Op]:
     """Without weight and bias the converter ends by SIGSEGV: ones and zeros are the same thing."""
     source = p.arguments(op.inputs, "X")[0]
     width = 1
-    for size in p.shape(block, source)[p.attribute(op, "begin_norm_axis").i :]:
+    for size in p.shape(block, source)[p.present(op, "begin_norm_axis").i :]:
         width *= size
     return _affine(block, op, source, width)
 
@@ -85,7 +85,7 @@ def _elementwise_add(block: Block, op: Op) -> list[Op]:
     as_bias = [1, *p.shape(block, bias), *[1] * (axes - 2)]
     if p.variable(block, bias).persistable and p.shape(block, term) == as_bias and len(as_bias) == axes:
         p.set_input(op, "Y", bias)
-        p.attribute(op, "axis").i = 1
+        p.present(op, "axis").i = 1
     return []
 
 
@@ -93,7 +93,7 @@ def _matmul(block: Block, op: Op) -> list[Op]:
     """A Linear is ``mul``: that alone Lite fuses with its bias on x86, and restores from int8 weights
     (``DequantizeWeight`` leaves ``matmul_v2`` out)."""
     (x,), (y,) = p.arguments(op.inputs, "X"), p.arguments(op.inputs, "Y")
-    turned = any(p.attribute(op, name).b for name in ("trans_x", "trans_y"))
+    turned = any(p.present(op, name).b for name in ("trans_x", "trans_y"))
     axes = len(p.shape(block, x))
     if turned or axes < 2 or not p.variable(block, y).persistable or len(p.shape(block, y)) != 2:
         return []

@@ -41,6 +41,14 @@ def attribute(op: Op, name: str) -> Any | None:
     return next((found for found in op.attrs if found.name == name), None)
 
 
+def present(op: Op, name: str) -> Any:
+    """Return the message of an attribute that every such operator has; raises KeyError."""
+    found = attribute(op, name)
+    if found is None:
+        raise KeyError(f"operator {op.type} has no attribute {name}")
+    return found
+
+
 def set_float(op: Op, name: str, value: float) -> None:
     """Add a float attribute unless it is there."""
     if attribute(op, name) is None:
@@ -120,5 +128,5 @@ def stored_bytes(program: Program) -> int:
 def fetched(program: Program) -> list[str]:
     """Return the names of the program's outputs, in the order of ``forward``'s results."""
     ops = [op for op in program.blocks[0].ops if op.type == "fetch"]
-    ops.sort(key=lambda op: attribute(op, "col").i)
+    ops.sort(key=lambda op: present(op, "col").i)
     return [name for op in ops for name in arguments(op.inputs, "X")]

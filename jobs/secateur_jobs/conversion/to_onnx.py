@@ -44,7 +44,8 @@ def convert(exported: Exported, target: Convert, folder: Path) -> Path:
 
 def _export(program: Path, exported: Exported, folder: Path) -> Path:
     output = folder / f"{program.stem}.onnx"
-    argv = [sys.executable, "-m", "secateur_jobs.conversion.onnx_child", program, exported.params, output]
+    module = "secateur_jobs.conversion.onnx_child"
+    argv: list[str | Path] = [sys.executable, "-m", module, program, exported.params, output]
     with Child(argv, {**os.environ, "TMPDIR": str(folder)}, LIMIT_SECONDS) as child:
         child.finish()
     return output

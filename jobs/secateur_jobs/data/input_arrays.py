@@ -142,9 +142,10 @@ def _array(content: memoryview, declared: InputSpec, shown: str) -> np.ndarray:
     """Return the array in the bytes of a ``.npy`` file, which it shares, if it fits the input."""
     head = io.BytesIO(content[:_HEADER])
     try:
-        version = np.lib.format.read_magic(head)
-        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-        shape, by_columns, dtype = read(head)
+        if np.lib.format.read_magic(head) == (1, 0):
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(head)
+        else:
+            shape, by_columns, dtype = np.lib.format.read_array_header_2_0(head)
     except _NO_HEADER as error:
         raise _refused(f"{shown} is truncated or no .npy file: {str(error)[:200]}") from None
     if list(shape[1:]) != declared.shape[1:] or not shape:

@@ -18,8 +18,9 @@ from secateur_api.uri import redacted
 from secateur_jobs.data import picture_labels
 from secateur_jobs.data.apart import apart, counted, in_memory, too_few
 from secateur_jobs.data.image_folder import EXTENSIONS
+from secateur_jobs.data.inference_yml import FIELD
 from secateur_jobs.data.picture_labels import Classes
-from secateur_jobs.data.preparation import FIELD, Preparation, preparation_of
+from secateur_jobs.data.preparation import Preparation, preparation_of
 from secateur_jobs.paddle_env import paddle
 from secateur_jobs.runtime.errors import InvalidInput, MissingData
 from secateur_jobs.runtime.files import Files, read_named
@@ -87,7 +88,7 @@ def splits(images: Images, model: Model, seed: int) -> Splits:
     classes: Sequence[Classes] = ({}, {})
     if images.labels is not None:
         known = picture_labels.read(images.labels, frozenset(names))
-        classes = picture_labels.of_parts(known, images.labels, *parts, by_folder=by_folder is not None)
+        classes = picture_labels.of_parts(known, images.labels, parts[0], parts[1], by_folder is not None)
     train, measured = (
         without_labels(Pictures(album, part, prepare, {}), inputs=1)
         if not labels

@@ -83,6 +83,6 @@ def _mask(text: str, face: Face, size: int, bold: bool) -> Image.Image:
     box = font.getbbox(text + "Ag")
     left, _, right, _ = font.getbbox(text)
     page = Image.new("L", (max(1, round(right - left)) + 2, max(1, round(box[3] - box[1])) + 2))
-    options = {"stroke_width": 1} if bold and isinstance(font, ImageFont.FreeTypeFont) else {}
-    ImageDraw.Draw(page).text((1 - left, 1 - box[1]), text, fill=255, font=font, **options)
+    stroke = int(bold and isinstance(font, ImageFont.FreeTypeFont))
+    ImageDraw.Draw(page).text((1 - left, 1 - box[1]), text, fill=255, font=font, stroke_width=stroke)
     return page

@@ -53,8 +53,8 @@ def splits(lines: Lines, model: Model, seed: int) -> Splits:
     if sum(_filling(one, len(model.inputs) == 1) is _ids for one in model.inputs) != 1:
         raise _unclear(f"{len(model.inputs)} inputs, {', '.join(one.name for one in model.inputs)}")
     parts = apart(len(texts), lines.eval_share, seed)
-    sets = (Texts([texts[i] for i in part], tokenizer, model.inputs) for part in parts)
-    return in_memory(*sets, nbytes=len(texts) * len(model.inputs) * model.inputs[0].shape[1] * 8)
+    train, measured = (Texts([texts[i] for i in part], tokenizer, model.inputs) for part in parts)
+    return in_memory(train, measured, len(texts) * len(model.inputs) * model.inputs[0].shape[1] * 8)
 
 
 def _texts(lines: Lines) -> list[str]:

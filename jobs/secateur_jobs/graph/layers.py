@@ -225,7 +225,9 @@ class _Bias:
             return None
         other = adding.inputs[1] if adding.inputs[0] == output else adding.inputs[0]
         absorbed = [adding]
-        maker = program.makers.get(other) if other is not None else None
+        if other is None:
+            return None
+        maker = program.makers.get(other)
         if maker is not None and maker.name == "reshape" and len(program.users[other]) == 1:
             other = maker.inputs[0]
             absorbed.append(maker)

@@ -92,7 +92,7 @@ class GraphNetwork(paddle.nn.Layer):
             for split, axis in zip(self._splits, self.free_axes.numpy().tolist(), strict=True):
                 split.free = int(axis)
 
-    @paddle.jit.not_to_static
+    @paddle.jit.not_to_static  # type: ignore[untyped-decorator]  # Paddle has no types
     def forward(self, *inputs: paddle.Tensor) -> Any:
         """Return the program's result; a tuple where it has several."""
         self._recall_axes()

@@ -55,7 +55,7 @@ class ModuleGraph(GraphNetwork):
         super().__init__(program, example)
         self.description |= {"structure": structure, "trained": sorted(trained)}
 
-    @paddle.jit.not_to_static
+    @paddle.jit.not_to_static  # type: ignore[untyped-decorator]  # Paddle has no types
     def forward(self, *inputs: paddle.Tensor) -> Any:
         """Return what the network returns at inference; tuples as lists."""
         answers = super().forward(*inputs)

@@ -145,8 +145,8 @@ def _pad(graph: Graph, node: Node) -> list[int]:
         node.get("mode", ""),
     )
     if mode in ("", "constant"):
-        value = graph.number(float(np.ravel(value)[0]))
-        return [graph.make("pad", [x, value], paddings=[pad for pair in pairs for pad in pair])]
+        filling = graph.number(float(np.ravel(value)[0]))
+        return [graph.make("pad", [x, filling], paddings=[pad for pair in pairs for pad in pair])]
     form = {3: "NCL", 4: "NCHW", 5: "NCDHW"}.get(rank)
     if form is None or any(pads[axis] or pads[axis + rank] for axis in (0, 1)):
         raise node.refusal(f"of {rank} axes in mode {mode} cannot be rebuilt")

@@ -130,7 +130,7 @@ class Graph:
 
     def number(self, value: float) -> int:
         """Add a number."""
-        return self._filled([1], np.asarray(value).astype("int64" if isinstance(value, int) else "float32"))
+        return self._filled([1], np.int64(value) if isinstance(value, int) else np.float32(value))
 
     def whole(self, lengths: Sequence[Length]) -> int:
         """Add a list of whole numbers: a shape, axes, a window."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def _convolution(graph: Graph, node: Node) -> list[int]:
     return [graph.make("squeeze", [result, graph.whole([2])]) if rank == 1 else result]
 
 
-def _of_one_axis(given: dict[str, object]) -> dict[str, object]:
+def _of_one_axis(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a convolution along one axis for one along the second of two."""
     neutral = {"strides": [1], "dilations": [1], "paddings": [0], "output_padding": [0]}
     found = {name: [*neutral[name], *value] if name in neutral else value for name, value in given.items()}
@@ -188,9 +189,14 @@ def _resize(graph: Graph, node: Node) -> list[int]:
     known = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
     if kind is None or len(shape) != 4 or shape[:2] != after[:2] or where not in known:
         raise node.refusal(f"in mode {mode}, {where}, of {len(shape)} axes cannot be rebuilt")
-    given = {"interp_method": kind, "align_mode": int(where == "asymmetric"), "out_h": -1, "out_w": -1}
-    given["align_corners"] = where == "align_corners"
-    given["scale"] = [one / own for one, own in zip(after[2:], shape[2:], strict=True)]
+    given: dict[str, Any] = {
+        "interp_method": kind,
+        "align_corners": where == "align_corners",
+        "align_mode": int(where == "asymmetric"),
+        "out_h": -1,
+        "out_w": -1,
+        "scale": [one / own for one, own in zip(after[2:], shape[2:], strict=True)],
+    }
     x = graph.tensor(node.taken(0))
     if all(float(factor).is_integer() for factor in given["scale"]):
         return [graph.make(f"{kind}_interp", [x, None, None, None], **given)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -159,7 +160,7 @@ def _factors(pieces: _Pieces, node: Node) -> tuple[list[str], float]:
     return found, math.prod(one[1] for one in singles if one is not None)
 
 
-def _whole(operator: str, inputs: Sequence[str], last: Node, **given: object) -> Node:
+def _whole(operator: str, inputs: Sequence[str], last: Node, **given: Any) -> Node:
     proto = onnx.helper.make_node(operator, list(inputs), last.outputs, **given)
     whole = Node(proto)
     whole.place = last.place

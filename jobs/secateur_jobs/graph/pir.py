@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def plain_program(pir: Any, feeds: list[str], array_of: Callable[[str], np.ndarr
             raise NotReadable(f"operator {operation.name} holds a program of its own (a branch or a loop)")
         if operation.name == "builtin.parameter":
             name = attributes["parameter_name"]
-            names[operation.outputs[0]] = name
+            names[_value(operation, operation.outputs)] = name
             parameters[name] = array_of(name)
             if list(parameters[name].shape) != operation.shapes[0]:  # read without a word, of a .json
                 shapes = f"{list(parameters[name].shape)}, and {operation.shapes[0]} in the program"
@@ -118,7 +118,7 @@ def plain_program(pir: Any, feeds: list[str], array_of: Callable[[str], np.ndarr
         elif operation.name in ("feed", "data"):
             found_feeds.append(_feed(op, operation))
         elif operation.name == "fetch":
-            fetched.append(operation.inputs[0])
+            fetched.append(_value(operation, operation.inputs))
         else:
             operations.append(operation)
     ordered = sorted(found_feeds, key=lambda feed: feeds.index(feed.name))
@@ -127,7 +127,15 @@ def plain_program(pir: Any, feeds: list[str], array_of: Callable[[str], np.ndarr
 
 def _feed(op: Any, operation: Operation) -> Feed:
     dtype = str(op.results()[0].dtype).rsplit(".", 1)[-1].lower()
-    return Feed(operation.outputs[0], operation.attributes["name"], operation.shapes[0] or [], dtype)
+    value = _value(operation, operation.outputs)
+    return Feed(value, operation.attributes["name"], operation.shapes[0] or [], dtype)
+
+
+def _value(operation: Operation, values: Sequence[int | None]) -> int:
+    """Return the first of an operation's inputs or outputs; raises NotReadable where there is none."""
+    if not values or values[0] is None:
+        raise NotReadable(f"operator {operation.name} has no value; export the model again")
+    return values[0]
 
 
 def _attributes(op: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A job's stages before it runs, for a person."""
+"""Show a job's stages before it runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _last_lines(found: Foreseen) -> list[str]:
     lines = []
     first = next((one for one in found.stages if one.state == "toDo"), None)
     if any(one.state == "open" for one in found.stages) and first is not None:
-        lines.append(f"What is not known yet depends on {_title(first)}; a run looks for it in turn.")
+        lines.append(f"What is not known yet depends on {_title(first)}; a run checks stage by stage.")
     if all(one.state == "reused" for one in found.stages):
         lines.append("Every result is in the store: a run repeats no measurement.")
     if found.suspended:

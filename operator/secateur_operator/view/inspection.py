@@ -1,4 +1,4 @@
-"""What was found in a model, for a person."""
+"""Show what an inspection found in a model."""
 
 from __future__ import annotations
 
@@ -35,14 +35,19 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
     facts += [
         ("can be cut", f"{_shares(found.most)} at most"),
         ("", f"{_shares(found.by_default)} with a job's defaults"),
-        ("layers", f"{len(found.groups)} groups, {len(found.refused)} layers stay"),
+        ("layers", _layer_count(len(found.groups), len(found.refused))),
     ]
     return [*facts, *(("", note) for note in found.notes)]
 
 
+def _layer_count(groups: int, stay: int) -> str:
+    found = "1 group" if groups == 1 else f"{groups} groups"
+    return f"{found}, 1 layer stays" if stay == 1 else f"{found}, {stay} layers stay"
+
+
 def _shares(shares: Shares) -> str:
-    said = {"MACs": shares.macs, "parameters": shares.params, "bytes": shares.size}
-    return ", ".join(f"{share:.0%} of the {what}" for what, share in said.items() if share is not None)
+    quantities = {"MACs": shares.macs, "parameters": shares.params, "bytes": shares.size}
+    return ", ".join(f"{share:.0%} of the {what}" for what, share in quantities.items() if share is not None)
 
 
 def _layers(found: Inspection) -> Table:

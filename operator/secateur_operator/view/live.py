@@ -25,7 +25,7 @@ _EVERY_PERCENT = 5.0
 
 
 class PlainView:
-    """Writes a line for each event, and for progress when it has moved."""
+    """Writes a line for each event, and for progress that has changed enough."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
@@ -42,7 +42,7 @@ class PlainView:
         return None
 
     def update(self, seen: Seen) -> None:
-        """Tell what a pass ended with."""
+        """Write the events and the progress after a pass."""
         status = seen.job.status
         for event in seen.events:
             self._write(f"[{status.percent:3.0f}%] {event.message}")
@@ -69,7 +69,7 @@ class PlainView:
 
 
 class LiveView:
-    """Redraws one block: finished stages, the current one, what is to come, and a bar."""
+    """Redraws one block: finished stages, the current stage, later stages, and a bar."""
 
     def __init__(self, console: Console) -> None:
         self._job: PruningJob | None = None
@@ -86,7 +86,7 @@ class LiveView:
         self._live.stop()
 
     def update(self, seen: Seen) -> None:
-        """Show what a pass ended with."""
+        """Show the job as it is after a pass."""
         self._job = seen.job
 
     def _render(self) -> RenderableType:
@@ -135,7 +135,7 @@ def _step(job: PruningJob) -> str:
 
 
 def _to_come(job: PruningJob) -> Iterator[str]:
-    """Name the stages that are still wanted; rounds as one word, their number is not known."""
+    """Name the stages that are still to run; all rounds are one word, because their number is not known."""
     seen = {done.name for done in job.status.stages}
     current = job.status.stage.name if job.status.stage else None
     reached = list(Stage).index(current) if current else -1

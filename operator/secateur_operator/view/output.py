@@ -1,7 +1,7 @@
-"""A PruningJob on stdout (tables, YAML, JSON), units of a store as lines, and streams that outlive a fault.
+"""Write a PruningJob (table, YAML, JSON) and a store's units to stdout, over streams that survive a fault.
 
-A stream is a terminal of any encoding, a pipe that ends early, a full disk, or nowhere at all. No line that
-cannot be written ends a job: what was measured is worth more than what is said of it.
+Stdout can be a terminal of any encoding, a pipe that ends early, a full disk, or closed. A line that cannot
+be written never ends a job: the measurements are worth more than the output.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from secateur_operator.view.summary import print_summary
 
 
 class Lossy:
-    """A text stream whose first failure is remembered; what is written after it is dropped."""
+    """A text stream that remembers its first failure, and drops what is written after it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, if it can be."""
+        """Write, if possible."""
         self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Write what waits, if it can be."""
+        """Flush, if possible."""
         self._try(self._stream.flush)
 
     def take_loss(self) -> str:
-        """Say once why output was lost; nothing if none was, or its reader had enough (``| head``)."""
+        """Return once why output was lost; empty if none was, or if its reader stopped (``| head``)."""
         self.flush()
         error, self._error = self._error, None
         if error is None:
@@ -63,7 +63,7 @@ class Lossy:
 
 
 def make_lossy() -> None:
-    """Make stdout and stderr of this process such streams."""
+    """Make stdout and stderr of this process :class:`Lossy`."""
     for number in (0, 1, 2):  # a closed one's number would go to the next file that is opened
         try:
             os.fstat(number)
@@ -71,14 +71,14 @@ def make_lossy() -> None:
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
-        if isinstance(stream, io.TextIOWrapper):  # what its encoding has not is written as \\u....
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is written as \\u....
             with contextlib.suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, Lossy(stream))
 
 
 def take_loss() -> str:
-    """Say why output to stdout was lost; nothing if none was."""
+    """Return once why output to stdout was lost; empty if none was."""
     return sys.stdout.take_loss() if isinstance(sys.stdout, Lossy) else ""
 
 
@@ -105,7 +105,7 @@ def print_wire(document: Contract, output: Output) -> None:
 
 
 def as_yaml(document: dict[str, Any]) -> str:
-    """Return a document as YAML, in letters that stdout has."""
+    """Return a document as YAML, with escapes for letters that stdout does not have."""
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=_has_all_letters(), width=110)
     return text
 
@@ -125,11 +125,11 @@ def print_kept(console: Console, units: Sequence[Kept], now: float) -> None:
             console.print(f"    {one.damage}", style="red", highlight=False, markup=False)
     damaged = sum(bool(one.damage) for one in units)
     size = show_bytes(sum(one.bytes for one in units))
-    console.print(f"  {len(units)} units, {size}; {damaged} not whole", highlight=False)
+    console.print(f"  {len(units)} units, {size}; {damaged} damaged", highlight=False)
 
 
 def print_cleared(console: Console, cleared: Sequence[Cleared], dry_run: bool) -> None:
-    """Print a line for each unit or folder that went, and a last line with the sums."""
+    """Print a line for each unit or folder that is removed, and a last line with the sums."""
     for one in cleared:
         console.print(f"  {one.name:44} {one.files:4d} files {show_bytes(one.bytes):>10}", highlight=False)
     files, size = sum(one.files for one in cleared), show_bytes(sum(one.bytes for one in cleared))

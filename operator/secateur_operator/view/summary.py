@@ -24,7 +24,7 @@ _COLOUR = {Phase.SUCCEEDED: "green", Phase.FAILED: "red"}
 
 
 def print_summary(console: Console, job: PruningJob) -> None:
-    """Print the verdict, the numbers before and after, constraints, rounds, and what can be taken away."""
+    """Print the verdict, the numbers before and after, constraints, rounds and artifacts."""
     console.print(_verdict(job))
     for part in (_numbers(job), _constraints(job.status), _rounds(job.status)):
         if part is not None:

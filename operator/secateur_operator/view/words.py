@@ -9,7 +9,7 @@ from secateur_api.spec import Activations, target_name
 from secateur_api.status import CurrentStage, FinishedStage, RoundStatus
 
 _ENOUGH_PERCENT = 5.0
-"""Below this the past says too little about the rest."""
+"""Below this, the work done says too little about the rest."""
 
 
 def title(stage: CurrentStage | FinishedStage) -> str:
@@ -22,7 +22,7 @@ def title(stage: CurrentStage | FinishedStage) -> str:
 def seconds_left(status: PruningJobStatus) -> float | None:
     """Estimate the seconds to the job's end from the work done so far; None while it is too early.
 
-    Work counts, not time since the start: a job that lay interrupted overnight has not become slower.
+    It counts work, not time since the start: a job that was interrupted overnight is not slower.
     """
     spent = sum(done.seconds for done in status.stages)
     live = status.progress
@@ -58,7 +58,7 @@ def percent(share: float, signed: bool = False) -> str:
 
 
 def round_result(one: RoundStatus) -> str:
-    """Say what a round did and what the gate answered."""
+    """Say what a round cut, and what the gate decided."""
     outcome = one.outcome
     gate = "" if one.accepted else f", rolled back (floor {percent(one.floor)})"
     return (
@@ -82,7 +82,7 @@ def _quantized(made: Artifact) -> str:
 
 
 NO_LABELS = (
-    "no labels were seen: agreement says how often the pruned model answers as the unpruned one does, "
+    "no labels were seen: agreement says how often the pruned model gives the unpruned model's answer, "
     "not how often either is right"
 )
 
@@ -106,5 +106,5 @@ def stage_result(status: PruningJobStatus, done: FinishedStage) -> str:
 
 
 def took(done: FinishedStage) -> str:
-    """Say how long a stage worked, or that its result was found."""
+    """Say how long a stage worked, or that its result was reused."""
     return "reused" if done.reused else show_seconds(done.seconds)

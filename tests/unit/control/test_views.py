@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from secateur_api import PruningJob, Stage, parse_job
-from secateur_api.results import Held
+from secateur_api.inspection import Inspection
+from secateur_api.results import Held, Refused, Shares
 from secateur_api.status import JobProgress, PruningJobStatus
 from secateur_operator.domain.decision import Event
 from secateur_operator.domain.plan import StageJob
 from secateur_operator.engine.reconciler import Seen
 from secateur_operator.view import words
+from secateur_operator.view.inspection import print_inspection
 from secateur_operator.view.live import LiveView, PlainView
 from secateur_operator.view.summary import print_summary
 from tests import outcomes
@@ -143,3 +145,26 @@ def test_the_time_left_comes_from_work_not_from_the_clock() -> None:
     live = JobProgress(percent=50, step="", eta_seconds=10.0, heartbeat="")
     assert words.seconds_left(status.model_copy(update={"progress": live})) == worked + 10
     assert words.seconds_left(status.model_copy(update={"percent": 1.0})) is None
+
+
+def test_an_inspection_counts_layers_in_words_that_fit_their_number() -> None:
+    def last_line(refused: list[str]) -> str:
+        found = Inspection(
+            model="nets:small",
+            inputs=[],
+            outputs=[],
+            macs=1,
+            params=1,
+            file_bytes=1,
+            groups=[],
+            refused=[Refused(layer=layer, reason="its channels are the output") for layer in refused],
+            most=Shares(),
+            by_default=Shares(),
+        )
+        console = Console(file=io.StringIO(), width=110)
+        print_inspection(console, found, with_layers=False)
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue().splitlines()[-1].strip()
+
+    assert last_line(["head"]).endswith("0 groups, 1 layer stays")
+    assert last_line(["head", "tail"]).endswith("0 groups, 2 layers stay")
