@@ -13,8 +13,6 @@ from secateur_jobs.precision.decide import Decision
 from secateur_jobs.precision.ladder import Bits
 from secateur_jobs.precision.lite_weights import narrowed, weights_of
 
-_UNKNOWN = "x86, where bits are decided, has it in another form"
-
 
 class LiteModel:
     """Writes the ``.nb`` of a target with other bits; its graph is that of the one that is proven."""
@@ -39,7 +37,6 @@ class LiteModel:
 
     def account(self, bits: Bits, decision: Decision, note: str) -> list[WeightPrecision]:
         """Say of each weight what it is stored in and why."""
-        unknown = ("", _UNKNOWN)
         return [
             WeightPrecision(
                 weight=weight.name,
@@ -47,9 +44,11 @@ class LiteModel:
                 elements=weight.elements,
                 bits=bits.get(weight.name, 32),
                 cost=decision.costs.get(weight.name),
-                why=weight.kept
-                or note
-                or decision.why.get(weight.name, "" if weight.name in bits else _UNKNOWN),
+                why=weight.kept or note or decision.why.get(weight.name) or self._unknown(weight.name, bits),
             )
             for weight in self.weights
         ]
+
+    @staticmethod
+    def _unknown(name: str, bits: Bits) -> str:
+        return "" if name in bits else "x86, where bits are decided, has it in another form"
