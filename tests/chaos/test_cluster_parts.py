@@ -47,7 +47,7 @@ def test_the_api_is_away_for_a_while(site: Site, cluster_parts: Parts, part: str
     site.stop()
 
 
-@pytest.mark.may_log("must be started anew")
+@pytest.mark.may_log("this process ends; start it again")
 def test_a_leader_that_cannot_renew_its_lease_ends_and_the_next_one_goes_on(
     site: Site, cluster_parts: Parts
 ) -> None:
