@@ -16,12 +16,12 @@ from secateur_jobs.conversion.locate import name_of, unconvertible, unsupported
 from secateur_jobs.conversion.patch import patched
 from secateur_jobs.conversion.program import Op
 from secateur_jobs.runtime.child import ChildDied
-from secateur_jobs.runtime.errors import InvalidInput, Retryable
+from secateur_jobs.runtime.errors import Retryable
 
 LIMIT_SECONDS = 300.0
 OPTIONS = {
-    Backend.ARM: "--valid_targets=arm --optimize_out_type=protobuf; where that is smaller, without "
-    "lite_conv_conv_fuse_pass; then --optimize_out_type=naive_buffer"
+    Backend.ARM: "--valid_targets=arm --optimize_out_type=naive_buffer; where that is smaller, without "
+    "lite_conv_conv_fuse_pass"
 }
 OPTIONS[Backend.X86] = OPTIONS[Backend.ARM].replace("=arm", "=x86")
 
@@ -42,21 +42,15 @@ class Readable:
 def convert(exported: Exported, target: Convert, folder: Path) -> Path:
     """Write the ``.nb`` file of a Paddle Lite target into ``folder`` and return its path.
 
+    That is what the converter makes, or the same without its fusion of convolutions, whichever is smaller:
+    two convolutions around a narrow width, as a cut leaves them, become one with more weights than both.
+
     Raises InvalidInput (CONVERSION_UNSUPPORTED) naming the operator, Retryable for a killed converter or a
     full disk.
     """
-    return written(readable(exported, target, folder), target, folder)
-
-
-def readable(exported: Exported, target: Convert, folder: Path) -> Readable:
-    """Return what :func:`convert` writes; raises what that does.
-
-    That is what the converter makes, or the same without its fusion of convolutions, whichever is smaller:
-    two convolutions around a narrow width, as a cut leaves them, become one with more weights than both.
-    """
     program = patched(exported.program.read_bytes())
     try:
-        fused = _readable(program, exported, target, folder, fuse=True)
+        fused = _opt(program, exported.params, target, folder, "model")
     except ChildDied as died:
         _raise_if_fault(died, target, folder)
         kinds = _listed(died.output)
@@ -65,25 +59,25 @@ def readable(exported: Exported, target: Convert, folder: Path) -> Readable:
         op = _located(program, exported, target, folder)
         raise unconvertible(target, program, exported, op, died.last_line) from None
     try:
-        apart = _readable(program, exported, target, folder, fuse=False)
+        apart = _opt(program, exported.params, target, folder, "apart", fuse=False)
     except ChildDied as died:
         _raise_if_fault(died, target, folder)
         return fused
-    return apart if len(apart.params) < len(fused.params) else fused
+    return apart if apart.stat().st_size < fused.stat().st_size else fused
+
+
+def readable(exported: Exported, target: Convert, folder: Path, *, fuse: bool) -> Readable:
+    """Return what :func:`convert` writes, with or without the fusion; raises ChildDied, Retryable."""
+    program = patched(exported.program.read_bytes())
+    made = _opt(program, exported.params, target, folder, "readable", fuse=fuse, readable=True)
+    return Readable(*((made / name).read_bytes() for name in ("model", "params")))
 
 
 def written(model: Readable, target: Convert, folder: Path) -> Path:
-    """Write the ``.nb`` file of a program into ``folder`` and return its path; raises as :func:`convert`."""
-    params = folder / "model.params"
+    """Write the ``.nb`` file of a program into ``folder`` and return its path; raises ChildDied."""
+    params = folder / "written.params"
     params.write_bytes(model.params)
-    try:
-        return _opt(model.program, params, target, folder, "model", fuse=False)
-    except ChildDied as died:
-        _raise_if_fault(died, target, folder)
-        raise InvalidInput(
-            Reason.CONVERSION_UNSUPPORTED,
-            f"{name_of(target)} has passed its passes and cannot be written: {died.last_line or died.how}",
-        ) from None
+    return _opt(model.program, params, target, folder, "written", fuse=False)
 
 
 def is_same(one: bytes, other: bytes) -> bool:
@@ -103,11 +97,6 @@ def _raise_if_fault(died: ChildDied, target: Convert, folder: Path) -> None:
         raise Retryable(
             Reason.STORE_FULL, f"no space left to convert to {name_of(target)} in {folder}"
         ) from None
-
-
-def _readable(program: bytes, exported: Exported, target: Convert, folder: Path, *, fuse: bool) -> Readable:
-    made = _opt(program, exported.params, target, folder, "readable", fuse=fuse, readable=True)
-    return Readable(*((made / name).read_bytes() for name in ("model", "params")))
 
 
 def _opt(

@@ -49,6 +49,8 @@ class LitePrecision:
         model, decision = LiteModel(self._exported, target, floats, folder), self._decision
         bits = {name: decision.bits[name] for name in model.free if name in decision.bits}
         note = "" if bits else decision.missed or "no weight of it can be stored in fewer bits"
+        if not model.is_rewritable:
+            note = "Paddle Lite makes another program of it when its passes run again"
         content = model.write(bits).read_bytes() if bits else floats
         if bits and len(content) >= len(floats):
             bits, content, note = {}, floats, "fewer bits make no smaller file"

@@ -12,6 +12,7 @@ from secateur_jobs.conversion.locate import name_of
 from secateur_jobs.precision.decide import Decision
 from secateur_jobs.precision.ladder import Bits
 from secateur_jobs.precision.lite_weights import narrowed, weights_of
+from secateur_jobs.runtime.child import ChildDied
 
 
 class LiteModel:
@@ -21,10 +22,13 @@ class LiteModel:
         """``proven`` is the file with 32-bit weights, as convert made it of the same export."""
         self._target, self._folder, self._layers = target, folder, exported.layers
         folder.mkdir()
-        self._readable = to_lite.readable(exported, target, folder)
-        if not to_lite.is_same(proven, self.write({}).read_bytes()):
-            raise RuntimeError(f"{name_of(target)}: the model with 32-bit weights is not the one of convert")
-        self.weights = weights_of(self._readable)
+        self._readable = self._of(exported, proven)
+        self.weights = [] if self._readable is None else weights_of(self._readable)
+
+    @property
+    def is_rewritable(self) -> bool:
+        """Whether the proven file can be made of what the converter's passes leave."""
+        return self._readable is not None
 
     @property
     def free(self) -> list[str]:
@@ -33,7 +37,9 @@ class LiteModel:
 
     def write(self, bits: Bits) -> Path:
         """Return the file with these bits; the next call overwrites it."""
-        return to_lite.written(narrowed(self._readable, bits), self._target, self._folder)
+        if self._readable is None:
+            raise RuntimeError(f"{name_of(self._target)} has no program to write with other bits")
+        return self._written(narrowed(self._readable, bits))
 
     def account(self, bits: Bits, decision: Decision, note: str) -> list[WeightPrecision]:
         """Say of each weight what it is stored in and why."""
@@ -52,3 +58,17 @@ class LiteModel:
     @staticmethod
     def _unknown(name: str, bits: Bits) -> str:
         return "" if name in bits else "x86, where bits are decided, has it in another form"
+
+    def _of(self, exported: Exported, proven: bytes) -> to_lite.Readable | None:
+        """Return the proven program; None where passes that run again make another one of it."""
+        for fuse in (True, False):
+            try:
+                found = to_lite.readable(exported, self._target, self._folder, fuse=fuse)
+                if to_lite.is_same(proven, self._written(found).read_bytes()):
+                    return found
+            except ChildDied as died:
+                died.raise_if_fault(f"the conversion to {name_of(self._target)}")
+        return None
+
+    def _written(self, model: to_lite.Readable) -> Path:
+        return to_lite.written(model, self._target, self._folder)
