@@ -187,6 +187,11 @@ class Artifact(Contract):
     precision: Precision | None = None
     """None for 32-bit floats, as convert leaves them."""
 
+    @property
+    def file(self) -> FileRef:
+        """The file in the store."""
+        return FileRef(path=self.path, sha256=self.sha256, bytes=self.bytes)
+
 
 class ConvertOutcome(Contract):
     """Stage convert, and stage quantize."""
@@ -220,6 +225,10 @@ class TargetPrecision(Contract):
     weights: list[WeightPrecision]
     note: str = ""
     """Why the file of convert is shipped as it is."""
+
+    def elements(self, bits: int) -> int:
+        """Return how many numbers are stored in so many bits."""
+        return sum(weight.elements for weight in self.weights if weight.bits == bits)
 
 
 class PrecisionTable(Contract):

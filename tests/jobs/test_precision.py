@@ -200,26 +200,32 @@ def test_a_stored_weight_is_off_by_half_a_step_at_most(shape: tuple[int, ...], b
 # ---- decided by what the runtime answers ----
 
 
-def decided(net: paddle.nn.Layer, folder: Path, **asked: str) -> tuple[LitePrecision, Path, Exported]:
-    """Decide for a net that is judged by agreement with itself on digits."""
-    folder.mkdir(exist_ok=True)
+def agreeing(net: paddle.nn.Layer) -> tuple[Answers, Parts]:
+    """Return how a net is judged by agreement with itself, and digits without labels."""
     spec = PruningJobSpec.model_validate(digits_spec())
     inputs = spec.model.inputs
     evaluation = Evaluation.model_validate({"metric": "agreement", "form": "classes"})
     data = answered(load_data(spec.data, 1, has_labels=False), net, evaluation)
-    exported = export(net, inputs, folder)
-    floats = to_lite.convert(exported, X86, folder)
-    model = LiteModel(exported, X86, floats.read_bytes(), folder / "decide")
     structure = reference_outputs(net, [[data.eval[0][0][None]]])[0].structure
     answers = Answers(inputs, structure, evaluation, AnswerForm.CLASSES)
     parts = Parts(data.train, None, data.eval)
+    return answers, parts
+
+
+def decided(net: paddle.nn.Layer, folder: Path, **asked: str) -> tuple[LitePrecision, Path, Exported]:
+    """Decide for a net that is judged by agreement with itself on digits."""
+    folder.mkdir(exist_ok=True)
+    answers, parts = agreeing(net)
+    exported = export(net, answers.inputs, folder)
+    floats = to_lite.convert(exported, X86, folder)
+    model = LiteModel(exported, X86, floats.read_bytes(), folder / "decide")
     bench = Bench(floats, model.write, answers, parts, folder, lambda step: None)
     made = LitePrecision(
         Quantize.model_validate(asked),
         exported,
         model,
         bench,
-        lambda weights: costs_of(net, weights, data.eval, evaluation),
+        lambda weights: costs_of(net, weights, parts.eval, answers.evaluation),
     )
     return made, floats, exported
 
@@ -347,26 +353,20 @@ def test_a_metric_of_the_user_s_that_is_given_several_outputs(
 def onnx_of(net: paddle.nn.Layer, folder: Path, **asked: str) -> OnnxPrecision:
     """Return what narrows a net's ONNX model, judged by agreement with itself on digits."""
     folder.mkdir(exist_ok=True)
-    spec = PruningJobSpec.model_validate(digits_spec())
-    inputs = spec.model.inputs
-    evaluation = Evaluation.model_validate({"metric": "agreement", "form": "classes"})
-    data = answered(load_data(spec.data, 1, has_labels=False), net, evaluation)
-    exported = export(net, inputs, folder)
+    answers, parts = agreeing(net)
+    exported = export(net, answers.inputs, folder)
     floats = to_onnx.convert(exported, Convert(format=Format.ONNX), folder)
-    structure = reference_outputs(net, [[data.eval[0][0][None]]])[0].structure
-    answers = Answers(inputs, structure, evaluation, AnswerForm.CLASSES)
-    parts = Parts(data.train, None, data.eval)
     made = iter(range(9))
 
     def model(computed: bool) -> OnnxModel:
-        samples = first_batches(data.train, inputs, 16)
+        samples = first_batches(parts.train, answers.inputs, 16)
         return OnnxModel(floats, exported.layers, samples, folder / f"{next(made)}", computed=computed)
 
     return OnnxPrecision(
         asked=Quantize.model_validate(asked),
         floats=floats,
-        inputs=inputs,
-        batches=first_batches(data.eval, inputs),
+        inputs=answers.inputs,
+        batches=first_batches(parts.eval, answers.inputs),
         model=model,
         bench=lambda model: Bench(floats, model.write, answers, parts, folder, lambda step: None),
         costs=lambda model: {},

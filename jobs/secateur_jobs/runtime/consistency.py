@@ -6,7 +6,6 @@ So is what it says of files: each that it names is one of its own, and their siz
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 
 from secateur_api.results import (
@@ -98,13 +97,10 @@ def _round(store: Store, request: StageInput, result: StageResult, outcome: Roun
 
 def _quantized(table: PrecisionTable, outcome: ConvertOutcome) -> Iterator[_Pair]:
     for index, (made, target) in enumerate(zip(outcome.artifacts, table.targets, strict=False)):
-        counts = Counter[int]()
-        for weight in target.weights:
-            counts[weight.bits] += weight.elements
         stated = made.precision
         if stated is not None:
             for bits, elements in ((8, stated.bits8), (16, stated.bits16), (32, stated.bits32)):
-                yield f"artifacts[{index}].precision.bits{bits}", elements, counts[bits]
+                yield f"artifacts[{index}].precision.bits{bits}", elements, target.elements(bits)
 
 
 def _benchmarks(

@@ -15,7 +15,6 @@ from secateur_api.results import (
     StageOutcome,
 )
 from secateur_api.spec import Backend, Benchmark, Format
-from secateur_api.stage import FileRef
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.measure.accuracy import measure_pair
 from secateur_jobs.measure.statistics import percentile, speedup
@@ -104,8 +103,7 @@ class _Bench:
         )
 
     def _fetch(self, artifact: Artifact) -> Path:
-        ref = FileRef(path=artifact.path, sha256=artifact.sha256, bytes=artifact.bytes)
-        return self._context.store.fetch(ref, self._context.scratch)
+        return self._context.store.fetch(artifact.file, self._context.scratch)
 
     def _say(self, share: float, step: str) -> None:
         text = f"{step} ({self._benchmark.format.value})"

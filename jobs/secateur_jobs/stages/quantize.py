@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,6 @@ from secateur_api.results import (
     TargetPrecision,
 )
 from secateur_api.spec import Backend, Convert, Format, Quantize, target_name
-from secateur_api.stage import FileRef
 from secateur_jobs import checkpoint
 from secateur_jobs.conversion import toolchain
 from secateur_jobs.conversion.batches import first_batches
@@ -39,9 +37,9 @@ from secateur_jobs.precision.onnx import OnnxPrecision
 from secateur_jobs.precision.onnx_model import OnnxModel
 from secateur_jobs.runtime.context import StageContext
 from secateur_jobs.runtime.errors import InvalidInput
-from secateur_jobs.sources import splits_of
 from secateur_jobs.training.answers import form_to_compare
 from secateur_jobs.training.held import Parts, parts_of
+from secateur_jobs.user_code import Splits
 
 _CALIBRATED = 32
 """Batches of training items that tell the ranges of what flows."""
@@ -62,12 +60,11 @@ def run(context: StageContext) -> StageOutcome:
     for before in (one for one in work.made.artifacts if one.role == "pruned"):
         work.say(f"narrow {target_name(before.format, before.backend)}")
         found = work.narrow(before)
-        shipped.append(_stored(context, before, found))
-        tables.append(
-            TargetPrecision(
-                format=before.format, backend=before.backend, weights=found.weights, note=found.note
-            )
+        table = TargetPrecision(
+            format=before.format, backend=before.backend, weights=found.weights, note=found.note
         )
+        shipped.append(_stored(context, before, found, table))
+        tables.append(table)
     context.put_json("precision", PrecisionTable(targets=tables))
     kept = [one for one in work.made.artifacts if one.role != "pruned"]
     manifest = context.put_json("manifest", work.made.model_copy(update={"artifacts": [*kept, *shipped]}))
@@ -95,7 +92,8 @@ class _Work:
         made = store.unit_json(context.upstream("convert"), "manifest", Manifest)
         pruned = checkpoint.from_bytes(store.unit_file(context.upstream("model"), "checkpoint"), spec.model)
         net = for_export(pruned, spec.model)
-        form = form_to_compare(net, splits_of(context), spec.evaluation)
+        parts = parts_of(context)
+        form = form_to_compare(net, Splits(parts.train, parts.eval), spec.evaluation)
         folder = context.scratch / "export"
         folder.mkdir()
         return cls(
@@ -104,7 +102,7 @@ class _Work:
             made=made,
             net=net,
             exported=export(net, spec.model.inputs, folder),
-            parts=parts_of(context),
+            parts=parts,
             answers=Answers(spec.model.inputs, made.outputs, spec.evaluation, form),
             _numbers=count(),
         )
@@ -116,9 +114,9 @@ class _Work:
     def narrow(self, before: Artifact) -> Narrowed:
         """Return what is shipped in place of a file of convert."""
         if before.format is Format.ONNX:
-            return self._onnx(self.context.store.fetch(_ref(before), self.context.scratch)).narrow()
+            return self._onnx(self.context.store.fetch(before.file, self.context.scratch)).narrow()
         target = Convert(format=before.format, backend=before.backend)
-        return self._lite.narrow(target, self.context.store.get(_ref(before)), self._folder())
+        return self._lite.narrow(target, self.context.store.get(before.file), self._folder())
 
     @cached_property
     def _lite(self) -> LitePrecision:
@@ -172,7 +170,7 @@ class _Work:
         """Return x86's file with 32-bit weights: convert's, or where x86 is no target one proven here."""
         for one in self.made.artifacts:
             if (one.role, one.format, one.backend) == ("pruned", X86.format, X86.backend):
-                return self.context.store.fetch(_ref(one), self.context.scratch)
+                return self.context.store.fetch(one.file, self.context.scratch)
         inputs = self.answers.inputs
         samples = first_batches(self.parts.eval, inputs)
         reference = reference_outputs(self.net, samples)
@@ -184,31 +182,24 @@ class _Work:
         return self.context.scratch / f"work-{next(self._numbers)}"
 
 
-def _stored(context: StageContext, before: Artifact, found: Narrowed) -> Artifact:
+def _stored(context: StageContext, before: Artifact, found: Narrowed, table: TargetPrecision) -> Artifact:
     filename = before.path.rsplit("/", 1)[-1]
     ref = context.put(filename.rsplit(".", 1)[0], filename, found.content)
     file = {"path": ref.path, "sha256": ref.sha256, "bytes": ref.bytes}
-    return before.model_copy(update={**file, "precision": _precision(before, found)})
+    return before.model_copy(update={**file, "precision": _precision(before, found, table)})
 
 
-def _precision(before: Artifact, found: Narrowed) -> Precision | None:
+def _precision(before: Artifact, found: Narrowed, table: TargetPrecision) -> Precision | None:
     if found.change is None:
         return None
-    elements: Counter[int] = Counter()
-    for weight in found.weights:
-        elements[weight.bits] += weight.elements
     runs = before.backend is not Backend.ARM
     return Precision(
-        bits8=elements[8],
-        bits16=elements[16],
-        bits32=elements[32],
+        bits8=table.elements(8),
+        bits16=table.elements(16),
+        bits32=table.elements(32),
         max_rel=found.change.max_rel if runs else None,
         agreement=found.change.agreement if runs else None,
         drop=found.change.drop if runs else None,
         samples=found.change.samples if runs else 0,
         activations=found.activations,
     )
-
-
-def _ref(made: Artifact) -> FileRef:
-    return FileRef(path=made.path, sha256=made.sha256, bytes=made.bytes)
